@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What benches share: two ways of doing the same work, measured in turns, and their ratio."""
+
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+PEERS = Path(os.environ.get("KIOKU_PEERS", "/nonexistent"))
+
+
+class Skipped(Exception):
+    """Something that this machine does not have; the message says what."""
+
+
+@dataclass
+class Line:
+    """One line of RESULTS.md."""
+    what: str
+    ours: str
+    theirs: str
+    ratio: float
+    goal: float  # the ratio that it should not pass
+
+    def markdown(self):
+        verdict = "met" if self.ratio <= self.goal else "**missed**"
+        return f"| {self.what} | {self.ours} | {self.theirs} | {self.ratio:.3g} | " \
+               f"{self.goal:.3g} | {verdict} |"
+
+
+def run(command, **how):
+    """Seconds, and what it printed on stdout and stderr."""
+    started = time.perf_counter()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **how)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise Skipped(f"{Path(command[0]).name} failed: {done.stderr.strip()[-200:]}")
+    return seconds, done.stdout, done.stderr
+
+
+def in_turns(ours, theirs, rounds):
+    """The medians of two commands' times: one of each, again and again, after one to warm up."""
+    run(ours), run(theirs)
+    pairs = [(run(ours)[0], run(theirs)[0]) for _ in range(rounds)]
+    return tuple(statistics.median(times) for times in zip(*pairs))
+
+
+def times(what, ours, theirs, goal, rounds=7, names=("", "")):
+    mine, other = in_turns(ours, theirs, rounds)
+    return Line(what, f"{names[0]}{mine * 1000:.1f} ms", f"{names[1]}{other * 1000:.1f} ms",
+                mine / other, goal)
+
+
+def touched(command):
+    """Bytes of the image that a run of kioku touched, by its --stats."""
+    last = run([*command, "--stats"])[2].strip().splitlines()[-1]
+    return int(last.removeprefix("stats: ").split()[0])
+
+
+def mib(size):
+    return f"{size / (1 << 20):.1f} MiB"

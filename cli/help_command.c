@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "message.h"
+#include "session.h"
+
+void help_print_overview(FILE *file)
+{
+	struct command command;
+
+	fputs("usage: kioku COMMAND SOURCE [OPTION]...\n"
+	      "Reads memory images of Linux machines, without symbol files.\n\n"
+	      "SOURCE is an image file; its format is found from its content (raw:PATH, lime:PATH\n"
+	      "and elf:PATH force one).\n\n",
+	      file);
+	for (size_t i = 0; command_at(i, &command); i++)
+		fprintf(file, "  %-10s  %s\n", command.name, command.help);
+	fputs("\n\"kioku COMMAND --help\" lists a command's options and columns.\n", file);
+}
+
+void help_print_command(FILE *file, const struct command *command)
+{
+	fprintf(file, "usage: kioku %s %s [OPTION]...\n%s\n", command->name, command->usage,
+		command->help);
+	if (command->details)
+		fprintf(file, "\n%s\n", command->details);
+	fputs("\noptions:\n", file);
+	options_print_help(file, command);
+	if (!command->view)
+		return;
+
+	size_t count;
+	const struct kioku_column *columns = kioku_view_columns(command->view, &count);
+	fputs("\ncolumns:\n", file);
+	for (size_t i = 0; i < count; i++)
+		fprintf(file, "  %-16s  %s%s\n", columns[i].name, columns[i].help,
+			columns[i].optional ? " (only if asked for)" : "");
+}
+
+static void print_columns(FILE *file, const struct command *command)
+{
+	size_t count = 0;
+	const struct kioku_column *columns =
+		command->view ? kioku_view_columns(command->view, &count) : NULL;
+
+	for (size_t i = 0; i < count; i++)
+		fprintf(file, "%s\n", columns[i].name);
+}
+
+static void print_names(FILE *file)
+{
+	struct command command;
+
+	for (size_t i = 0; command_at(i, &command); i++)
+		fprintf(file, "%s\n", command.name);
+}
+
+static int run(struct session *session)
+{
+	const char *name = session->options.arguments[0];
+	bool bare = session->options.given & OPTION_LIST;
+	struct command command;
+
+	if (name && !command_find(name, &command))
+		return message_usage("no such command: %s; see kioku help", name);
+	if (name && bare)
+		print_columns(stdout, &command);
+	else if (name)
+		help_print_command(stdout, &command);
+	else if (bare)
+		print_names(stdout);
+	else
+		help_print_overview(stdout);
+	return STATUS_COMPLETE;
+}
+
+const struct command help_command = {
+	.name = "help",
+	.help = "say what the commands do, or what one of them takes",
+	.usage = "[COMMAND]",
+	.options = OPTION_HELP | OPTION_LIST,
+	.run = run,
+};

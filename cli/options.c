@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "command.h"
+#include "message.h"
+#include "number.h"
+#include "options.h"
+
+/* How an option's argument is read; false, or a message and false, when it cannot be. */
+typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
+
+static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
+	parse_map, parse_profile;
+
+/* Row i belongs to bit i of enum option_bit. */
+static const struct {
+	const char *name;
+	char letter;
+	const char *argument; /* NULL: a flag */
+	parse_fn *parse;
+	const char *help;
+} table[] = {
+	{ "help", 'h', NULL, NULL, "print this text" },
+	{ "format", 'f', "FORMATS", parse_format, "how to print; the first is the default" },
+	{ "columns", 'c', "LIST", parse_columns,
+	  "show these columns, in this order; \"all\" shows every one" },
+	{ "pid", 'p', "LIST", parse_pids, "only these processes: 1,17 or --pid 1 --pid 17" },
+	{ "pid", 'p', "PID", parse_pids, "in the address space of this process" },
+	{ "cr3", 0, "VALUE", parse_cr3, "in the address space whose page tables start here" },
+	{ "physical", 0, NULL, NULL, "ADDRESS is physical" },
+	{ "all", 'a', NULL, NULL, "show the rows that are hidden by default, too" },
+	{ "name", 'n', "GLOB", parse_name, "only names that match, as in 'tcp_*'" },
+	{ "steps", 0, NULL, NULL, "show every page table entry on the way" },
+	{ "pad", 0, NULL, NULL, "write zeros for bytes that cannot be read" },
+	{ "output", 'o', "FILE", parse_output, "write to FILE" },
+	{ "map", 0, "START-END@OFFSET", parse_map,
+	  "in a raw image, END included, these physical addresses are at OFFSET" },
+	{ "profile", 0, "FILE", parse_profile, "use a profile that \"kioku profile\" saved" },
+	{ "no-cache", 0, NULL, NULL, "neither use nor keep cached profiles" },
+	{ "stats", 0, NULL, NULL, "say on stderr what reading the source has cost" },
+	{ "list", 0, NULL, NULL, "only the names: of all commands, or of COMMAND's columns" },
+};
+
+enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
+
+static bool parse_format(struct options *options, const struct command *command, const char *text)
+{
+	for (size_t i = 0; command->formats[i]; i++) {
+		if (strcmp(command->formats[i], text) == 0) {
+			options->format = command->formats[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_columns(struct options *options, const struct command *command, const char *text)
+{
+	options->columns = text;
+	return true;
+}
+
+static bool parse_pids(struct options *options, const struct command *command, const char *text)
+{
+	AUTO_FREE char *copy = strdup(text);
+	char *rest = copy;
+
+	for (char *item; copy && (item = strsep(&rest, ","));) {
+		int32_t *grown =
+			reallocarray(options->pids, options->pid_count + 1, sizeof(*options->pids));
+		if (!grown)
+			return false;
+		options->pids = grown;
+		if (!pid_parse(item, &options->pids[options->pid_count++]))
+			return false;
+	}
+	return copy && (options->pid_count == 1 || !(command->options & OPTION_PID));
+}
+
+static bool parse_cr3(struct options *options, const struct command *command, const char *text)
+{
+	return address_parse(text, &options->cr3);
+}
+
+static bool parse_name(struct options *options, const struct command *command, const char *text)
+{
+	options->name = text;
+	return true;
+}
+
+static bool parse_output(struct options *options, const struct command *command, const char *text)
+{
+	options->output = text;
+	return text[0] != '\0';
+}
+
+static bool parse_profile(struct options *options, const struct command *command, const char *text)
+{
+	options->profile = text;
+	return text[0] != '\0';
+}
+
+static bool parse_map(struct options *options, const struct command *command, const char *text)
+{
+	AUTO_FREE char *copy = strdup(text);
+	char *rest = copy;
+	const char *start_text = copy ? strsep(&rest, "-") : NULL;
+	const char *end_text = rest ? strsep(&rest, "@") : NULL;
+	uint64_t start, end, offset;
+
+	if (!end_text || !rest || !address_parse(start_text, &start) ||
+	    !address_parse(end_text, &end) || !address_parse(rest, &offset) || end < start ||
+	    end - start == UINT64_MAX)
+		return false;
+
+	struct kioku_placement *grown = reallocarray(
+		options->placements, options->placement_count + 1, sizeof(*options->placements));
+	if (!grown)
+		return false;
+	options->placements = grown;
+	options->placements[options->placement_count++] =
+		(struct kioku_placement){ start, end - start + 1, offset };
+	return true;
+}
+
+/* The positional arguments that a usage line such as "SOURCE [COMMAND]" asks for. */
+static int check_arguments(struct options *options, const struct command *command, int argc,
+			   char **argv)
+{
+	AUTO_FREE char *usage = strdup(command->usage);
+	char *rest = usage;
+	int index = 0;
+
+	for (char *word; usage && (word = strsep(&rest, " ")); index++) {
+		if (index < argc)
+			options->arguments[index] = argv[index];
+		else if (word[0] != '[')
+			return message_usage("%s: %s is missing; see kioku help %s", command->name,
+					     word, command->name);
+	}
+	if (index < argc)
+		return message_usage("%s: \"%s\" is one argument too many; see kioku help %s",
+				     command->name, argv[index], command->name);
+	return STATUS_COMPLETE;
+}
+
+/* getopt's own tables, from the rows that this command takes. */
+static void prepare_getopt(const struct command *command, struct option *longs, char *shorts)
+{
+	*shorts++ = ':'; /* a missing argument is told apart from an unknown option */
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		if (!(command->options & 1u << i))
+			continue;
+		*longs++ = (struct option){
+			.name = table[i].name,
+			.has_arg = table[i].argument ? required_argument : no_argument,
+			.val = LONG_BASE + i,
+		};
+		if (table[i].letter) {
+			*shorts++ = table[i].letter;
+			if (table[i].argument)
+				*shorts++ = ':';
+		}
+	}
+	*longs = (struct option){ 0 };
+	*shorts = '\0';
+}
+
+static int row_of(const struct command *command, int value)
+{
+	if (value >= LONG_BASE)
+		return value - LONG_BASE;
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (table[i].letter == value && command->options & 1u << i)
+			return i;
+	return -1;
+}
+
+/* What an option's argument looks like, for help and errors. */
+static const char *argument_text(const struct command *command, int row, char *out, size_t size)
+{
+	if (1u << row != OPTION_FORMAT)
+		return table[row].argument ? table[row].argument : "";
+	size_t used = 0;
+	for (size_t i = 0; command->formats[i] && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? "|" : "",
+					 command->formats[i]);
+	return out;
+}
+
+/* Takes the option that getopt_long() found. */
+static int take_option(struct options *options, const struct command *command, int row)
+{
+	char expected[64];
+
+	options->given |= 1u << row;
+	if (!table[row].parse || table[row].parse(options, command, optarg))
+		return STATUS_COMPLETE;
+	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name,
+			     table[row].name, optarg,
+			     argument_text(command, row, expected, sizeof(expected)));
+}
+
+int options_parse(struct options *options, const struct command *command, int argc, char **argv)
+{
+	struct option longs[OPTION_COUNT + 1];
+	char shorts[2 * OPTION_COUNT + 2];
+	int value;
+
+	prepare_getopt(command, longs, shorts);
+	options->format = command->formats ? command->formats[0] : NULL;
+	opterr = 0;
+	optind = 1;
+	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const char *word = argv[optind - 1];
+		if (value == ':')
+			return message_usage("%s: %s needs an argument", command->name, word);
+		int row = row_of(command, value);
+		if (value == '?' || row < 0)
+			return message_usage("%s: no such option: %s; see kioku help %s",
+					     command->name, word, command->name);
+		if (take_option(options, command, row) != STATUS_COMPLETE)
+			return STATUS_USAGE;
+	}
+	if (options->given & OPTION_HELP)
+		return STATUS_COMPLETE;
+	if (__builtin_popcount(options->given & (OPTIONS_SPACE | OPTION_PHYSICAL)) > 1)
+		return message_usage("%s: only one of --pid, --cr3 and --physical can be used",
+				     command->name);
+	return check_arguments(options, command, argc - optind, argv + optind);
+}
+
+void options_release(struct options *options)
+{
+	free(options->pids);
+	free(options->placements);
+}
+
+void options_print_help(FILE *file, const struct command *command)
+{
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		char argument[64], left[128];
+		if (!(command->options & 1u << i))
+			continue;
+		snprintf(left, sizeof(left), "%c%c%c --%s %s", table[i].letter ? '-' : ' ',
+			 table[i].letter ? table[i].letter : ' ', table[i].letter ? ',' : ' ',
+			 table[i].name, argument_text(command, i, argument, sizeof(argument)));
+		fprintf(file, "  %-34s  %s\n", left, table[i].help);
+	}
+}

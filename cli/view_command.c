@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every view is a command by itself: its columns and options come from the library. */
+#include "cleanup.h"
+#include "message.h"
+#include "output.h"
+#include "number.h"
+#include "session.h"
+
+static void cleanup_output(struct output *output)
+{
+	output_release(output);
+}
+
+static int run_view(struct session *session, struct output *output)
+{
+	const struct kioku_view *view = session->command->view;
+	const struct options *given = &session->options;
+	AUTO_SPACE struct kioku_address_space *space = NULL;
+	struct kioku_view_options options = {
+		.size = sizeof(options),
+		.pids = given->pids,
+		.pid_count = given->pid_count,
+		.all = given->given & OPTION_ALL,
+		.name = given->name,
+		.steps = given->given & OPTION_STEPS,
+	};
+	struct kioku_error error = { 0 };
+
+	if (given->arguments[1] && !address_parse(given->arguments[1], &options.address))
+		return message_usage("%s: not an address: \"%s\"", session->command->name,
+				     given->arguments[1]);
+	int result = session_open_kernel(session);
+	/* By its pid, the view opens an address space itself. */
+	if (result == STATUS_COMPLETE && given->given & OPTION_CR3)
+		result = session_open_space(session, &space);
+	if (result != STATUS_COMPLETE)
+		return result;
+
+	options.space = space;
+	enum kioku_status status =
+		kioku_view_run(view, session->kernel, &options, output_row, output, &error);
+	bool finished = output_finish(output, status == KIOKU_OK);
+	if (status == KIOKU_ERROR_STOPPED) /* stdout takes no more; main says why */
+		return STATUS_FAILED;
+	if (status != KIOKU_OK)
+		return message_error("%s", error.message);
+	return finished ? STATUS_COMPLETE : message_error("out of memory");
+}
+
+static int run(struct session *session)
+{
+	CLEANUP(cleanup_output) struct output output = { 0 };
+
+	int status = output_select(&output, session->command->view, session->options.columns);
+	if (status != STATUS_COMPLETE)
+		return status;
+	output_open(&output, stdout, session->options.format);
+	return run_view(session, &output);
+}
+
+struct command view_command(const struct kioku_view *view)
+{
+	static const struct {
+		enum kioku_view_option view;
+		unsigned options;
+	} map[] = {
+		{ KIOKU_VIEW_PID, OPTION_PIDS },    { KIOKU_VIEW_ALL, OPTION_ALL },
+		{ KIOKU_VIEW_NAME, OPTION_NAME },   { KIOKU_VIEW_SPACE, OPTIONS_SPACE },
+		{ KIOKU_VIEW_STEPS, OPTION_STEPS },
+	};
+	unsigned mask = kioku_view_option_mask(view);
+	struct command command = {
+		.name = kioku_view_name(view),
+		.help = kioku_view_help(view),
+		.usage = mask & KIOKU_VIEW_ADDRESS ? "SOURCE ADDRESS" : "SOURCE",
+		.formats = output_formats,
+		.options = OPTION_HELP | OPTION_FORMAT | OPTION_COLUMNS | OPTIONS_KERNEL,
+		.view = view,
+		.run = run,
+	};
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (mask & map[i].view)
+			command.options |= map[i].options;
+	/* --pid names the address space there, not the rows. */
+	if (mask & KIOKU_VIEW_SPACE)
+		command.options &= ~(unsigned)OPTION_PIDS;
+	return command;
+}

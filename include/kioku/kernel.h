@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One kernel, located in a source and proved. */
+#ifndef KIOKU_KERNEL_H
+#define KIOKU_KERNEL_H
+
+#include <kioku/address.h>
+#include <kioku/source.h>
+#include <kioku/symbol.h>
+#include <kioku/type.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kioku_kernel;
+
+struct kioku_kernel_options {
+	size_t size;                     /* sizeof(struct kioku_kernel_options) */
+	const char *profile;             /* use this profile or fail; NULL: none given */
+	const char *cache_folder;        /* profiles are looked for and kept here; NULL: no cache */
+	kioku_diagnostic_fn *diagnostic; /* may be NULL; used until the kernel closes */
+	void *diagnostic_user;
+};
+
+/*
+ * Finds the running kernel in a source: page tables, symbols, types. What could not be had is in
+ * kioku_kernel_info, not an error, as long as the kernel itself is proved. Borrows the source.
+ * Errors: NOT_FOUND (no kernel proves itself), REFUSED (the profile does not fit), NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_kernel_open(struct kioku_source *source, const struct kioku_kernel_options *options,
+		  struct kioku_kernel **out, struct kioku_error *error);
+KIOKU_PUBLIC void kioku_kernel_close(struct kioku_kernel *kernel);
+
+/* NULL where the image has none. Borrowed until the kernel closes. */
+KIOKU_PUBLIC const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel);
+KIOKU_PUBLIC const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel);
+
+/* The kernel's own page tables. Borrowed. */
+KIOKU_PUBLIC struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel);
+
+/*
+ * Opens the address space of a process by its pid (initial namespace), or by the value of CR3
+ * (PCID and flag bits are ignored). The caller closes it, before the kernel.
+ * Errors: NOT_FOUND (no such process), UNSUPPORTED (a kernel thread; no types), ABSENT.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_process_space_open(struct kioku_kernel *kernel, int32_t pid, struct kioku_address_space **out,
+			 struct kioku_error *error);
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status kioku_cr3_space_open(struct kioku_kernel *kernel,
+								uint64_t cr3,
+								struct kioku_address_space **out,
+								struct kioku_error *error);
+
+/* One fact about the kernel: what it is, its value in words, and the evidence that gave it. */
+struct kioku_fact {
+	const char *name;  /* snake_case: "release", "text_virtual", "direct_map_base", ... */
+	const char *value; /* NULL if it could not be had */
+	const char
+		*evidence; /* "VMCOREINFO", "kallsyms", "banner", "page tables", "BTF", ...; for a
+				 missing value, why it is missing */
+};
+
+/*
+ * Everything that kioku_kernel_open() established, in a fixed order, missing facts included.
+ * Borrowed until the kernel closes.
+ */
+KIOKU_PUBLIC const struct kioku_fact *kioku_kernel_facts(const struct kioku_kernel *kernel,
+							 size_t *count);
+
+/*
+ * Saves what was located and decoded, for kioku_kernel_options.profile. An existing file is
+ * replaced as a whole or not at all. Errors: OS, UNSUPPORTED (nothing to save).
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_kernel_save_profile(struct kioku_kernel *kernel, const char *path, struct kioku_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Known, steady activity: what a lab guest runs, and what its parts share. */
+#ifndef LAB_ACTIVITY_H
+#define LAB_ACTIVITY_H
+
+/* Print to FILE below /run, for the agent to collect; "a" and "w" as in fopen. */
+void record(const char *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Tell the launcher that this process is as it is going to stay. */
+void ready(void);
+
+/* Sleep for good. */
+void rest(void) __attribute__((noreturn));
+
+/* End loudly when a step of the set-up failed: a silent gap would pass for truth. */
+void need(int good, const char *what);
+
+void hold_memory(void);  /* memory.c */
+void hold_files(void);   /* files.c */
+void hold_sockets(void); /* files.c */
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Virtual to physical. How page tables look is data (struct paging); walking them is written once.
+ */
+#ifndef ADDRESS_ADDRESS_H
+#define ADDRESS_ADDRESS_H
+
+#include <kioku/address.h>
+
+#include "base/cleanup.h"
+
+#define PAGE_SIZE 4096u
+
+/* What one page table entry says by itself. */
+struct paging_entry {
+	bool present;
+	bool leaf; /* maps a page; otherwise physical is the next table */
+	uint64_t physical;
+	uint32_t permissions; /* enum kioku_permission */
+};
+
+struct paging_level {
+	const char *name;
+	uint8_t shift; /* an entry covers 1 << shift bytes */
+};
+
+/* One form of page tables: 512 entries of 8 bytes a table, from the root down. */
+struct paging {
+	const char *name;
+	uint8_t level_count;
+	uint8_t virtual_bits; /* addresses are sign-extended from here */
+	struct paging_level levels[5];
+	void (*decode)(const struct kioku_address_space *space, const struct paging_level *level,
+		       uint64_t entry, struct paging_entry *out);
+};
+
+/* Intel SDM volume 3 chapter 4; Linux arch/x86/include/asm/pgtable_types.h. */
+extern const struct paging x86_64_4level, x86_64_5level;
+
+#define TRANSLATION_CACHE_SIZE 256
+
+struct kioku_address_space {
+	struct kioku_source *source;
+	const struct paging *paging;
+	uint64_t root;         /* physical address of the top table */
+	uint64_t ignored_bits; /* set in entries but no part of an address: the SME C-bit */
+	/*
+	 * Addresses known to lie in a row in physical memory, the kernel's direct map: reads need no
+	 * page tables there, and damage to these does not matter. size 0: none.
+	 */
+	uint64_t linear_start, linear_size;
+	bool ignore_root_nx; /* PTI forbids execution of user memory through the kernel's root */
+	struct {
+		uint64_t page; /* virtual address of a 4 KiB page | 1; 0: empty */
+		uint64_t physical;
+		uint64_t contiguous; /* bytes from here to the end of what its entry maps */
+	} cache[TRANSLATION_CACHE_SIZE];
+};
+
+void address_space_init(struct kioku_address_space *space, struct kioku_source *source,
+			const struct paging *paging, uint64_t root);
+
+/* Allocates a copy without cached translations; closed by kioku_address_space_close(). */
+enum kioku_status address_space_open(const struct kioku_address_space *like, uint64_t root,
+				     struct kioku_address_space **out, struct kioku_error *error);
+
+/* Whether an address can exist: the bits above the highest translated one are its copies. */
+bool address_is_canonical(const struct paging *paging, uint64_t virtual);
+
+/* Reads one little-endian word. */
+enum kioku_status address_read_u64(struct kioku_address_space *space, uint64_t virtual,
+				   uint64_t *out, struct kioku_error *error);
+
+/* A run of mapped memory: consecutive in virtual and, unless merged by the receiver, physical. */
+struct mapping {
+	uint64_t virtual, physical, size;
+	uint64_t page_size;
+	uint32_t permissions;
+};
+
+/* Not OK: the walk stops and returns this status. */
+typedef enum kioku_status mapping_fn(void *user, const struct mapping *mapping);
+
+struct walk_losses {
+	uint64_t tables;   /* page tables that could not be read */
+	uint64_t first;    /* virtual address that the first of them would have mapped */
+	uint64_t repeated; /* tables left out because they had been walked too often before */
+};
+
+/*
+ * Calls receive for every page mapped in [first, last], in ascending order. Tables that are not in
+ * the source, or that hostile tables repeat without end, are counted in losses and skipped.
+ * Errors: NO_MEMORY, or receive's.
+ */
+enum kioku_status address_space_walk(struct kioku_address_space *space, uint64_t first,
+				     uint64_t last, mapping_fn *receive, void *user,
+				     struct walk_losses *losses);
+
+DEFINE_CLEANUP(address_space, struct kioku_address_space, kioku_address_space_close)
+#define AUTO_ADDRESS_SPACE CLEANUP(cleanup_address_space)
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where findings go that do not end an operation. */
+#ifndef BASE_DIAGNOSTIC_H
+#define BASE_DIAGNOSTIC_H
+
+#include <kioku/error.h>
+
+struct diagnostics {
+	kioku_diagnostic_fn *function; /* NULL: nobody listens */
+	void *user;
+};
+
+void diagnose(const struct diagnostics *diagnostics, enum kioku_severity severity,
+	      const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ELF core files of whole machines, both classes and both byte orders: System V gABI chapters 4
+ * and 5; notes as QEMU (target/i386/arch_dump.c), Linux (/proc/vmcore, makedumpfile) and VirtualBox
+ * (include/VBox/vmm/dbgfcorefmt.h) write them. Names of values are those of <elf.h>.
+ */
+#ifndef FORMAT_ELF_FORMAT_H
+#define FORMAT_ELF_FORMAT_H
+
+#include <elf.h>
+
+#include "base/bytes.h"
+
+/* More program headers than any memory has separate ranges; a bound for hostile counts. */
+#define ELF_SEGMENT_LIMIT (1u << 22)
+
+struct elf_header {
+	bool is_64, big_endian;
+	uint16_t type, machine;
+	uint32_t flags;
+	uint64_t segment_offset; /* of the program headers, in the file */
+	uint32_t segment_count;  /* also where e_phnum cannot hold it */
+	uint16_t segment_entry_size;
+};
+
+struct elf_segment {
+	uint32_t type, flags;
+	uint64_t offset, vaddr, paddr, filesz, memsz, align;
+};
+
+struct elf_note {
+	struct bytes name; /* without the NULs at its end */
+	struct bytes description;
+	uint32_t type;
+};
+
+/* Whether a file starts as ELF does. */
+bool elf_is_magic(struct bytes file);
+
+/* Decodes the header of a file; NULL, or what is wrong with it: "its ...". */
+const char *elf_header_decode(struct bytes file, struct elf_header *out);
+
+/* Decodes one program header; false if the file ends before it. */
+bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint32_t index,
+			struct elf_segment *out);
+
+/*
+ * Decodes the note at *offset of a note segment and moves *offset to the next. False at the end,
+ * and then *offset is notes.size, or at a note that does not fit, where *offset stays.
+ */
+bool elf_note_decode(struct bytes notes, const struct elf_header *header, uint64_t alignment,
+		     uint64_t *offset, struct elf_note *out);
+
+bool elf_note_is(const struct elf_note *note, const char *name, uint32_t type);
+
+/* Notes that carry the registers of one CPU; best first, as only the first two have CR3. */
+enum elf_register_note {
+	ELF_REGISTERS_QEMU,
+	ELF_REGISTERS_VIRTUALBOX,
+	ELF_REGISTERS_PRSTATUS,
+	ELF_REGISTERS_NONE,
+};
+
+struct elf_registers {
+	uint64_t cr3; /* 0: the note does not say */
+	uint64_t rip, rsp;
+};
+
+/* Decodes the registers of an x86-64 CPU. */
+enum elf_register_note elf_registers_decode(const struct elf_header *header,
+					    const struct elf_note *note, struct elf_registers *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "format/lime_format.h"
+
+bool lime_is_magic(struct bytes file)
+{
+	uint32_t magic;
+
+	return bytes_le32(file, 0, &magic) && magic == LIME_MAGIC;
+}
+
+bool lime_is_compressed(struct bytes file)
+{
+	uint8_t method, flags;
+
+	return bytes_u8(file, 0, &method) && bytes_u8(file, 1, &flags) && method == 0x38 &&
+	       (method << 8 | flags) % 31 == 0;
+}
+
+const char *lime_header_decode(struct bytes file, uint64_t offset, struct lime_header *out)
+{
+	struct bytes header;
+
+	if (!bytes_slice(file, offset, LIME_HEADER_SIZE, &header))
+		return "its header is cut short by the end of the file";
+	if (load_le32(header.data) != LIME_MAGIC)
+		return "its header has no LiME magic number";
+	if (load_le32(header.data + 4) != LIME_VERSION)
+		return "its header has a version other than 1";
+	out->start = load_le64(header.data + 8);
+	out->last = load_le64(header.data + 16);
+	if (out->last < out->start)
+		return "its header ends before it starts";
+	if (out->last - out->start == UINT64_MAX)
+		return "its header claims all of the address space";
+	return NULL;
+}

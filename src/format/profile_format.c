@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <endian.h>
+
+#include "format/profile_format.h"
+
+bool profile_header_decode(struct bytes bytes, struct profile_header *out)
+{
+	const uint8_t *data = bytes.data;
+
+	if (!bytes_has(bytes, 0, PROFILE_HEADER_SIZE) || !bytes_match(bytes, 0, PROFILE_MAGIC))
+		return false;
+	memcpy(out->digest, data + PROFILE_DIGEST_OFFSET, sizeof(out->digest));
+	out->build_id_distance = load_le64(data + 40);
+	out->banner_distance = load_le64(data + 48);
+	out->base_distance = load_le64(data + 56);
+	out->symbols_offset = load_le64(data + 64);
+	out->symbols_size = load_le64(data + 72);
+	out->types_offset = load_le64(data + 80);
+	out->types_size = load_le64(data + 88);
+	out->build_id_size = load_le32(data + 96);
+	out->banner_size = load_le32(data + 100);
+	memcpy(out->build_id, data + 104, sizeof(out->build_id));
+	memcpy(out->banner, data + 136, sizeof(out->banner));
+	return out->build_id_size > 0 && out->build_id_size <= sizeof(out->build_id) &&
+	       out->banner_size > 0 && out->banner_size <= sizeof(out->banner);
+}
+
+static void store_le64(uint8_t *at, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static void store_le32(uint8_t *at, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+void profile_header_encode(const struct profile_header *header, uint8_t out[PROFILE_HEADER_SIZE])
+{
+	memset(out, 0, PROFILE_HEADER_SIZE);
+	memcpy(out, PROFILE_MAGIC, sizeof(PROFILE_MAGIC) - 1);
+	memcpy(out + PROFILE_DIGEST_OFFSET, header->digest, sizeof(header->digest));
+	store_le64(out + 40, header->build_id_distance);
+	store_le64(out + 48, header->banner_distance);
+	store_le64(out + 56, header->base_distance);
+	store_le64(out + 64, header->symbols_offset);
+	store_le64(out + 72, header->symbols_size);
+	store_le64(out + 80, header->types_offset);
+	store_le64(out + 88, header->types_size);
+	store_le32(out + 96, header->build_id_size);
+	store_le32(out + 100, header->banner_size);
+	memcpy(out + 104, header->build_id, sizeof(header->build_id));
+	memcpy(out + 136, header->banner, sizeof(header->banner));
+}

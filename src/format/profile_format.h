@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The file in which a located kernel is kept for its next image: what it is known by, and its
+ * symbols and types in the forms that symbol/ and type/ read in place. All little-endian.
+ *
+ *	offset	size
+ *	0	8	magic
+ *	8	32	SHA-256 of everything from offset 40 on
+ *	40	8	distance from the start of the kernel image to its build id
+ *	48	8	  "  to its banner
+ *	56	8	  "  to what symbols are relative to
+ *	64	8, 8	offset and size of the symbols in this file
+ *	80	8, 8	offset and size of the types
+ *	96	4	size of the build id, at most 32
+ *	100	4	size of the banner, at most 512
+ *	104	32	build id
+ *	136	512	banner
+ *	648		symbols and types, each aligned to 64 bytes
+ */
+#ifndef FORMAT_PROFILE_FORMAT_H
+#define FORMAT_PROFILE_FORMAT_H
+
+#include "base/bytes.h"
+
+#define PROFILE_MAGIC         "kiokuP\x01\n"
+#define PROFILE_DIGEST_OFFSET 8
+#define PROFILE_DIGEST_SIZE   32
+#define PROFILE_DIGEST_START  40 /* what the digest covers starts here */
+#define PROFILE_HEADER_SIZE   648
+#define PROFILE_ALIGNMENT     64
+#define PROFILE_BUILD_ID_MAX  32
+#define PROFILE_BANNER_MAX    512
+
+struct profile_header {
+	uint8_t digest[PROFILE_DIGEST_SIZE];
+	uint64_t build_id_distance, banner_distance, base_distance;
+	uint64_t symbols_offset, symbols_size, types_offset, types_size;
+	uint32_t build_id_size, banner_size;
+	uint8_t build_id[PROFILE_BUILD_ID_MAX];
+	char banner[PROFILE_BANNER_MAX];
+};
+
+/* False if the bytes do not start a profile. Sections are not checked against the file's size. */
+bool profile_header_decode(struct bytes bytes, struct profile_header *out);
+void profile_header_encode(const struct profile_header *header, uint8_t out[PROFILE_HEADER_SIZE]);
+
+#endif

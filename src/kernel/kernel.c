@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening a kernel: which candidate is the running one. */
+#include <string.h>
+
+#include "kernel/clock.h"
+#include "kernel/direct_map.h"
+#include "kernel/locate.h"
+#include "kernel/profile.h"
+#include "kernel/record.h"
+#include "source/source.h"
+
+#define CANDIDATE_LIMIT 64
+#define MESSAGE_LIMIT   200
+
+/* Diagnostics of a candidate count only if it wins. */
+struct messages {
+	struct arena arena;
+	struct {
+		enum kioku_severity severity;
+		const char *text;
+	} list[MESSAGE_LIMIT];
+	size_t count;
+};
+
+struct search {
+	struct kioku_source *source;
+	const struct profile *profile; /* given by the caller: this one or none */
+	const char *cache_folder;
+	struct kioku_error refusal; /* why the profile did not fit; OK if it was not asked */
+	struct kioku_kernel *best;
+	size_t placement, best_placement;
+	bool everywhere;          /* the cheap places led to no living kernel */
+	struct messages messages; /* of best */
+	struct {
+		uint64_t physical, virtual;
+	} seen[CANDIDATE_LIMIT];
+	size_t seen_count;
+};
+
+static void keep_message(void *user, enum kioku_severity severity, const char *message)
+{
+	struct messages *messages = user;
+
+	if (messages->count == MESSAGE_LIMIT)
+		return;
+	const char *text = arena_copy(&messages->arena, message, strlen(message));
+	if (!text)
+		return;
+	messages->list[messages->count].severity = severity;
+	messages->list[messages->count++].text = text;
+}
+
+void kioku_kernel_close(struct kioku_kernel *kernel)
+{
+	if (!kernel)
+		return;
+	record_cache_release(kernel);
+	symbols_close(kernel->symbols);
+	types_close(kernel->types);
+	profile_close(kernel->profile);
+	image_release(&kernel->image);
+	arena_release(&kernel->arena);
+	free(kernel);
+}
+
+/* Every process shares the kernel's tables: one attempt for each image is enough. */
+static bool seen_before(struct search *search, const struct image *image)
+{
+	for (size_t i = 0; i < search->seen_count; i++)
+		if (search->seen[i].physical == image->physical &&
+		    search->seen[i].virtual == image->start)
+			return true;
+	if (search->seen_count == CANDIDATE_LIMIT)
+		return true;
+	search->seen[search->seen_count].physical = image->physical;
+	search->seen[search->seen_count++].virtual = image->start;
+	return false;
+}
+
+/* The better proof wins; between equals the later clock, for an earlier boot may be all there. */
+static bool is_better(const struct kioku_kernel *kernel, const struct kioku_kernel *best)
+{
+	if (kernel->proof != best->proof)
+		return kernel->proof > best->proof;
+	return kernel->wall_time > best->wall_time;
+}
+
+static enum kioku_status consider(void *user, const struct candidate *candidate)
+{
+	struct search *search = user;
+	AUTO_KERNEL struct kioku_kernel *kernel = NULL;
+	struct messages messages = { 0 };
+
+	kernel = calloc(1, sizeof(*kernel));
+	if (!kernel)
+		return KIOKU_ERROR_NO_MEMORY;
+	kernel->source = search->source;
+	kernel->found_by_scan = search->everywhere;
+	kernel->diagnostics = (struct diagnostics){ keep_message, &messages };
+	if (!kernel_map(kernel, candidate) || seen_before(search, &kernel->image))
+		return KIOKU_OK;
+	enum kioku_status status =
+		kernel_prove(kernel, search->profile, search->cache_folder, &search->refusal);
+	if (status == KIOKU_ERROR_REFUSED) /* another candidate may be the profile's kernel */
+		status = KIOKU_OK;
+	if (status == KIOKU_OK && kernel->proof >= PROOF_BANNER) {
+		direct_map_find(kernel);
+		if (kernel->direct_map) {
+			kernel->space.linear_start = kernel->direct_map;
+			kernel->space.linear_size = source_end(search->source);
+		}
+		clock_read(kernel);
+		/* The same kernel in another arrangement of the file is no second one. */
+		if (search->best && search->best_placement == search->placement)
+			keep_message(
+				&messages, KIOKU_NOTE,
+				"more than one kernel proves itself: an earlier boot, or a crash "
+				"kernel; the one with the later clock is taken");
+		if (!search->best || is_better(kernel, search->best)) {
+			arena_release(&search->messages.arena);
+			search->messages = messages;
+			kioku_kernel_close(search->best);
+			search->best = TAKE(kernel);
+			search->best_placement = search->placement;
+			return KIOKU_OK;
+		}
+	}
+	arena_release(&messages.arena);
+	return status;
+}
+
+/*
+ * Where the machine's RAM ends (max_pfn, mm/memblock.c: the page after the last); 0 if unknown. Read
+ * where the image lies, not through page tables: these may be in the part that is arranged wrongly.
+ */
+static uint64_t memory_end(struct kioku_kernel *kernel)
+{
+	uint64_t address = kernel_symbol(kernel, "max_pfn");
+	uint8_t raw[8];
+
+	if (!address || !image_contains(&kernel->image, address) ||
+	    kioku_source_read(kernel->source, image_to_physical(&kernel->image, address), raw,
+			      sizeof(raw), NULL) != KIOKU_OK)
+		return 0;
+	uint64_t max_pfn = load_le64(raw);
+	return max_pfn <= UINT64_MAX / PAGE_SIZE ? max_pfn * PAGE_SIZE : 0;
+}
+
+/* If a headerless file is arranged right, it ends where RAM does. */
+static size_t right_placement(struct kioku_kernel *kernel, size_t found)
+{
+	uint64_t ram = memory_end(kernel);
+	size_t right = ram ? source_placement_ending_at(kernel->source, ram, found) : found;
+
+	return right == SIZE_MAX ? found : right;
+}
+
+static enum kioku_status search_placement(struct search *search, size_t index)
+{
+	source_select_placement(search->source, index);
+	search->placement = index;
+	search->seen_count = 0;
+	return (search->everywhere ? candidates_scan : candidates_known)(search->source, consider,
+									 search);
+}
+
+/*
+ * What it takes to find a kernel may lie right in a wrong arrangement too. If it says where its
+ * memory ends, that decides; otherwise the arrangement in which it proves itself best.
+ */
+static enum kioku_status search_placements(struct search *search)
+{
+	size_t count = source_placement_count(search->source);
+
+	for (size_t i = 0; i < count; i++) {
+		TRY(search_placement(search, i));
+		if (!search->best || search->best_placement != i || memory_end(search->best) == 0)
+			continue;
+		size_t right = right_placement(search->best, i);
+		if (right != i) {
+			kioku_kernel_close(search->best);
+			search->best = NULL;
+			TRY(search_placement(search, right));
+		}
+		if (search->best)
+			break;
+	}
+	if (search->best)
+		source_select_placement(search->source, search->best_placement);
+	return KIOKU_OK;
+}
+
+/* An image that ends before the machine's memory, or the kernel itself, did has lost what follows. */
+static void check_coverage(struct kioku_kernel *kernel)
+{
+	uint64_t ram = memory_end(kernel);
+	uint64_t end = source_end(kernel->source);
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < kernel->image.run_count; i++)
+		if (!source_has(kernel->source, kernel->image.runs[i].physical,
+				kernel->image.runs[i].size))
+			lost += kernel->image.runs[i].size;
+	uint64_t missing = candidates_missing(kernel->source);
+	if (kernel->found_by_scan && missing)
+		diagnose(&kernel->diagnostics, KIOKU_GAP,
+			 "low memory names page tables at 0x%llx, which are not in the image: the "
+			 "kernel that was found may be of an earlier boot",
+			 (unsigned long long)missing);
+	if (lost)
+		diagnose(&kernel->diagnostics, KIOKU_GAP,
+			 "parts of the kernel's own memory are not in the image: up to %llu bytes",
+			 (unsigned long long)lost);
+	if (ram > end)
+		diagnose(&kernel->diagnostics, KIOKU_GAP,
+			 "the image ends at 0x%llx, but the machine's memory at 0x%llx",
+			 (unsigned long long)end, (unsigned long long)ram);
+}
+
+/* Cheap places first; everything if no kernel there is alive. */
+static enum kioku_status search_kernel(struct search *search, struct kioku_error *error)
+{
+	enum kioku_status status = search_placements(search);
+
+	if (status == KIOKU_OK && (!search->best || search->best->proof < PROOF_ALIVE)) {
+		search->everywhere = true;
+		status = search_placements(search);
+	}
+	if (status != KIOKU_OK)
+		return error_set(error, status, "cannot look for a kernel: %s",
+				 kioku_status_name(status));
+	if (search->best)
+		return KIOKU_OK;
+	if (search->refusal.status == KIOKU_ERROR_REFUSED) {
+		if (error)
+			*error = search->refusal;
+		return KIOKU_ERROR_REFUSED;
+	}
+	return error_set(error, KIOKU_ERROR_NOT_FOUND,
+			 "no x86-64 Linux kernel proves itself in this image: no page tables lead "
+			 "to an image with a banner");
+}
+
+enum kioku_status kioku_kernel_open(struct kioku_source *source,
+				    const struct kioku_kernel_options *options,
+				    struct kioku_kernel **out, struct kioku_error *error)
+{
+	AUTO_PROFILE struct profile *profile = NULL;
+	struct kioku_kernel_options given = { 0 };
+
+	if (options)
+		memcpy(&given, options,
+		       options->size < sizeof(given) ? options->size : sizeof(given));
+	if (given.profile)
+		TRY(profile_open(given.profile, &profile, error));
+
+	struct search search = { .source = source,
+				 .profile = profile,
+				 .cache_folder = given.cache_folder };
+	enum kioku_status status = search_kernel(&search, error);
+	AUTO_KERNEL struct kioku_kernel *kernel = search.best;
+	struct diagnostics diagnostics = { given.diagnostic, given.diagnostic_user };
+	bool complete = true;
+	for (size_t i = 0; i < search.messages.count && status == KIOKU_OK; i++) {
+		complete = complete && search.messages.list[i].severity != KIOKU_GAP;
+		diagnose(&diagnostics, search.messages.list[i].severity, "%s",
+			 search.messages.list[i].text);
+	}
+	arena_release(&search.messages.arena);
+	if (status != KIOKU_OK)
+		return status;
+
+	kernel->diagnostics = diagnostics;
+	if (profile)
+		kernel->profile = TAKE(profile);
+	kernel_collect_facts(kernel);
+	check_coverage(kernel);
+	if (!kernel->profile && given.cache_folder && complete && kernel->build_id_size &&
+	    kernel->symbols && kernel->types)
+		profile_keep(kernel, given.cache_folder);
+	*out = TAKE(kernel);
+	return KIOKU_OK;
+}
+
+const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel)
+{
+	return kernel->symbols;
+}
+
+const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel)
+{
+	return kernel->types;
+}
+
+struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel)
+{
+	return &kernel->space;
+}
+
+const struct kioku_fact *kioku_kernel_facts(const struct kioku_kernel *kernel, size_t *count)
+{
+	*count = kernel->fact_count;
+	return kernel->facts;
+}

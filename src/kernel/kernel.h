@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a located kernel consists of. */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <kioku/kernel.h>
+
+#include "address/address.h"
+#include "base/arena.h"
+#include "base/diagnostic.h"
+#include "base/error.h"
+#include "kernel/image.h"
+#include "symbol/symbols.h"
+#include "type/types.h"
+
+#define VMCOREINFO_LIMIT (4 * PAGE_SIZE)
+#define FACT_LIMIT       32
+#define BUILD_ID_MAX     32
+#define BUILD_ID_MAX     32
+#define STATE_LETTERS    16
+
+/* How far a kernel has proved itself; each step includes the ones before. */
+enum proof {
+	PROOF_NONE,
+	PROOF_IMAGE,  /* page tables map something of a kernel's shape */
+	PROOF_BANNER, /* and "Linux version ..." is in it, where its symbol says if there are any */
+	PROOF_ALIVE,  /* and init_task is the swapper: this image has run */
+};
+
+struct profile;
+struct record_cache;
+
+struct kioku_kernel {
+	struct kioku_source *source;
+	struct diagnostics diagnostics;
+	struct arena arena;
+	enum proof proof;
+
+	bool found_by_scan;
+	struct kioku_address_space space;
+	const char *root_evidence; /* what led to the page tables */
+	struct image image;
+	char *banner; /* without the newline; in the arena */
+	uint64_t banner_virtual;
+	uint8_t build_id[BUILD_ID_MAX];
+	size_t build_id_size; /* 0: unknown */
+	uint64_t build_id_virtual;
+	struct profile *profile; /* that symbols and types are read from; NULL: the image itself */
+	struct kioku_symbols *symbols; /* NULL: none found, symbols_problem says why */
+	const char *symbols_evidence, *symbols_problem;
+	struct kioku_types *types; /* NULL: none found, types_problem says why */
+	const char *types_evidence, *types_problem;
+	uint64_t init_task; /* virtual; 0 if unknown */
+	const char *init_task_evidence;
+	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */
+	const char *direct_map_evidence;
+	char vmcoreinfo[VMCOREINFO_LIMIT];
+	size_t vmcoreinfo_size; /* 0: none */
+	const char *vmcoreinfo_evidence;
+	int64_t boot_offset; /* nanoseconds to add to boot time for UTC */
+	int64_t wall_time;   /* of the machine's clock when the image was taken, UTC; 0: unknown */
+	bool boot_offset_known;
+
+	char state_letters[STATE_LETTERS + 1]; /* see task_state_letter(); empty until needed */
+
+	struct kioku_fact facts[FACT_LIMIT];
+	size_t fact_count;
+	struct record_cache *records;
+};
+
+/* Finds a symbol that may be absent: 0 then. */
+uint64_t kernel_symbol(const struct kioku_kernel *kernel, const char *name);
+
+/* Reads at a kernel virtual address. */
+enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, void *buffer,
+			      size_t size, struct kioku_error *error);
+
+/* Whether a value may be a pointer to kernel data: canonical, upper half, not an ERR_PTR. */
+bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value);
+
+/* Fills in the facts that info shows. */
+void kernel_collect_facts(struct kioku_kernel *kernel);
+
+DEFINE_CLEANUP(kernel, struct kioku_kernel, kioku_kernel_close)
+#define AUTO_KERNEL CLEANUP(cleanup_kernel)
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/percpu.h"
+
+#define CPU_LIMIT 8192 /* NR_CPUS, arch/x86/Kconfig */
+
+uint32_t percpu_count(struct kioku_kernel *kernel)
+{
+	uint64_t address = kernel_symbol(kernel, "nr_cpu_ids");
+	uint8_t raw[4];
+
+	if (!address || kernel_read(kernel, address, raw, sizeof(raw), NULL) != KIOKU_OK)
+		return 1;
+	uint32_t count = load_le32(raw);
+	return count >= 1 && count <= CPU_LIMIT ? count : 1;
+}
+
+enum kioku_status percpu_address(struct kioku_kernel *kernel, const char *name, uint32_t cpu,
+				 uint64_t *out, struct kioku_error *error)
+{
+	struct kioku_symbol symbol, offsets;
+	uint64_t offset = 0;
+
+	if (!kernel->symbols)
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "no symbols to find %s by", name);
+	TRY(kioku_symbols_find(kernel->symbols, name, &symbol, error));
+	/* A kernel without SMP has no offsets: its per-CPU variables are ordinary ones. */
+	if (kioku_symbols_find(kernel->symbols, "__per_cpu_offset", &offsets, NULL) == KIOKU_OK)
+		TRY(address_read_u64(&kernel->space, offsets.address + 8ull * cpu, &offset, error));
+	*out = symbol.address + offset;
+	return KIOKU_OK;
+}

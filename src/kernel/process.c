@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Address spaces of processes. */
+#include "kernel/task.h"
+
+enum kioku_status kioku_process_space_open(struct kioku_kernel *kernel, int32_t pid,
+					   struct kioku_address_space **out,
+					   struct kioku_error *error)
+{
+	struct kioku_translation translation;
+	const struct binding *binding;
+	struct task task;
+	struct mm mm;
+
+	TRY(task_find(kernel, pid, &task, error));
+	if (!task.mm)
+		return error_set(
+			error, KIOKU_ERROR_UNSUPPORTED,
+			"process %d has no memory of its own: it is a kernel thread, or it "
+			"has exited",
+			pid);
+	TRY(record_bind(kernel, &mm_record, &binding, error));
+	TRY(record_read(kernel, binding, task.mm, &mm, error));
+	enum kioku_status status = kioku_translate(&kernel->space, mm.pgd, &translation, error);
+	if (status != KIOKU_OK) {
+		error_prefix(error, "cannot find the page tables of process %d", pid);
+		return status;
+	}
+	TRY(address_space_open(&kernel->space, translation.physical, out, error));
+	/* arch/x86/mm/pti.c, __pti_set_user_pgtbl(): what the user half of a pair maps is marked
+	 * not executable in the kernel's half. */
+	(*out)->ignore_root_nx = true;
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_cr3_space_open(struct kioku_kernel *kernel, uint64_t cr3,
+				       struct kioku_address_space **out, struct kioku_error *error)
+{
+	return address_space_open(&kernel->space, cr3 & 0x000ffffffffff000ull, out, error);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A candidate becomes a kernel only by proving itself: its page tables map an image, the image
+ * holds symbol tables whose linux_banner is a banner, and init_task is the swapper. Copies in the
+ * page cache or from an earlier boot are not mapped by the running kernel's tables.
+ */
+#include <string.h>
+
+#include "format/vmcoreinfo_format.h"
+#include "kernel/locate.h"
+#include "kernel/profile.h"
+#include "source/source.h"
+
+#define BANNER_START "Linux version "
+#define BANNER_LIMIT 512
+/* task_struct is smaller on every configuration; its comm is looked for without knowing types. */
+#define INIT_TASK_LIMIT 16384
+#define BTF_LIMIT       (64u << 20)
+/* Kernels with every debugging option take some 200 MiB; hostile tables may map 1 GiB. */
+#define EXAMINE_LIMIT (512u << 20)
+
+uint64_t kernel_symbol(const struct kioku_kernel *kernel, const char *name)
+{
+	struct kioku_symbol symbol;
+
+	if (!kernel->symbols ||
+	    kioku_symbols_find(kernel->symbols, name, &symbol, NULL) != KIOKU_OK)
+		return 0;
+	return symbol.address;
+}
+
+enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, void *buffer,
+			      size_t size, struct kioku_error *error)
+{
+	return kioku_address_space_read(&kernel->space, virtual, buffer, size, error);
+}
+
+bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value)
+{
+	/* The last page of the address space holds error codes (include/linux/err.h). */
+	return (int64_t)value < 0 && value < (uint64_t)-4095 &&
+	       address_is_canonical(kernel->space.paging, value);
+}
+
+/* Takes the banner from a virtual address if one is there, whole. */
+static bool read_banner(struct kioku_kernel *kernel, uint64_t virtual)
+{
+	char text[BANNER_LIMIT];
+
+	if (kernel_read(kernel, virtual, text, sizeof(text), NULL) != KIOKU_OK)
+		return false;
+	size_t length = strnlen(text, sizeof(text));
+	if (length == sizeof(text) || strncmp(text, BANNER_START, strlen(BANNER_START)) != 0 ||
+	    length < strlen(BANNER_START) + 3)
+		return false;
+	if (text[length - 1] == '\n')
+		length--;
+	kernel->banner = arena_copy(&kernel->arena, text, length);
+	kernel->banner_virtual = virtual;
+	return kernel->banner != NULL;
+}
+
+static bool find_banner(struct kioku_kernel *kernel, struct window *window)
+{
+	struct bytes all;
+
+	/* Lost pages stay zero in the window, so that the rest can still be searched. */
+	if (!window_bytes(window, 0, window->size, &all))
+		all = (struct bytes){ window->data, window->size };
+	const uint8_t *at = all.data;
+	while ((at = memmem(at, all.size - (size_t)(at - all.data), BANNER_START,
+			    strlen(BANNER_START)))) {
+		if (read_banner(kernel, window->virtual_start + (uint64_t)(at - all.data)))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/* VMCOREINFO of the image file says where kallsyms lies; verified like any other place. */
+static bool note_hint(struct kioku_kernel *kernel, struct kallsyms_hint *hint)
+{
+	struct bytes note;
+
+	note.data = (const uint8_t *)kioku_source_vmcoreinfo(kernel->source, &note.size);
+	return note.data && kallsyms_hint_from_vmcoreinfo(note, hint);
+}
+
+static enum kioku_status take_symbols(struct kioku_kernel *kernel, struct window *window)
+{
+	struct kallsyms_hint hint;
+	struct kallsyms_layout layout;
+	bool hinted = note_hint(kernel, &hint);
+
+	if (!kallsyms_locate(window, hinted ? &hint : NULL, &layout, &kernel->diagnostics))
+		return KIOKU_ERROR_NOT_FOUND;
+	TRY(symbols_from_kallsyms(window, &layout, &kernel->symbols, &kernel->diagnostics, NULL));
+
+	/* Symbols prove themselves by the banner. Without data symbols there is none to ask. */
+	uint64_t banner = kernel_symbol(kernel, "linux_banner");
+	if (banner ? read_banner(kernel, banner) : find_banner(kernel, window)) {
+		kernel->symbols_evidence = "kallsyms, found by its structure";
+		return KIOKU_OK;
+	}
+	symbols_close(kernel->symbols);
+	kernel->symbols = NULL;
+	return KIOKU_ERROR_NOT_FOUND;
+}
+
+static enum kioku_status take_types(struct kioku_kernel *kernel, struct window *window)
+{
+	uint64_t start = kernel_symbol(kernel, "__start_BTF");
+	uint64_t stop = kernel_symbol(kernel, "__stop_BTF");
+	uint64_t size = stop - start;
+	struct kioku_error error = { 0 };
+
+	kernel->types_evidence = "BTF at __start_BTF";
+	if (!start || stop <= start) {
+		uint64_t offset;
+		if (!btf_locate(window, &offset, &size))
+			return KIOKU_ERROR_NOT_FOUND;
+		start = window->virtual_start + offset;
+		kernel->types_evidence = "BTF, found by its header";
+	}
+	if (size > BTF_LIMIT)
+		return KIOKU_ERROR_CORRUPT;
+	void *data = malloc(size);
+	if (!data)
+		return KIOKU_ERROR_NO_MEMORY;
+	enum kioku_status status = kernel_read(kernel, start, data, size, &error);
+	if (status != KIOKU_OK)
+		free(data);
+	else
+		status = types_from_btf(data, size, &kernel->types, &error);
+	if (status == KIOKU_OK && types_flaw(kernel->types))
+		diagnose(&kernel->diagnostics, KIOKU_GAP, "types: %s", types_flaw(kernel->types));
+	if (status != KIOKU_OK)
+		kernel->types_problem = arena_format(&kernel->arena, "BTF at 0x%llx: %s",
+						     (unsigned long long)start, error.message);
+	return status;
+}
+
+/* Symbols, banner and types out of one stretch of the image. */
+static enum kioku_status examine(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size)
+{
+	AUTO_IMAGE_WINDOW struct image_window window = { 0 };
+
+	TRY(image_window_open(&kernel->space, virtual, size, &window, NULL));
+	if (!kernel->symbols) {
+		enum kioku_status status = take_symbols(kernel, &window.window);
+		if (status == KIOKU_ERROR_NO_MEMORY)
+			return status;
+	}
+	if (!kernel->types && !kernel->types_problem) {
+		enum kioku_status status = take_types(kernel, &window.window);
+		if (status == KIOKU_ERROR_NO_MEMORY)
+			return status;
+	}
+	if (!kernel->banner)
+		find_banner(kernel, &window.window);
+	return KIOKU_OK;
+}
+
+/*
+ * Constants first, in the order of size; then the image as a whole, for kernels that do not protect
+ * their constants, or whose tables straddle a damaged entry.
+ */
+static enum kioku_status examine_image(struct kioku_kernel *kernel)
+{
+	const struct image *image = &kernel->image;
+	const struct mapping *largest = NULL;
+
+	for (size_t i = 0; i < image->run_count; i++)
+		if (image_run_is_rodata(&image->runs[i]) &&
+		    (!largest || image->runs[i].size > largest->size))
+			largest = &image->runs[i];
+	if (largest)
+		TRY(examine(kernel, largest->virtual, largest->size));
+	if (!kernel->symbols || !kernel->banner) {
+		uint64_t size = image->end - image->start;
+		TRY(examine(kernel, image->start, size < EXAMINE_LIMIT ? size : EXAMINE_LIMIT));
+	}
+	return KIOKU_OK;
+}
+
+/* The table that the last entry of a root points at, 0 if there is none. */
+static uint64_t last_table(struct kioku_source *source, uint64_t root)
+{
+	uint8_t raw[8];
+
+	if (kioku_source_read(source, root + 511 * 8, raw, sizeof(raw), NULL) != KIOKU_OK)
+		return 0;
+	return load_le64(raw) & 1 ? load_le64(raw) & 0x000ffffffffff000ull : 0;
+}
+
+/* Whether a root maps more of the kernel's half than the image: the direct map, above all. */
+static bool maps_more(struct kioku_source *source, uint64_t root)
+{
+	uint8_t table[PAGE_SIZE];
+
+	if (kioku_source_read(source, root, table, sizeof(table), NULL) != KIOKU_OK)
+		return false;
+	for (unsigned i = 256; i < 511; i++)
+		if (table[8 * i] & 1)
+			return true;
+	return false;
+}
+
+static bool take_root_if_good(struct kioku_kernel *kernel, uint64_t root)
+{
+	if (last_table(kernel->source, root) != last_table(kernel->source, kernel->space.root) ||
+	    !maps_more(kernel->source, root))
+		return false;
+	uint64_t ignored = kernel->space.ignored_bits;
+	address_space_init(&kernel->space, kernel->source, kernel->space.paging, root);
+	kernel->space.ignored_bits = ignored;
+	return true;
+}
+
+/*
+ * The trampoline's root has only the entries that it needs, a process's may vanish; the kernel's
+ * own lies in its data and shares its last table with them. Without data symbols it is looked for.
+ */
+static void take_own_root(struct kioku_kernel *kernel)
+{
+	static const char *const names[] = { "swapper_pg_dir", "init_top_pgt", "init_level4_pgt" };
+	const struct image *image = &kernel->image;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		uint64_t virtual = kernel_symbol(kernel, names[i]);
+		if (virtual && image_contains(image, virtual) &&
+		    take_root_if_good(kernel, image_to_physical(image, virtual)))
+			return;
+	}
+	for (size_t i = 0; i < image->run_count; i++) {
+		const struct mapping *run = &image->runs[i];
+		for (uint64_t at = 0; at < run->size && !image_run_is_rodata(run); at += PAGE_SIZE)
+			if (take_root_if_good(kernel, run->physical + at))
+				return;
+	}
+}
+
+/* Whether a task_struct at this address is the first idle task: pid 0, and called swapper. */
+static bool is_swapper(struct kioku_kernel *kernel, uint64_t task)
+{
+	struct kioku_member comm, pid;
+	uint8_t memory[INIT_TASK_LIMIT];
+	uint32_t id;
+
+	if (!kernel->types ||
+	    kioku_types_find(kernel->types, "struct task_struct", &id, NULL) != KIOKU_OK ||
+	    kioku_type_member(kernel->types, id, "comm", &comm, NULL) != KIOKU_OK ||
+	    kioku_type_member(kernel->types, id, "pid", &pid, NULL) != KIOKU_OK) {
+		/* No types: the name must be somewhere in it. */
+		return kernel_read(kernel, task, memory, sizeof(memory), NULL) == KIOKU_OK &&
+		       memmem(memory, sizeof(memory), "swapper", 7) != NULL;
+	}
+	return kernel_read(kernel, task + comm.bit_offset / 8, memory, 8, NULL) == KIOKU_OK &&
+	       memcmp(memory, "swapper", 7) == 0 &&
+	       kernel_read(kernel, task + pid.bit_offset / 8, memory, 4, NULL) == KIOKU_OK &&
+	       load_le32(memory) == 0;
+}
+
+/* Kernels built without data symbols: the name "swapper" in their data, where a comm would be. */
+static void search_init_task(struct kioku_kernel *kernel)
+{
+	struct kioku_member comm;
+	uint32_t id;
+
+	if (!kernel->types ||
+	    kioku_types_find(kernel->types, "struct task_struct", &id, NULL) != KIOKU_OK ||
+	    kioku_type_member(kernel->types, id, "comm", &comm, NULL) != KIOKU_OK)
+		return;
+	for (size_t i = 0; i < kernel->image.run_count; i++) {
+		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
+		const struct mapping *run = &kernel->image.runs[i];
+		if (image_run_is_rodata(run) ||
+		    image_window_open(&kernel->space, run->virtual, run->size, &window, NULL) !=
+			    KIOKU_OK)
+			continue;
+		window_need(&window.window, 0, run->size);
+		const uint8_t *end = window.buffer + run->size;
+		const uint8_t *at = window.buffer;
+		while ((at = memmem(at, (size_t)(end - at), "swapper", 7))) {
+			uint64_t task = run->virtual + (uint64_t)(at - window.buffer) -
+					comm.bit_offset / 8;
+			if (task % 8 == 0 && is_swapper(kernel, task)) {
+				kernel->init_task = task;
+				kernel->init_task_evidence = "its name, where the types have it";
+				return;
+			}
+			at++;
+		}
+	}
+}
+
+static bool is_alive(struct kioku_kernel *kernel)
+{
+	kernel->init_task = kernel_symbol(kernel, "init_task");
+	kernel->init_task_evidence = "kallsyms";
+	if (kernel->init_task && is_swapper(kernel, kernel->init_task))
+		return true;
+	kernel->init_task = 0;
+	search_init_task(kernel);
+	return kernel->init_task != 0;
+}
+
+bool kernel_map(struct kioku_kernel *kernel, const struct candidate *candidate)
+{
+	address_space_init(&kernel->space, kernel->source, candidate->paging, candidate->root);
+	kernel->root_evidence = candidate->evidence;
+	if (image_map(&kernel->space, &kernel->image, NULL) != KIOKU_OK)
+		return false;
+	kernel->proof = PROOF_IMAGE;
+	return true;
+}
+
+enum kioku_status kernel_prove(struct kioku_kernel *kernel, const struct profile *profile,
+			       const char *cache_folder, struct kioku_error *error)
+{
+	if (profile)
+		TRY(profile_apply(kernel, profile, error));
+	else if (!cache_folder || !profile_find(kernel, cache_folder))
+		TRY(examine_image(kernel));
+	if (!kernel->banner)
+		return KIOKU_OK;
+	kernel->proof = PROOF_BANNER;
+	take_own_root(kernel);
+	if (is_alive(kernel))
+		kernel->proof = PROOF_ALIVE;
+	return KIOKU_OK;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the drivers of this folder share. A driver knows one kind of source: it recognises it and
+ * lists which physical addresses lie where in it; everything else is done once, for all of them.
+ */
+#ifndef SOURCE_DRIVER_H
+#define SOURCE_DRIVER_H
+
+#include "base/diagnostic.h"
+#include "base/page_set.h"
+#include "base/range_map.h"
+#include "source/page_cache.h"
+#include "source/source.h"
+
+/* A file's first bytes, as far as it has them, are what a driver is asked to recognise. */
+#define SOURCE_HEAD_SIZE 4096u
+
+enum probe_verdict { PROBE_NO, PROBE_MAYBE, PROBE_YES };
+
+struct source_driver {
+	const char *name;  /* as kioku_source_format() says it and FORMAT:PATH takes it */
+	const char *alias; /* another name that FORMAT:PATH takes, or NULL */
+	const char *help;  /* what it reads, as in "X is a ..." */
+	enum probe_verdict (*probe)(struct bytes head, uint64_t file_size);
+	/* Adds at least one layout to a source whose file is mapped; options are complete. */
+	enum kioku_status (*open)(struct kioku_source *source,
+				  const struct kioku_source_options *options,
+				  struct kioku_error *error);
+	/* Adds a layout that ends at an address, if the file can be arranged so; may be NULL. */
+	bool (*arrange)(struct kioku_source *source, uint64_t end);
+	/*
+	 * Of drivers that called source_use_pages(): fills in the page at a physical address, which
+	 * lies in a PRESENT extent and is a multiple of the page size. Errors: ABSENT, with that
+	 * address.
+	 */
+	enum kioku_status (*read_page)(struct kioku_source *source, uint64_t physical,
+				       uint8_t *page, struct kioku_error *error);
+	/* Releases source->state; also after an open that failed. May be NULL. */
+	void (*close)(struct kioku_source *source);
+};
+
+extern const struct source_driver raw_source, lime_source, elf_source, kdump_source;
+
+/* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
+const struct source_driver *source_driver_named(const char *name, size_t size);
+
+/*
+ * The driver for a file, by its content.
+ * Errors: CORRUPT (two formats claim it), UNSUPPORTED (a known format that nobody reads yet).
+ */
+enum kioku_status source_driver_detect(struct bytes file, const struct source_driver **out,
+				       struct kioku_error *error);
+
+/* One answer to which physical address lies where; only raw images ever have more than one. */
+struct source_layout {
+	/* kind: enum kioku_range_state; offset: in the file, or nothing where pages are read */
+	struct range_map extents;
+	struct kioku_range *ranges;
+	size_t range_count;
+};
+
+#define SOURCE_LAYOUT_LIMIT 6
+
+struct kioku_source {
+	const struct source_driver *driver;
+	struct bytes file; /* mapped; its pages fault, with SIGBUS, once the file has shrunk */
+	int descriptor;
+
+	struct source_layout layouts[SOURCE_LAYOUT_LIMIT];
+	size_t layout_count;
+	bool may_rearrange; /* nobody said, and nothing in the file does, how it is arranged */
+	const struct source_layout *layout; /* the one in use */
+	size_t hint;                        /* range_map_find()'s, in the layout in use */
+
+	void *state;             /* the driver's own */
+	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
+
+	struct kioku_cpu *cpus; /* allocated; freed with the source */
+	size_t cpu_count;
+	struct bytes vmcoreinfo; /* in the file, or the driver's; data is NULL if there is none */
+
+	struct diagnostics diagnostics;
+	struct page_set touched; /* of the file, not of the physical space */
+	uint64_t requests, rounds;
+};
+
+/* The file's bytes [offset, offset + size), counted as touched; false if it has fewer. */
+bool source_file_bytes(struct kioku_source *source, uint64_t offset, uint64_t size,
+		       struct bytes *out);
+
+/*
+ * Adds an extent as far as it lies in a physical address space; the rest is a gap. False: no memory.
+ */
+bool source_add_range(const struct kioku_source *source, struct range_map *map,
+		      struct extent extent);
+
+/*
+ * Says that the file should hold the size bytes at physical from file_offset on; what would lie
+ * past its end becomes KIOKU_RANGE_UNREADABLE. False: no memory.
+ */
+bool source_add_extent(const struct kioku_source *source, struct range_map *map, uint64_t physical,
+		       uint64_t size, uint64_t file_offset);
+
+/*
+ * Says that PRESENT extents, which are whole pages of page_size bytes, are read through the driver's
+ * read_page. Errors: NO_MEMORY.
+ */
+enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size,
+				   struct kioku_error *error);
+
+/* Takes over a map (which is empty afterwards) as the next layout. Errors: NO_MEMORY. */
+enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
+				    struct kioku_error *error);
+
+/* Maps a file for reading. Errors: OS, ARGUMENT, UNSUPPORTED, CORRUPT (it is empty). */
+enum kioku_status source_map_file(struct kioku_source *source, const char *path,
+				  struct kioku_error *error);
+
+#endif

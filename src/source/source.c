@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening and describing a source; source_read.c reads it. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "source/driver.h"
+
+/* Fills in the members that a caller compiled against an older header does not have. */
+static enum kioku_status complete_options(const struct kioku_source_options *given,
+					  struct kioku_source_options *out,
+					  struct kioku_error *error)
+{
+	*out = (struct kioku_source_options){ 0 };
+	if (given && given->size < sizeof(given->size))
+		return error_set(error, KIOKU_ERROR_ARGUMENT, "options.size is not set");
+	if (given)
+		memcpy(out, given, given->size < sizeof(*out) ? given->size : sizeof(*out));
+	out->size = sizeof(*out);
+	return KIOKU_OK;
+}
+
+/* Splits FORMAT:PATH; a colon after anything that is no format's name belongs to the path. */
+static const struct source_driver *forced_driver(const char *where, const char **path)
+{
+	const char *colon = strchr(where, ':');
+	const struct source_driver *driver =
+		colon ? source_driver_named(where, (size_t)(colon - where)) : NULL;
+
+	*path = driver ? colon + 1 : where;
+	return driver;
+}
+
+static enum kioku_status open_source(struct kioku_source *source, const char *where,
+				     const struct kioku_source_options *given,
+				     struct kioku_error *error)
+{
+	struct kioku_source_options options;
+	struct bytes head;
+	const char *path;
+
+	TRY(complete_options(given, &options, error));
+	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
+	source->driver = forced_driver(where, &path);
+	TRY(source_map_file(source, path, error));
+	size_t head_size =
+		source->file.size < SOURCE_HEAD_SIZE ? source->file.size : SOURCE_HEAD_SIZE;
+	if (!source->driver && source_file_bytes(source, 0, head_size, &head))
+		TRY(source_driver_detect(source->file, &source->driver, error));
+	if (options.placement_count > 0 && source->driver != &raw_source)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "placements are for raw images, but this is a %s",
+				 source->driver->help);
+	return source->driver->open(source, &options, error);
+}
+
+enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
+				    struct kioku_source **out, struct kioku_error *error)
+{
+	AUTO_SOURCE struct kioku_source *source = calloc(1, sizeof(*source));
+
+	*out = NULL;
+	if (!source)
+		return error_no_memory(error);
+	source->descriptor = -1;
+	enum kioku_status status = open_source(source, where, options, error);
+	if (status != KIOKU_OK) {
+		error_prefix(error, "cannot open %s", where);
+		return status;
+	}
+	*out = TAKE(source);
+	return KIOKU_OK;
+}
+
+void kioku_source_close(struct kioku_source *source)
+{
+	if (!source)
+		return;
+	for (size_t i = 0; i < source->layout_count; i++) {
+		range_map_release(&source->layouts[i].extents);
+		free(source->layouts[i].ranges);
+	}
+	if (source->driver && source->driver->close)
+		source->driver->close(source);
+	free(source->cpus);
+	page_cache_release(&source->pages);
+	page_set_release(&source->touched);
+	if (source->file.data)
+		munmap((void *)source->file.data, source->file.size);
+	if (source->descriptor >= 0)
+		close(source->descriptor);
+	free(source);
+}
+
+/* x86-64 and arm64 have 52 bits; below this, no sum of an address and a size wraps around. */
+#define PHYSICAL_END (1ull << 56)
+
+bool source_add_range(const struct kioku_source *source, struct range_map *map,
+		      struct extent extent)
+{
+	uint64_t room = extent.start < PHYSICAL_END ? PHYSICAL_END - extent.start : 0;
+
+	if (extent.size > room) {
+		diagnose(&source->diagnostics, KIOKU_GAP,
+			 "0x%llx bytes at physical address 0x%llx lie beyond what any machine has",
+			 (unsigned long long)(extent.size - room),
+			 (unsigned long long)(extent.start + room));
+		extent.size = room;
+	}
+	return extent.size == 0 || range_map_add(map, extent);
+}
+
+bool source_add_extent(const struct kioku_source *source, struct range_map *map, uint64_t physical,
+		       uint64_t size, uint64_t file_offset)
+{
+	uint64_t left = file_offset < source->file.size ? source->file.size - file_offset : 0;
+	uint64_t present = size < left ? size : left;
+
+	return source_add_range(source, map,
+				(struct extent){ physical, present, file_offset,
+						 KIOKU_RANGE_PRESENT }) &&
+	       (present == size || present > UINT64_MAX - physical ||
+		source_add_range(source, map,
+				 (struct extent){ physical + present, size - present, 0,
+						  KIOKU_RANGE_UNREADABLE }));
+}
+
+/* The extents as the public sees them: neighbours in the same state are one range. */
+static size_t list_ranges(const struct range_map *map, struct kioku_range *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < map->count; i++) {
+		const struct extent *extent = &map->extents[i];
+		struct kioku_range *last = count ? &out[count - 1] : NULL;
+		if (last && (int)last->state == extent->kind &&
+		    last->start + last->size == extent->start)
+			last->size += extent->size;
+		else
+			out[count++] = (struct kioku_range){ extent->start, extent->size,
+							     (enum kioku_range_state)extent->kind };
+	}
+	return count;
+}
+
+/* Whatever the format: what the file should hold and does not is a gap. */
+static void report_missing(const struct kioku_source *source, const struct source_layout *layout)
+{
+	const struct kioku_range *first = NULL;
+	uint64_t missing = 0;
+
+	for (size_t i = 0; i < layout->range_count; i++) {
+		if (layout->ranges[i].state != KIOKU_RANGE_UNREADABLE)
+			continue;
+		first = first ? first : &layout->ranges[i];
+		missing += layout->ranges[i].size;
+	}
+	if (first)
+		diagnose(&source->diagnostics, KIOKU_GAP,
+			 "the image is truncated: %llu bytes of memory are missing, "
+			 "the first at physical address 0x%llx",
+			 (unsigned long long)missing, (unsigned long long)first->start);
+}
+
+enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size,
+				   struct kioku_error *error)
+{
+	return page_cache_init(&source->pages, page_size) ? KIOKU_OK : error_no_memory(error);
+}
+
+enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
+				    struct kioku_error *error)
+{
+	struct source_layout *layout = &source->layouts[source->layout_count++];
+
+	layout->extents = *map;
+	*map = (struct range_map){ 0 };
+	if (!range_map_normalise(&layout->extents))
+		return error_no_memory(error);
+	layout->ranges = calloc(layout->extents.count + 1, sizeof(*layout->ranges));
+	if (!layout->ranges)
+		return error_no_memory(error);
+	layout->range_count = list_ranges(&layout->extents, layout->ranges);
+	report_missing(source, layout);
+	source->layout = &source->layouts[0];
+	return KIOKU_OK;
+}
+
+const char *kioku_source_format(const struct kioku_source *source)
+{
+	return source->driver->name;
+}
+
+const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)
+{
+	*count = source->layout->range_count;
+	return source->layout->ranges;
+}
+
+const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source, size_t *count)
+{
+	*count = source->cpu_count;
+	return source->cpus;
+}
+
+const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size)
+{
+	*size = source->vmcoreinfo.size;
+	return (const char *)source->vmcoreinfo.data;
+}
+
+struct kioku_source_stats kioku_source_stats(const struct kioku_source *source)
+{
+	return (struct kioku_source_stats){
+		.bytes = source->touched.count << PAGE_SET_SHIFT,
+		.requests = source->requests,
+		.rounds = source->rounds,
+	};
+}
+
+bool kioku_source_is_ambiguous(const struct kioku_source *source)
+{
+	return source->layout_count > 1;
+}
+
+size_t source_placement_count(const struct kioku_source *source)
+{
+	return source->layout_count;
+}
+
+void source_select_placement(struct kioku_source *source, size_t index)
+{
+	source->layout = &source->layouts[index];
+	source->hint = 0;
+}
+
+static bool ends_at(struct kioku_source *source, size_t index, uint64_t end)
+{
+	size_t selected = (size_t)(source->layout - source->layouts);
+
+	source_select_placement(source, index);
+	uint64_t has = source_end(source);
+	source_select_placement(source, selected);
+	return end <= has && has - end < (1u << 20);
+}
+
+size_t source_placement_ending_at(struct kioku_source *source, uint64_t end, size_t preferred)
+{
+	if (ends_at(source, preferred, end))
+		return preferred;
+	for (size_t i = 0; i < source->layout_count; i++)
+		if (ends_at(source, i, end))
+			return i;
+	if (!source->may_rearrange || source->layout_count == SOURCE_LAYOUT_LIMIT ||
+	    !source->driver->arrange || !source->driver->arrange(source, end))
+		return SIZE_MAX;
+	return source->layout_count - 1;
+}

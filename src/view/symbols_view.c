@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fnmatch.h>
+#include <string.h>
+
+#include "kernel/crosscheck.h"
+#include "view/view.h"
+
+static const struct kioku_column columns[] = {
+	{ "address", KIOKU_KIND_ADDRESS, "as the running kernel uses it; per-CPU: the offset", 0 },
+	{ "type", KIOKU_KIND_TEXT, "the letter that nm and /proc/kallsyms show", 0 },
+	{ "name", KIOKU_KIND_TEXT, "the symbol", 0 },
+};
+
+static enum kioku_status run_symbols(struct view_run *run, struct kioku_error *error)
+{
+	const struct kioku_symbols *symbols = kioku_kernel_symbols(run->kernel);
+	size_t count = kioku_symbols_count(symbols);
+
+	if (run->kernel->types && !crosscheck_names(symbols, run->kernel->types))
+		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
+			 "symbols: many functions that the types name are missing, so that names "
+			 "may "
+			 "be damaged");
+	for (size_t i = 0; i < count; i++) {
+		struct kioku_symbol symbol = kioku_symbols_get(symbols, i);
+		if (run->options.name && fnmatch(run->options.name, symbol.name, 0) != 0)
+			continue;
+		struct kioku_cell cells[] = {
+			cell_number(symbol.address),
+			cell_text(&symbol.type, 1),
+			cell_text(symbol.name, strlen(symbol.name)),
+		};
+		TRY(view_row(run, cells));
+	}
+	return KIOKU_OK;
+}
+
+const struct kioku_view symbols_view = {
+	.name = "symbols",
+	.help = "the kernel's own symbol table (kallsyms), without modules",
+	VIEW_COLUMNS(columns),
+	.options = KIOKU_VIEW_NAME,
+	.needs_symbols = true,
+	.run = run_symbols,
+};

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "view/view.h"
+
+static const struct kioku_view *const views[] = { &ps_view,      &pstree_view,  &threads_view,
+						  &psscan_view,  &symbols_view, &translate_view,
+						  &pagemap_view, NULL };
+
+const struct kioku_view *const *kioku_views(void)
+{
+	return views;
+}
+
+const struct kioku_view *kioku_view_find(const char *name)
+{
+	for (size_t i = 0; views[i]; i++)
+		if (strcmp(views[i]->name, name) == 0)
+			return views[i];
+	return NULL;
+}
+
+const char *kioku_view_name(const struct kioku_view *view)
+{
+	return view->name;
+}
+
+const char *kioku_view_help(const struct kioku_view *view)
+{
+	return view->help;
+}
+
+const struct kioku_column *kioku_view_columns(const struct kioku_view *view, size_t *count)
+{
+	*count = view->column_count;
+	return view->columns;
+}
+
+unsigned kioku_view_option_mask(const struct kioku_view *view)
+{
+	return view->options;
+}
+
+const char *kioku_presence_name(enum kioku_presence presence)
+{
+	switch (presence) {
+	case KIOKU_CELL_PRESENT: return "present";
+	case KIOKU_CELL_NOT_APPLICABLE: return "not applicable";
+	case KIOKU_CELL_UNREADABLE: return "unreadable";
+	case KIOKU_CELL_UNMAPPED: return "unmapped";
+	case KIOKU_CELL_PAGED_OUT: return "paged out";
+	case KIOKU_CELL_UNSUPPORTED: return "unsupported";
+	case KIOKU_CELL_CORRUPT: return "corrupt";
+	}
+	return "unknown";
+}
+
+enum kioku_presence presence_of(enum kioku_status status)
+{
+	switch (status) {
+	case KIOKU_OK: return KIOKU_CELL_PRESENT;
+	case KIOKU_ERROR_ABSENT: return KIOKU_CELL_UNREADABLE;
+	case KIOKU_ERROR_UNMAPPED: return KIOKU_CELL_UNMAPPED;
+	case KIOKU_ERROR_UNSUPPORTED: return KIOKU_CELL_UNSUPPORTED;
+	default: return KIOKU_CELL_CORRUPT;
+	}
+}
+
+bool view_wants_pid(const struct view_run *run, int32_t pid)
+{
+	for (size_t i = 0; i < run->options.pid_count; i++)
+		if (run->options.pids[i] == pid)
+			return true;
+	return run->options.pid_count == 0;
+}
+
+enum kioku_status view_space(struct view_run *run, struct kioku_address_space **space,
+			     struct kioku_address_space **owned, bool *user_only,
+			     struct kioku_error *error)
+{
+	*user_only = false;
+	*space = run->options.space ? run->options.space : kioku_kernel_space(run->kernel);
+	if (run->options.pid_count > 1)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "one address space at a time: name one process");
+	if (run->options.pid_count == 1) {
+		TRY(kioku_process_space_open(run->kernel, run->options.pids[0], owned, error));
+		*space = *owned;
+		*user_only = true;
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_view_supported(const struct kioku_view *view, struct kioku_kernel *kernel,
+				       struct kioku_error *error)
+{
+	const struct binding *binding;
+
+	if (view->needs_symbols && !kernel->symbols)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this image has no symbols (kallsyms)");
+	if (view->records && !kernel->types)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this image has no type information (BTF)");
+	for (size_t i = 0; view->records && view->records[i]; i++)
+		TRY(record_bind(kernel, view->records[i], &binding, error));
+	if (view->needs_tasks && !kernel->init_task)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "init_task was not found");
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_kernel *kernel,
+				 const struct kioku_view_options *options, kioku_row_fn *row,
+				 void *user, struct kioku_error *error)
+{
+	struct view_run run = {
+		.kernel = kernel, .row = row, .user = user, .column_count = view->column_count
+	};
+
+	if (options)
+		memcpy(&run.options, options,
+		       options->size < sizeof(run.options) ? options->size : sizeof(run.options));
+	enum kioku_status status = kioku_view_supported(view, kernel, error);
+	if (status == KIOKU_OK)
+		status = view->run(&run, error);
+	if (status == KIOKU_ERROR_STOPPED)
+		return error_set(error, status, "stopped");
+	if (status != KIOKU_OK)
+		error_prefix(error, "%s", view->name);
+	return status;
+}

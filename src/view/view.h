@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a view is made: a table of columns, what it needs, and a function that gives rows. */
+#ifndef VIEW_VIEW_H
+#define VIEW_VIEW_H
+
+#include <kioku/view.h>
+
+#include "kernel/record.h"
+
+struct view_run {
+	struct kioku_kernel *kernel;
+	struct kioku_view_options options;
+	kioku_row_fn *row;
+	void *user;
+	size_t column_count;
+};
+
+struct kioku_view {
+	const char *name, *help;
+	const struct kioku_column *columns;
+	size_t column_count;
+	unsigned options; /* enum kioku_view_option */
+	bool needs_symbols;
+	bool needs_tasks;                    /* init_task */
+	const struct record *const *records; /* NULL-terminated; NULL: none */
+	enum kioku_status (*run)(struct view_run *run, struct kioku_error *error);
+};
+
+#define VIEW_COLUMNS(array) .columns = (array), .column_count = sizeof(array) / sizeof(*(array))
+
+static inline struct kioku_cell cell_absent(enum kioku_presence presence)
+{
+	return (struct kioku_cell){ .presence = presence };
+}
+
+static inline struct kioku_cell cell_integer(int64_t value)
+{
+	return (struct kioku_cell){ .value.integer = value };
+}
+
+/* Also for addresses and sizes. */
+static inline struct kioku_cell cell_number(uint64_t value)
+{
+	return (struct kioku_cell){ .value.number = value };
+}
+
+static inline struct kioku_cell cell_boolean(bool value)
+{
+	return (struct kioku_cell){ .value.boolean = value };
+}
+
+static inline struct kioku_cell cell_text(const char *data, size_t size)
+{
+	return (struct kioku_cell){ .value.text = { data, size } };
+}
+
+/* What a failed read means for a cell. */
+enum kioku_presence presence_of(enum kioku_status status);
+
+static inline enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells)
+{
+	return run->row(run->user, cells, run->column_count);
+}
+
+/* Whether --pid lets a process through. */
+bool view_wants_pid(const struct view_run *run, int32_t pid);
+
+/*
+ * The address space that the options name: given, of one process, or the kernel's. *user_only says
+ * whether only the lower half is meant. The caller closes *owned, which may stay NULL.
+ */
+enum kioku_status view_space(struct view_run *run, struct kioku_address_space **space,
+			     struct kioku_address_space **owned, bool *user_only,
+			     struct kioku_error *error);
+
+extern const struct kioku_view ps_view, pstree_view, threads_view, psscan_view, symbols_view,
+	translate_view, pagemap_view;
+
+#endif

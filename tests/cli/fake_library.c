@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A stand-in for libkioku with one invented kernel, so that the tool's own work (parsing, printing,
+ * exit status) is tested without an image, and with names that no guest would give its processes.
+ * The path of the source chooses what it does: see scenario().
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <kioku/kioku.h>
+
+struct kioku_source {
+	char where[256];
+	struct kioku_source_options options;
+};
+
+struct kioku_kernel {
+	struct kioku_source *source;
+	struct kioku_kernel_options options;
+	struct kioku_fact facts[4];
+};
+
+struct kioku_address_space {
+	uint64_t root;
+};
+
+struct kioku_view {
+	const char *name, *help;
+	const struct kioku_column *columns;
+	size_t column_count;
+	unsigned options;
+};
+
+struct kioku_types {
+	int unused;
+};
+
+struct kioku_symbols {
+	int unused;
+};
+
+static const struct kioku_types types;
+static const struct kioku_symbols symbols;
+
+static bool scenario(const struct kioku_source *source, const char *word)
+{
+	return strstr(source->where, word) != NULL;
+}
+
+static enum kioku_status fail(struct kioku_error *error, enum kioku_status status, const char *text)
+{
+	if (error) {
+		error->status = status;
+		snprintf(error->message, sizeof(error->message), "%s", text);
+	}
+	return status;
+}
+
+const char *kioku_status_name(enum kioku_status status)
+{
+	return status == KIOKU_OK             ? "ok"
+	       : status == KIOKU_ERROR_ABSENT ? "not in the image"
+					      : "bad";
+}
+
+const char *kioku_presence_name(enum kioku_presence presence)
+{
+	return presence == KIOKU_CELL_NOT_APPLICABLE ? "not applicable" : "unreadable";
+}
+
+/* Source: physical memory is one MiB, whose second page is missing. */
+
+enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
+				    struct kioku_source **out, struct kioku_error *error)
+{
+	if (strstr(where, "nosource"))
+		return fail(error, KIOKU_ERROR_CORRUPT, "cannot open \x1b[2Jnosource: \xff");
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		abort();
+	snprintf((*out)->where, sizeof((*out)->where), "%s", where);
+	(*out)->options = *options;
+	for (size_t i = 0; i < options->placement_count; i++) {
+		char text[128];
+		snprintf(text, sizeof(text), "placed %llx+%llx@%llx",
+			 (unsigned long long)options->placements[i].start,
+			 (unsigned long long)options->placements[i].size,
+			 (unsigned long long)options->placements[i].file_offset);
+		options->diagnostic(options->diagnostic_user, KIOKU_NOTE, text);
+	}
+	return KIOKU_OK;
+}
+
+void kioku_source_close(struct kioku_source *source)
+{
+	free(source);
+}
+
+bool kioku_source_is_ambiguous(const struct kioku_source *source)
+{
+	return false;
+}
+
+const char *kioku_source_format(const struct kioku_source *source)
+{
+	return "fake";
+}
+
+const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)
+{
+	static const struct kioku_range ranges[] = {
+		{ 0, 0x1000, KIOKU_RANGE_PRESENT },
+		{ 0x1000, 0x1000, KIOKU_RANGE_UNREADABLE },
+		{ 0x2000, 0xfe000, KIOKU_RANGE_PRESENT },
+	};
+	*count = 3;
+	return ranges;
+}
+
+enum kioku_status kioku_source_read(struct kioku_source *source, uint64_t physical, void *buffer,
+				    size_t size, struct kioku_error *error)
+{
+	if (physical >= 0x100000 || size > 0x100000 - physical ||
+	    (physical < 0x2000 && physical + size > 0x1000))
+		return fail(error, KIOKU_ERROR_ABSENT, "not in the image");
+	for (size_t i = 0; i < size; i++)
+		((uint8_t *)buffer)[i] = (uint8_t)(physical + i);
+	return KIOKU_OK;
+}
+
+const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source, size_t *count)
+{
+	static const struct kioku_cpu cpu = { .cr3 = 0x2000, .rip = 0xffffffff81000000 };
+	*count = 1;
+	return &cpu;
+}
+
+const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size)
+{
+	return NULL;
+}
+
+struct kioku_source_stats kioku_source_stats(const struct kioku_source *source)
+{
+	return (struct kioku_source_stats){ 8192, 3, 2 };
+}
+
+/* Address spaces: every address is its own physical one. */
+
+enum kioku_status kioku_address_space_read(struct kioku_address_space *space,
+					   uint64_t virtual_address, void *buffer, size_t size,
+					   struct kioku_error *error)
+{
+	return kioku_source_read(NULL, virtual_address, buffer, size, error);
+}
+
+void kioku_address_space_close(struct kioku_address_space *space)
+{
+	free(space);
+}
+
+/* Kernel. */
+
+enum kioku_status kioku_kernel_open(struct kioku_source *source,
+				    const struct kioku_kernel_options *options,
+				    struct kioku_kernel **out, struct kioku_error *error)
+{
+	char text[300];
+
+	if (scenario(source, "nokernel"))
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "no kernel proves itself");
+	if (scenario(source, "showcache")) {
+		snprintf(text, sizeof(text), "cache %s, profile %s",
+			 options->cache_folder ? options->cache_folder : "none",
+			 options->profile ? options->profile : "none");
+		options->diagnostic(options->diagnostic_user, KIOKU_WARNING, text);
+	}
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		abort();
+	**out = (struct kioku_kernel){ source,
+				       *options,
+				       {
+					       { "release", "6.1.0-fake", "banner" },
+					       { "banner", "Linux \xff\\ \"fake\"", "kallsyms" },
+					       { "types", scenario(source, "notypes") ? NULL : "2",
+						 "no BTF header" },
+				       } };
+	return KIOKU_OK;
+}
+
+void kioku_kernel_close(struct kioku_kernel *kernel)
+{
+	free(kernel);
+}
+
+const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel)
+{
+	return &symbols;
+}
+
+const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel)
+{
+	return scenario(kernel->source, "notypes") ? NULL : &types;
+}
+
+struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel)
+{
+	static struct kioku_address_space space;
+	return &space;
+}
+
+enum kioku_status kioku_process_space_open(struct kioku_kernel *kernel, int32_t pid,
+					   struct kioku_address_space **out,
+					   struct kioku_error *error)
+{
+	if (pid != 1)
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "no process has this pid");
+	return kioku_cr3_space_open(kernel, 0x1111000, out, error);
+}
+
+enum kioku_status kioku_cr3_space_open(struct kioku_kernel *kernel, uint64_t cr3,
+				       struct kioku_address_space **out, struct kioku_error *error)
+{
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		abort();
+	(*out)->root = cr3;
+	return KIOKU_OK;
+}
+
+const struct kioku_fact *kioku_kernel_facts(const struct kioku_kernel *kernel, size_t *count)
+{
+	*count = 3;
+	return kernel->facts;
+}
+
+enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const char *path,
+					    struct kioku_error *error)
+{
+	return fail(error, KIOKU_ERROR_UNSUPPORTED, "nothing to save");
+}
+
+size_t kioku_symbols_count(const struct kioku_symbols *table)
+{
+	return 2;
+}
+
+/* Types: struct fake { int a; :3; }. */
+
+uint32_t kioku_types_count(const struct kioku_types *all)
+{
+	return 2;
+}
+
+enum kioku_type_kind kioku_type_kind(const struct kioku_types *all, uint32_t id)
+{
+	return id == 1 ? KIOKU_TYPE_STRUCT : KIOKU_TYPE_INT;
+}
+
+const char *kioku_type_name(const struct kioku_types *all, uint32_t id)
+{
+	return id == 1 ? "fake" : "int";
+}
+
+enum kioku_status kioku_types_find(const struct kioku_types *all, const char *name, uint32_t *out,
+				   struct kioku_error *error)
+{
+	if (strcmp(name, "fake") != 0)
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "no such type");
+	*out = 1;
+	return KIOKU_OK;
+}
+
+uint64_t kioku_type_size(const struct kioku_types *all, uint32_t id)
+{
+	return id == 1 ? 8 : 4;
+}
+
+bool kioku_type_member_at(const struct kioku_types *all, uint32_t id, uint32_t index,
+			  struct kioku_member *out)
+{
+	static const struct kioku_member members[] = { { "a", 2, 0, 0 }, { "b", 2, 35, 3 } };
+	if (index >= 2)
+		return false;
+	*out = members[index];
+	return true;
+}
+
+enum kioku_status kioku_type_print(const struct kioku_types *all, uint32_t id, char **out,
+				   struct kioku_error *error)
+{
+	*out = strdup("struct fake {\n\tint a;\n\tint evil\x1b[2J;\n};\n");
+	return *out ? KIOKU_OK : KIOKU_ERROR_NO_MEMORY;
+}
+
+/* Views. */
+
+static const struct kioku_column ps_columns[] = {
+	{ "task", KIOKU_KIND_ADDRESS, "address of the task_struct", false },
+	{ "pid", KIOKU_KIND_INTEGER, "process id", false },
+	{ "size", KIOKU_KIND_SIZE, "bytes", false },
+	{ "hidden", KIOKU_KIND_BOOLEAN, "whether it hides", true },
+	{ "start_time", KIOKU_KIND_TIME, "when it started, UTC", false },
+	{ "depth", KIOKU_KIND_UNSIGNED, "generations below the first", false },
+	{ "comm", KIOKU_KIND_TEXT, "name of the process", false },
+};
+static const struct kioku_column where_columns[] = {
+	{ "root", KIOKU_KIND_ADDRESS, "root of the page tables", false },
+	{ "address", KIOKU_KIND_ADDRESS, "what was asked for", false },
+	{ "steps", KIOKU_KIND_BOOLEAN, "whether steps were asked for", false },
+};
+static const struct kioku_view ps_view = { "ps", "processes", ps_columns, 7,
+					   KIOKU_VIEW_PID | KIOKU_VIEW_ALL | KIOKU_VIEW_NAME };
+static const struct kioku_view pstree_view = { "pstree", "processes as a tree", ps_columns, 7,
+					       KIOKU_VIEW_PID | KIOKU_VIEW_TREE };
+static const struct kioku_view where_view = { "where", "an address", where_columns, 3,
+					      KIOKU_VIEW_SPACE | KIOKU_VIEW_ADDRESS |
+						      KIOKU_VIEW_STEPS };
+
+const struct kioku_view *const *kioku_views(void)
+{
+	static const struct kioku_view *const views[] = { &ps_view, &pstree_view, &where_view,
+							  NULL };
+	return views;
+}
+
+const struct kioku_view *kioku_view_find(const char *name)
+{
+	for (const struct kioku_view *const *view = kioku_views(); *view; view++)
+		if (strcmp((*view)->name, name) == 0)
+			return *view;
+	return NULL;
+}
+
+const char *kioku_view_name(const struct kioku_view *view)
+{
+	return view->name;
+}
+
+const char *kioku_view_help(const struct kioku_view *view)
+{
+	return view->help;
+}
+
+const struct kioku_column *kioku_view_columns(const struct kioku_view *view, size_t *count)
+{
+	*count = view->column_count;
+	return view->columns;
+}
+
+unsigned kioku_view_option_mask(const struct kioku_view *view)
+{
+	return view->options;
+}
+
+enum kioku_status kioku_view_supported(const struct kioku_view *view, struct kioku_kernel *kernel,
+				       struct kioku_error *error)
+{
+	if (scenario(kernel->source, "notypes"))
+		return fail(error, KIOKU_ERROR_UNSUPPORTED, "task_struct.pid is unknown");
+	return KIOKU_OK;
+}
+
+static const struct process {
+	int32_t pid;
+	unsigned depth;
+	const char *comm;
+	size_t comm_size;
+} processes[] = {
+#define PROCESS(pid, depth, comm)                  \
+	{                                          \
+		pid, depth, comm, sizeof(comm) - 1 \
+	}
+	PROCESS(1, 0, "init"),
+	PROCESS(10, 1, "evil\x1b[31m\n\t\x7f"),
+	PROCESS(11, 2, "back\\slash"),
+	PROCESS(12, 2, "\xff\\x\x80"),
+	PROCESS(13, 3,
+		"\xc2\x9b"
+		"31m\xe2\x80\xae\xf0\x9f\x90\xb1"),
+	PROCESS(20, 1, "say \"a,b\""),
+	PROCESS(21, 2, ""),
+	PROCESS(30, 0, "=cmd\xe6\x97\xa5\xe6\x9c\xac"),
+};
+
+static enum kioku_status send(const struct process *process, kioku_row_fn *row, void *user)
+{
+	const struct kioku_cell cells[] = {
+		{ .value.number = 0xffff888000000000 + (uint64_t)process->pid },
+		{ .value.integer = process->pid },
+		{ .value.number = process->pid == 30 ? 1000 : (uint64_t)process->pid << 20 },
+		{ .value.boolean = process->pid == 13 },
+		{ .presence = process->pid == 1    ? KIOKU_CELL_NOT_APPLICABLE
+			      : process->pid == 20 ? KIOKU_CELL_UNREADABLE
+						   : KIOKU_CELL_PRESENT,
+		  .value.integer = process->pid == 30 ? -1 : 1795182361123456789 },
+		{ .value.number = process->depth },
+		{ .value.text = { process->comm, process->comm_size } },
+	};
+	return row(user, cells, 7);
+}
+
+static enum kioku_status run_where(struct kioku_kernel *kernel,
+				   const struct kioku_view_options *options, kioku_row_fn *row,
+				   void *user)
+{
+	const struct kioku_cell cells[] = {
+		{ .value.number = options->space       ? options->space->root
+				  : options->pid_count ? 0x1111000
+						       : 0 },
+		{ .value.number = options->address },
+		{ .value.boolean = options->steps },
+	};
+	return row(user, cells, 3);
+}
+
+static enum kioku_status run_ps(struct kioku_kernel *kernel,
+				const struct kioku_view_options *options, kioku_row_fn *row,
+				void *user)
+{
+	size_t rounds = scenario(kernel->source, "many") ? 100000 : 1;
+
+	for (size_t i = 0; i < rounds * sizeof(processes) / sizeof(processes[0]); i++) {
+		struct process process = processes[i % (sizeof(processes) / sizeof(processes[0]))];
+		bool wanted = options->pid_count == 0;
+		for (size_t j = 0; j < options->pid_count; j++)
+			wanted |= options->pids[j] == process.pid;
+		if (options->name && strcmp(options->name, process.comm) != 0)
+			wanted = false;
+		if (scenario(kernel->source, "deep"))
+			process.depth = (unsigned)i * 10;
+		enum kioku_status status = wanted ? send(&process, row, user) : KIOKU_OK;
+		if (status != KIOKU_OK)
+			return status;
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_kernel *kernel,
+				 const struct kioku_view_options *options, kioku_row_fn *row,
+				 void *user, struct kioku_error *error)
+{
+	char text[64];
+
+	if (kioku_view_supported(view, kernel, error) != KIOKU_OK)
+		return KIOKU_ERROR_UNSUPPORTED;
+	if (scenario(kernel->source, "shrinks")) /* as a mapped file does */
+		raise(SIGBUS);
+	for (int i = 0; i < (scenario(kernel->source, "gaps") ? 30 : 0); i++) {
+		snprintf(text, sizeof(text), "task at 0x%x: \"evil\x1b%d\" is lost", i * 4096, i);
+		kernel->options.diagnostic(kernel->options.diagnostic_user, KIOKU_GAP, text);
+	}
+	enum kioku_status status = view == &where_view ? run_where(kernel, options, row, user)
+						       : run_ps(kernel, options, row, user);
+	if (status == KIOKU_OK && scenario(kernel->source, "breaks"))
+		return fail(error, KIOKU_ERROR_LIMIT, "the list has no end");
+	return status == KIOKU_ERROR_STOPPED ? fail(error, status, "stopped") : status;
+}

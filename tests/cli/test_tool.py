@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The tool itself: options, printing, exit status. Runs kioku-fake, which is kioku on the invented
+kernel of fake_library.c. usage: test_tool.py KIOKU-FAKE"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import unittest
+
+TOOL = None
+UTF8 = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+HOSTILE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+# As fake_library.c has them.
+COMMS = {
+    1: b"init", 10: b"evil\x1b[31m\n\t\x7f", 11: b"back\\slash", 12: b"\xff\\x\x80",
+    13: b"\xc2\x9b31m\xe2\x80\xae\xf0\x9f\x90\xb1", 20: b'say "a,b"', 21: b"",
+    30: "=cmd日本".encode(),
+}
+
+
+def run(*arguments, env=UTF8, stdout=subprocess.PIPE, cwd=None):
+    done = subprocess.run([TOOL, *arguments], env=env, stdout=stdout, stderr=subprocess.PIPE,
+                          cwd=cwd, timeout=60)
+    done.text = (done.stdout or b"").decode(errors="replace")
+    done.errors = done.stderr.decode()
+    return done
+
+
+def on_terminal(columns, *arguments, env=UTF8):
+    """What a terminal of so many columns gets to see."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([TOOL, *arguments], env=env, stdout=theirs,
+                               stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    seen = b""
+    try:
+        while block := os.read(ours, 4096):
+            seen += block
+    except OSError:
+        pass
+    os.close(ours)
+    process.wait(60)
+    return seen.replace(b"\r\n", b"\n").decode()
+
+
+def unescape(text):
+    """The bytes behind an escaped text, as kioku(1) defines it."""
+    def one(match):
+        kind, digits = match.group(0)[1], match.group(0)[2:]
+        if kind == "\\":
+            return b"\\".decode("latin-1")
+        if kind == "x":
+            return chr(int(digits, 16))
+        return chr(int(digits, 16)).encode().decode("latin-1")
+    latin = text.encode().decode("latin-1")
+    pattern = r"\\\\|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}"
+    return re.sub(pattern, one, latin).encode("latin-1")
+
+
+class Usage(unittest.TestCase):
+    def refused(self, *arguments):
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertEqual(done.stdout, b"")
+        self.assertRegex(done.errors, r"^kioku: error: .*\n$")
+        return done.errors
+
+    def test_nothing(self):
+        done = run()
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        self.assertIn("usage: kioku", done.errors)
+
+    def test_help(self):
+        overview = run("--help")
+        self.assertEqual((overview.returncode, overview.errors), (0, ""))
+        self.assertEqual(overview.text, run("help").text)
+        for name in ("info", "ps", "pstree", "where", "type", "read", "profile", "help"):
+            self.assertIn(f"\n  {name} ", overview.text)
+            text = run("help", name)
+            self.assertEqual((text.returncode, text.errors), (0, ""))
+            self.assertEqual(text.text, run(name, "--help").text)
+            self.assertEqual(text.text, run(name, "-h").text)
+        self.assertEqual(run("help", "--list", "where").text, "root\naddress\nsteps\n")
+        self.assertIn("when it started, UTC", run("help", "ps").text)
+        self.assertIn("(only if asked for)", run("help", "ps").text)
+
+    def test_version(self):
+        self.assertRegex(run("--version").text, r"^kioku \d+\.\d+\.\d+\n$")
+
+    def test_commands(self):
+        self.refused("nonsense")
+        self.refused("nonsense\x1b[2J")
+        self.refused("help", "nonsense")
+        self.refused("ps")
+        self.refused("ps", "image", "more")
+        self.refused("where", "image")
+        self.refused("profile", "image")
+        self.refused("type", "image")
+        self.refused("read", "image", "0")
+
+    def test_options(self):
+        for wrong in (["--frob"], ["--steps"], ["-z"], ["--format", "xml"], ["--format"],
+                      ["--format", "hex"], ["--pid", ""], ["--pid", "1,"], ["--pid", "-1"],
+                      ["--pid", "+1"], ["--pid", " 1"], ["--pid", "1x"], ["--pid", "2147483648"],
+                      ["--map", "0"], ["--map", "0-1"], ["--map", "2-1@0"], ["--map", "-@"],
+                      ["--map", "0-0xffffffffffffffff@0"], ["--stats=yes"]):
+            with self.subTest(wrong):
+                self.refused("ps", "image", *wrong)
+        for wrong in (["--pid", "1,2"], ["--pid", "1", "--cr3", "2"], ["--cr3", "x"],
+                      ["--pid", "1", "--pid", "2"]):
+            with self.subTest(wrong):
+                self.refused("where", "image", "0", *wrong)
+        self.refused("read", "image", "0", "1", "--physical", "--pid", "1")
+
+    def test_columns(self):
+        self.assertIn("task,pid,size,hidden,start_time,depth,comm",
+                      self.refused("ps", "image", "--columns", "pid,frob"))
+        self.refused("ps", "image", "--columns", "pid,pid")
+        self.refused("ps", "image", "--columns", "")
+        self.assertEqual(run("ps", "nosource", "--columns", "frob").returncode, 2)
+
+    def test_numbers(self):
+        for text, value in (("0", 0), ("10", 10), ("010", 10), ("0x10", 16), ("0XfF", 255),
+                            ("ffffffff81000000", 0xffffffff81000000), ("fe", 254),
+                            ("18446744073709551615", 2**64 - 1),
+                            ("1000000000000000", 0x1000000000000000)):
+            with self.subTest(text):
+                done = run("where", "image", text, "--format", "json")
+                self.assertEqual(int(json.loads(done.text)[0]["address"], 16), value)
+        for text in ("", "-1", "+1", " 1", "1 ", "0x", "xyz", "0xfg", "1e400000000000000",
+                     "18446744073709551616", "0x10000000000000000"):
+            with self.subTest(text):
+                self.refused("where", "image", "--", text)
+        for text in ("", "0", "K", "1.5K", "1KK", "-1", "0x10K", "16777216T"):
+            with self.subTest(text):
+                self.refused("read", "image", "0", "--", text)
+
+    def test_permutation(self):
+        expected = run("where", "image", "16", "--steps", "--cr3", "0x3000").text
+        self.assertEqual(expected.split()[-3:], ["0x3000", "0x10", "yes"])
+        self.assertEqual(run("where", "--steps", "image", "--cr3=0x3000", "16").text, expected)
+
+    def test_map(self):
+        done = run("ps", "image", "--map", "0-0x7fffffff@0", "--map", "4096-8191@0x10")
+        self.assertEqual(done.errors, "kioku: note: placed 0+80000000@0\n"
+                         "kioku: note: placed 1000+1000@10\n")
+
+    def test_aliases(self):
+        expected = run("ps", "image").text
+        self.assertEqual(run("linux.pslist", "image").text, expected)
+        self.assertEqual(run("linux.pslist.PsList", "image").text, expected)
+        self.refused("linux.pslistx", "image")
+
+
+class Rows(unittest.TestCase):
+    def test_json(self):
+        done = run("ps", "image", "--format", "json", "--columns", "all")
+        self.assertEqual((done.returncode, done.errors), (0, ""))
+        self.assertFalse(HOSTILE.search(done.text))
+        rows = {row["pid"]: row for row in json.loads(done.text)}
+        self.assertEqual(rows[1], {
+            "task": "0xffff888000000001", "pid": 1, "size": 1 << 20, "hidden": False,
+            "start_time": None, "depth": 0, "comm": "init",
+            "absent": {"start_time": "not applicable"}})
+        self.assertEqual(rows[11]["start_time"], "2026-11-20T13:46:01.123456789Z")
+        self.assertEqual(rows[30]["start_time"], "1969-12-31T23:59:59.999999999Z")
+        self.assertEqual(rows[20]["absent"], {"start_time": "unreadable"})
+        self.assertIs(rows[13]["hidden"], True)
+        for pid, comm in COMMS.items():
+            if pid == 12:
+                self.assertEqual(rows[pid]["escaped"], ["comm"])
+                self.assertEqual(unescape(rows[pid]["comm"]), comm)
+            else:
+                self.assertNotIn("escaped", rows[pid])
+                self.assertEqual(rows[pid]["comm"], comm.decode())
+
+    def test_json_lines(self):
+        lines = run("ps", "image", "--format", "jsonl").text.splitlines()
+        self.assertEqual([json.loads(line) for line in lines],
+                         json.loads(run("ps", "image", "--format", "json").text))
+        self.assertNotIn("hidden", json.loads(lines[0]))
+
+    def test_empty(self):
+        self.assertEqual(run("ps", "image", "--pid", "99", "--format", "json").text, "[]\n")
+        self.assertEqual(run("ps", "image", "--pid", "99", "--format", "jsonl").text, "")
+        self.assertEqual(run("ps", "image", "--pid", "99", "--format", "csv", "-c", "pid").text,
+                         "pid\r\n")
+        self.assertEqual(run("ps", "image", "--pid", "99", "-c", "pid").text, "PID\n")
+
+    def test_csv(self):
+        text = run("ps", "image", "--format", "csv", "--columns", "pid,start_time,comm").stdout
+        self.assertFalse(HOSTILE.search(text.decode().replace("\r\n", "\n")))
+        rows = list(csv.reader(io.StringIO(text.decode(), newline=""), strict=True))
+        self.assertEqual(rows[0], ["pid", "start_time", "comm"])
+        self.assertEqual({int(row[0]): unescape(row[2]) for row in rows[1:]}, COMMS)
+        self.assertIn(b"\r\n21,2026-11-20T13:46:01.123456789Z,\"\"\r\n", text)
+        self.assertIn(b"\r\n1,,\"init\"\r\n", text)
+
+    def test_table(self):
+        text = run("ps", "image", "--columns", "pid,size,comm").text
+        self.assertEqual(text, (
+            "PID  SIZE  COMM\n"
+            "  1    1M  init\n"
+            " 10   10M  evil\\x1b[31m\\x0a\\x09\\x7f\n"
+            " 11   11M  back\\\\slash\n"
+            " 12   12M  \\xff\\\\x\\x80\n"
+            " 13   13M  \\u009b31m\\u202e🐱\n"
+            " 20   20M  say \"a,b\"\n"
+            " 21   21M  \"\"\n"
+            " 30  1000  =cmd日本\n"))
+
+    def test_table_width(self):
+        # The cat and each kanji take two columns, and so the column behind them stays straight.
+        lines = run("ps", "image", "--columns", "comm,pid", "--pid", "13,30").text.splitlines()
+        self.assertEqual(lines[1:], ["\\u009b31m\\u202e🐱   13", "=cmd日本            30"])
+        for columns in (20, 30, 40):
+            for line in on_terminal(columns, "ps", "image", "-c", "pid,comm").splitlines():
+                wide = sum(2 if char in "🐱日本" else 1 for char in line)
+                self.assertLessEqual(wide, columns)
+        self.assertIn("evil\\x1b[3…\n", on_terminal(16, "ps", "image", "-c", "pid,comm"))
+
+    def test_tree(self):
+        text = run("pstree", "image", "--columns", "pid,comm").text
+        self.assertEqual(text, (
+            "PID  COMM\n"
+            "  1  init\n"
+            " 10  ├─ evil\\x1b[31m\\x0a\\x09\\x7f\n"
+            " 11  │  ├─ back\\\\slash\n"
+            " 12  │  └─ \\xff\\\\x\\x80\n"
+            " 13  │     └─ \\u009b31m\\u202e🐱\n"
+            " 20  └─ say \"a,b\"\n"
+            " 21     └─ \"\"\n"
+            " 30  =cmd日本\n"))
+        self.assertNotIn("DEPTH", run("pstree", "image").text)
+        self.assertIn("DEPTH", run("pstree", "image", "--columns", "all").text)
+        self.assertEqual([row["depth"] for row in
+                          json.loads(run("pstree", "image", "--format", "json").text)],
+                         [0, 1, 2, 2, 3, 1, 2, 0])
+
+    def test_deep_tree(self):
+        text = run("pstree", "deep", "--columns", "comm").text
+        self.assertIn("(70) =cmd日本\n", text)
+        self.assertLess(max(map(len, text.splitlines())), 160)
+
+    def test_ascii(self):
+        for env in ({}, {"LC_ALL": "C"}):
+            text = run("pstree", "image", "--columns", "comm", env=env).text
+            self.assertTrue(text.isascii())
+            self.assertIn("\n|  `- \\xff\\\\x\\x80\n|     `- \\u009b31m\\u202e\\U0001f431\n", text)
+            for form in ("json", "csv"):
+                self.assertIn("日本", run("ps", "image", "--format", form, env=env).text)
+                self.assertTrue(on_terminal(80, "ps", "image", "--format", form, env=env).isascii())
+
+    def test_long_list(self):
+        text = run("ps", "many", "--columns", "pid").text
+        self.assertEqual(text.count("\n"), 800001)
+        table = subprocess.Popen([TOOL, "ps", "many"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        table.stdout.readline()
+        table.stdout.close()
+        self.assertEqual(table.wait(60), 1)
+        self.assertEqual(table.stderr.read(), b"")
+        table.stderr.close()
+
+
+class Status(unittest.TestCase):
+    def test_failures(self):
+        for arguments in (["ps", "nosource"], ["ps", "nokernel"], ["ps", "notypes"],
+                          ["read", "image", "0", "1", "--pid", "7"],
+                          ["type", "image", "frob"], ["type", "notypes", "fake"],
+                          ["profile", "image", "-o", "/nowhere"]):
+            with self.subTest(arguments):
+                done = run(*arguments)
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertRegex(done.errors, r"^kioku: error: .*\n$")
+                self.assertFalse(HOSTILE.search(done.errors))
+
+    def test_broken_off(self):
+        done = run("ps", "breaks", "--format", "json")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(json.loads(done.text)), 8)
+        self.assertEqual(done.errors, "kioku: error: the list has no end\n")
+
+    def test_gaps(self):
+        done = run("ps", "gaps", "--stats")
+        lines = done.errors.splitlines()
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(len(lines), 22)
+        self.assertEqual(lines[0], 'kioku: gap: task at 0x0: "evil\\x1b0" is lost')
+        self.assertEqual(lines[20], "kioku: gap: and 10 more like these")
+        self.assertRegex(lines[21], r"^stats: 8192 bytes, 3 requests, 2 rounds, \d+ ms$")
+
+    def test_full_disk(self):
+        for arguments in (["ps", "image"], ["ps", "many"], ["--version"], ["info", "image"],
+                          ["read", "image", "0", "16", "--format", "raw"]):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = run(*arguments, stdout=full)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.errors, "kioku: error: cannot write the output: "
+                                 "No space left on device\n")
+
+    def test_shrinking_image(self):
+        done = run("ps", "shrinks\x1b[2J")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.errors, "kioku: error: cannot read on, the file became shorter or "
+                         "its disk fails: shrinks\\x1b[2J\n")
+
+    def test_cache(self):
+        for env, folder in (({"HOME": "/h"}, "/h/.cache/kioku"), ({}, "none"),
+                            ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "/x/kioku"),
+                            ({"HOME": "/h", "XDG_CACHE_HOME": "x"}, "/h/.cache/kioku")):
+            done = run("ps", "showcache", env=env)
+            self.assertEqual(done.errors, f"kioku: warning: cache {folder}, profile none\n")
+            self.assertEqual(done.returncode, 0)
+        done = run("ps", "showcache", "--no-cache", "--profile", "p", env={"HOME": "/h"})
+        self.assertEqual(done.errors, "kioku: warning: cache none, profile p\n")
+
+
+class Commands(unittest.TestCase):
+    def test_info(self):
+        done = run("info", "image")
+        self.assertEqual((done.returncode, done.errors), (0, ""))
+        self.assertFalse(HOSTILE.search(done.text))
+        info = json.loads(run("info", "image", "--format", "json").text)
+        self.assertEqual(info["source"]["ranges"][1],
+                         {"start": "0x1000", "size": 4096, "state": "unreadable"})
+        self.assertEqual(info["kernel"]["release"], "6.1.0-fake")
+        self.assertEqual(info["evidence"]["release"], "banner")
+        self.assertEqual((info["missing"], info["symbols"], info["types"]), ({}, 2, 2))
+        self.assertEqual(info["views"]["ps"], {"supported": True})
+
+    def test_info_without_types(self):
+        done = run("info", "notypes", "--format", "json")
+        info = json.loads(done.text)
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(done.errors,
+                         "kioku: gap: the kernel's types are missing: no BTF header\n")
+        self.assertEqual(info["missing"], {"types": "no BTF header"})
+        self.assertEqual(info["views"]["ps"]["reason"], "task_struct.pid is unknown")
+        self.assertIn("no BTF header", run("info", "notypes").text)
+
+    def test_info_without_kernel(self):
+        done = run("info", "nokernel", "--format", "json")
+        info = json.loads(done.text)
+        self.assertEqual((done.returncode, info["kernel"]), (1, None))
+        self.assertEqual(info["source"]["format"], "fake")
+        done = run("info", "nokernel")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("unreadable", done.text)
+
+    def test_type(self):
+        self.assertEqual(run("type", "image", "fake").text,
+                         "struct fake {\n\tint a;\n\tint evil\\x1b[2J;\n};\n")
+        layout = json.loads(run("type", "image", "fake", "--format", "json").text)
+        self.assertEqual((layout["name"], layout["kind"], layout["size"]), ("fake", "struct", 8))
+        self.assertEqual(layout["members"][1], {
+            "name": "b", "type": "int", "kind": "int", "offset": 4, "size": 4,
+            "bit_offset": 35, "bit_size": 3})
+
+    def test_read(self):
+        done = run("read", "image", "0x2004", "16", "--physical")
+        self.assertEqual((done.returncode, done.stdout), (0, bytes(range(4, 20))))
+        self.assertEqual(run("read", "image", "0x2004", "16", "--physical", "-f", "hex").text,
+                         "0000000000002004  04 05 06 07 08 09 0a 0b  0c 0d 0e 0f 10 11 12 13  "
+                         "|................|\n")
+        self.assertEqual(on_terminal(99, "read", "image", "0x2041", "3"),
+                         "0000000000002041  41 42 43" + 42 * " " + "|ABC|\n")
+
+    def test_read_holes(self):
+        page = bytes(range(256)) * 16
+        done = run("read", "image", "0", "12K")
+        self.assertEqual((done.returncode, done.stdout), (3, page))
+        self.assertIn("kioku: gap: 0x1000-0x1fff: not in the image", done.errors)
+        done = run("read", "image", "0", "12K", "--pad")
+        self.assertEqual((done.returncode, done.stdout), (3, page + bytes(4096) + page))
+        parts = json.loads(run("read", "image", "4080", "0x1020", "--format", "json").text)
+        self.assertEqual(parts, {"address": "0xff0", "size": 0x1020, "parts": [
+            {"address": "0xff0", "bytes": page[-16:].hex()},
+            {"address": "0x1000", "size": 4096, "missing": "not in the image"},
+            {"address": "0x2000", "bytes": page[:16].hex()}]})
+        hexdump = run("read", "image", "4080", "0x1020", "--format", "hex").text.splitlines()
+        self.assertEqual(hexdump[1], "0000000000001000  <not in the image: 4096 bytes>")
+        done = run("read", "image", "0x1000", "4K")
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        done = run("read", "image", "0xfff00", "1K")
+        self.assertEqual((done.returncode, len(done.stdout)), (3, 256))
+
+    def test_read_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "out")
+            done = run("read", "image", "0", "16", "-o", out)
+            self.assertEqual((done.returncode, done.stdout), (0, b""))
+            with open(out, "rb") as file:
+                self.assertEqual(file.read(), bytes(range(16)))
+            self.assertEqual(os.stat(out).st_mode & 0o777, 0o600)
+
+    def test_image_is_safe(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "image"), "w", encoding="ascii") as file:
+                file.write("evidence")
+            os.symlink("image", os.path.join(folder, "link"))
+            for source, output in (("image", "image"), ("image", "link"), ("raw:image", "image")):
+                for command in (["read", source, "0", "16"], ["profile", source]):
+                    done = run(*command, "-o", output, cwd=folder)
+                    self.assertEqual(done.returncode, 2, done)
+            with open(os.path.join(folder, "image"), encoding="ascii") as file:
+                self.assertEqual(file.read(), "evidence")
+
+
+if __name__ == "__main__":
+    TOOL = os.path.abspath(sys.argv.pop(1))
+    unittest.main()

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Writes the seeds of image and compression formats to corpus: one small file for each form that the
+parsers know. Run it again after changing it, and commit what it wrote."""
+
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+
+
+def lime_record(start, data, version=1):
+    return struct.pack("<4sIQQQ", b"EMiL", version, start, start + len(data) - 1, 0) + data
+
+
+def lime():
+    low = lime_record(0x1000, b"a" * 0x30)
+    high = lime_record(0x100000000, b"b" * 0x11)
+    yield "two_records", low + high
+    yield "truncated", low + high[:-9]
+    yield "truncated_header", low + high[:31]
+    yield "garbage_between", low + bytes(40) + high
+    yield "version_2", lime_record(0, b"c" * 8, version=2)
+    yield "backwards", struct.pack("<4sIQQQ", b"EMiL", 1, 0x2000, 0x1000, 0)
+    yield "everything", struct.pack("<4sIQQQ", b"EMiL", 1, 0, 2**64 - 1, 0)
+    yield "compressed", b"\x38\x8d" + bytes(60)
+
+
+def note(name, kind, description, align=4, order="<", nul=True):
+    counted = name + (b"\0" if nul else b"")
+    head = struct.pack(order + "III", len(counted), len(description), kind) + counted
+    head += bytes(-len(head) % align)
+    return head + description + bytes(-len(description) % align)
+
+
+def elf(loads, notes, wide=True, order="<", machine=62, kind=4, many=False):
+    """loads: (physical, data, size in memory); section header 0 has the count if many."""
+    word = "Q" if wide else "I"
+    header_size, entry_size = (64, 56) if wide else (52, 32)
+    sections = b""
+    if many:
+        before = struct.pack(order + "II" + 4 * word + "I", 0, 0, 0, 0, 0, 0, 0)
+        sections = before + struct.pack(order + "I", len(loads) + 1)
+    table = header_size + len(sections)
+    position = table + entry_size * (len(loads) + 1)
+    entries, body = b"", b""
+    for p_type, physical, data, size in [(4, 0, notes, len(notes))] + [(1, *x) for x in loads]:
+        fields = (position + len(body), 0x80000000 + physical, physical, len(data), size)
+        if wide:
+            entries += struct.pack(order + "IIQQQQQQ", p_type, 7, *fields, 0)
+        else:
+            entries += struct.pack(order + "IIIIIIII", p_type, *fields, 7, 0)
+        body += data
+    ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    count = 0xFFFF if many else len(loads) + 1
+    header = ident + struct.pack(
+        order + "HHI" + 3 * word + "IHHHHHH", kind, machine, 1, 0, table,
+        header_size if many else 0, 0, header_size, entry_size, count, 0, 0, 0)
+    return header + sections + entries + body
+
+
+def elves():
+    prstatus = note(b"CORE", 1, bytes(range(256)) + bytes(80))
+    qemu = note(b"QEMU", 0, struct.pack("<II", 1, 440) + bytes(432))
+    vmcoreinfo = note(b"VMCOREINFO", 0, b"OSRELEASE=6.1.0\nPAGESIZE=4096\n")
+    virtualbox = note(b"VBCORE", 0xB00, bytes(24), nul=False)
+    virtualbox += note(b"VBCPU", 0xB01, bytes(320), nul=False)
+    process = note(b"CORE", 0x46494C45, bytes(16)) + note(b"CORE", 6, bytes(16))
+    loads = [(0x1000, b"a" * 16, 16), (0x100000, b"b" * 8, 64)]
+    yield "qemu", elf(loads, prstatus + qemu + vmcoreinfo)
+    yield "qemu_real_mode", elf(loads, qemu, machine=3)
+    yield "vmcore", elf(loads, prstatus + vmcoreinfo + bytes(24))
+    yield "virtualbox", elf(loads, virtualbox)
+    yield "process", elf([(0, b"a" * 8, 8), (0, b"b" * 8, 8)], process)
+    yield "many", elf(loads, vmcoreinfo, many=True)
+    yield "elf32", elf(loads, prstatus, wide=False, machine=3)
+    yield "elf32_many", elf(loads, b"", wide=False, machine=3, many=True)
+    yield "big_endian", elf(loads, note(b"VMCOREINFO", 0, b"A=1\n", order=">"), order=">")
+    yield "aligned_8", elf(loads, note(b"HELLO", 1, b"123456789", align=8))
+    yield "executable", elf(loads, b"", kind=2)
+    yield "truncated", elf(loads, prstatus)[:-20]
+    yield "header_only", elf([], b"")[:64]
+
+
+def kdump(pages, version=6, magic=b"KDUMP   ", blocks=2, split=0):
+    """Up to 8 bits of both bitmaps for so many pages, one descriptor, no page."""
+    header = bytearray(4096)
+    struct.pack_into("<8sI", header, 0, magic, version)
+    header[12 + 4 * 65:12 + 4 * 65 + 6] = b"x86_64"
+    struct.pack_into("<IIIIII", header, 0x1A8, 1, 4096, 1, blocks, pages, pages)
+    sub = struct.pack("<QIIQQ48xQQQ", 0, 31, split, 1, 5, 1, 5, pages)
+    bitmaps = (b"\x7e" + b"\xff" * 600).ljust(4096, b"\0") + (b"\x76" + b"\xa5" * 600)
+    page = struct.pack("<QIIQ", 4 * 4096 + 24, 100, 1, 0)
+    return bytes(header) + sub.ljust(4096, b"\0") + bitmaps.ljust(8192, b"\0") + page
+
+
+def kdumps():
+    yield "eight", kdump(8)
+    yield "more", kdump(4801)
+    yield "version_1", kdump(64, version=1)
+    yield "split", kdump(64, split=1)
+    yield "diskdump", kdump(64, magic=b"DISKDUMP", version=3)
+    yield "one_bitmap", kdump(64, blocks=1)
+    yield "truncated", kdump(64)[:9000]
+
+
+def flattened(*records, end=True):
+    head = b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1)
+    body = b"".join(struct.pack(">qq", at, len(data)) + data for at, data in records)
+    return head.ljust(4096, b"\0") + body + (struct.pack(">qq", -1, -1) if end else b"")
+
+
+def flattened_files():
+    yield "in_order", flattened((0, b"a" * 64), (64, b"b" * 64))
+    yield "overwritten", flattened((100, b"a" * 64), (0, b"b" * 64), (32, b"c" * 96), (0, b"d"))
+    yield "no_end", flattened((0, b"a" * 64), end=False)
+    yield "empty", flattened()
+
+
+def lzo():
+    yield "repeat", bytes([18, 98, 0x20]) + bytes(15) + bytes([237, 0, 0, 0x11, 0, 0])
+    yield "literals", bytes([0, 2]) + b"0123456789abcdefghij" + bytes([0x11, 0, 0])
+    yield "matches", (bytes([21]) + b"abcd" + bytes([0xE0, 0, 0x23, 12, 0, 0x45, 0, 120, 0, 3]) +
+                      bytes([0x11, 0, 0]))
+
+
+def main():
+    for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
+                          ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
+                          ("lzo_format", lzo())):
+        (CORPUS / folder).mkdir(parents=True, exist_ok=True)
+        for name, data in seeds:
+            (CORPUS / folder / name).write_bytes(data)
+
+
+main()

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* LZO1X streams, one instruction of each kind, as Documentation/staging/lzo.rst has them. */
+#include "format/lzo_format.h"
+#include "tap.h"
+
+static void check_stream(const uint8_t *stream, size_t size, const char *expected)
+{
+	uint8_t out[64];
+	size_t got = 0;
+
+	CHECK(lzo_decode((struct bytes){ stream, size }, out, sizeof(out), &got));
+	CHECK_EQUAL(got, strlen(expected));
+	CHECK(memcmp(out, expected, got) == 0);
+	/* Cut anywhere, or with less room, it must be refused. */
+	for (size_t cut = 0; cut < size; cut++)
+		CHECK(!lzo_decode((struct bytes){ stream, cut }, out, sizeof(out), &got));
+	for (size_t room = 0; room < strlen(expected); room++)
+		CHECK(!lzo_decode((struct bytes){ stream, size }, out, room, &got));
+}
+
+#define CHECK_STREAM(expected, ...) \
+	check_stream((const uint8_t[]){ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ }), expected)
+
+static void decodes_every_instruction(void)
+{
+	/* First byte 17 + 4 and more: literals; then the end. */
+	CHECK_STREAM("abcd", 21, 'a', 'b', 'c', 'd', 0x11, 0, 0);
+	/* A run of 3 + 1; 01L: 3 bytes from 2 back, one literal after it. */
+	CHECK_STREAM("abcdcdcx", 1, 'a', 'b', 'c', 'd', 0x40 | 1 << 2 | 1, 0, 'x', 0x11, 0, 0);
+	/* 1LL: 8 bytes from 1 back; 001: 2 + 3 from 4 back. */
+	CHECK_STREAM("abcdddddddddddddd", 21, 'a', 'b', 'c', 'd', 0xe0, 0, 0x23, 3 << 2, 0, 0x11, 0,
+		     0);
+}
+
+static void decodes_short_matches(void)
+{
+	/* After one literal, instruction 0: 2 bytes from 1 back. */
+	CHECK_STREAM("aaay", 18, 'a', 0x01, 0, 'y', 0x11, 0, 0);
+	/* Long runs: 3 + 15 + 2 literals. */
+	CHECK_STREAM("0123456789abcdefghij", 0, 2, '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+		     'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 0x11, 0, 0);
+}
+
+static void refuses_what_is_before_the_start(void)
+{
+	static const uint8_t far[] = { 18, 'a', 0x40 | 1 << 2, 0, 0x11, 0, 0 };
+	static const uint8_t run_first[] = { 21, 'a', 'b', 'c', 'd', 0, 0, 0x11, 0, 0 };
+	static const uint8_t more[] = { 18, 'a', 0x11, 0, 0, 0 };
+	uint8_t out[64];
+	size_t size;
+
+	CHECK(!lzo_decode((struct bytes){ far, sizeof(far) }, out, sizeof(out), &size));
+	CHECK(!lzo_decode((struct bytes){ run_first, sizeof(run_first) }, out, sizeof(out), &size));
+	CHECK(!lzo_decode((struct bytes){ more, sizeof(more) }, out, sizeof(out), &size));
+}
+
+/* Distances above 2048 and above 16384, after a run and after a match. */
+static void decodes_far_matches(void)
+{
+	static uint8_t stream[20100], out[20100];
+	size_t size = 0, got;
+
+	stream[size++] = 0; /* 20,000 literals: 3 + 15 + 78 * 255 + 92 */
+	size += 78;
+	stream[size++] = 92;
+	for (size_t i = 0; i < 20000; i++)
+		stream[size++] = (uint8_t)(i * 131 >> 3);
+	memcpy(stream + size, (uint8_t[]){ 3 << 2 | 0, 5 }, 2); /* 3 bytes from 2049 + 23 back */
+	size += 2;
+	memcpy(stream + size, (uint8_t[]){ 0x10 | 4, 7 << 2, 1 }, 3); /* 6 from 16384 + 71 */
+	size += 3;
+	memcpy(stream + size, (uint8_t[]){ 0x11, 0, 0 }, 3);
+	size += 3;
+	CHECK(lzo_decode((struct bytes){ stream, size }, out, sizeof(out), &got));
+	CHECK_EQUAL(got, 20009);
+	CHECK(memcmp(out + 20000, out + 20000 - 2072, 3) == 0);
+	CHECK(memcmp(out + 20003, out + 20003 - 16455, 6) == 0);
+}
+
+TAP_MAIN(TEST(decodes_every_instruction), TEST(decodes_short_matches),
+	 TEST(refuses_what_is_before_the_start), TEST(decodes_far_matches))
