@@ -175,7 +175,6 @@ static const char *measure_zstd(struct bytes file, uint64_t offset, struct frame
 	return bytes_has(file, offset, out->packed_size) ? NULL : CUT;
 }
 
-/* One full block is all that the frame has, and others are at least as large: no content is 0. */
 static const char *measure_lz4(struct bytes file, uint64_t offset, struct frame_shape *out)
 {
 	uint64_t at = offset + 6, block, unused;
@@ -335,4 +334,12 @@ void gzip_encode_tail(uint32_t crc32, uint32_t content_size, uint8_t out[GZIP_TA
 {
 	store_le32(out, crc32);
 	store_le32(out + 4, content_size);
+}
+
+void gzip_encode_end(uint8_t out[GZIP_END_SIZE])
+{
+	gzip_encode_head(GZIP_END_SIZE, 0, out);
+	out[GZIP_HEAD_SIZE] = 3; /* one block of no bytes, with the fixed code */
+	out[GZIP_HEAD_SIZE + 1] = 0;
+	gzip_encode_tail(0, 0, out + GZIP_HEAD_SIZE + 2);
 }
