@@ -47,7 +47,7 @@ enum snappy_chunk_kind {
 
 struct snappy_chunk {
 	enum snappy_chunk_kind kind;
-	uint32_t size;     /* of the payload: what follows the head; of SKIPPED, the first 4 bytes */
+	uint32_t size; /* of the payload: what follows the head; of SKIPPED, the first 4 bytes */
 	uint32_t checksum; /* snappy_checksum() of the content; not of SKIPPED */
 };
 

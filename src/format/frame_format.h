@@ -98,4 +98,8 @@ enum kioku_status seek_table_decode(struct bytes file, struct frame_index *out,
 void gzip_encode_head(uint32_t member_size, uint32_t content_size, uint8_t out[GZIP_HEAD_SIZE]);
 void gzip_encode_tail(uint32_t crc32, uint32_t content_size, uint8_t out[GZIP_TAIL_SIZE]);
 
+/* The last member, without content: a file of such members that lacks it was cut off. */
+#define GZIP_END_SIZE 34u
+void gzip_encode_end(uint8_t out[GZIP_END_SIZE]);
+
 #endif
