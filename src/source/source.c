@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "source/driver.h"
+#include "source/live_driver.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
 static enum kioku_status complete_options(const struct kioku_source_options *given,
@@ -43,6 +43,8 @@ static enum kioku_status open_source(struct kioku_source *source, const char *wh
 
 	TRY(complete_options(given, &options, error));
 	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
+	if (source_is_live_name(where))
+		return live_open(source, where, &live_paths, &options, error);
 	source->driver = forced_driver(where, &path);
 	TRY(source_map_file(source, path, error));
 	size_t head_size =
@@ -148,7 +150,7 @@ static size_t list_ranges(const struct range_map *map, struct kioku_range *out)
 	return count;
 }
 
-/* Whatever the format: what the file should hold and does not is a gap. */
+/* Whatever the format: what the file should hold and does not is a gap. Live machines say why. */
 static void report_missing(const struct kioku_source *source, const struct source_layout *layout)
 {
 	const struct kioku_range *first = NULL;
@@ -160,7 +162,7 @@ static void report_missing(const struct kioku_source *source, const struct sourc
 		first = first ? first : &layout->ranges[i];
 		missing += layout->ranges[i].size;
 	}
-	if (first)
+	if (first && !source->driver->access)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "the image is truncated: %llu bytes of memory are missing, "
 			 "the first at physical address 0x%llx",
