@@ -108,6 +108,7 @@ struct kioku_source {
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
 	struct bytes vmcoreinfo; /* in the file, or the driver's; data is NULL if there is none */
+	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
 	struct page_set touched; /* of the file; of the physical space where there is no file */

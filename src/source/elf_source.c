@@ -42,6 +42,9 @@ static enum kioku_status read_notes(struct reading *reading, const struct elf_se
 
 	bytes_slice(source->file, start, segment->filesz < left ? segment->filesz : left, &notes);
 	TRY(notes_read(&reading->notes, notes, segment->align, &position, error));
+	if (!source->notes.data && reading->header.is_64 && !reading->header.big_endian &&
+	    segment->align != 8)
+		source->notes = notes;
 	page_set_add(&source->touched, start, position);
 	if (position < segment->filesz && !reading->notes_damaged) {
 		reading->notes_damaged = true; /* said once, however many segments there are */
