@@ -106,6 +106,7 @@ struct kioku_source {
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
 	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
+	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
 	struct page_set touched; /* of the file on disk; of the physical space where there is no file */

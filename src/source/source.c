@@ -233,6 +233,11 @@ const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source, siz
 	return source->cpus;
 }
 
+struct bytes source_notes(const struct kioku_source *source)
+{
+	return source->notes;
+}
+
 const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size)
 {
 	*size = source->vmcoreinfo.size;
