@@ -11,6 +11,11 @@
 
 #include "base/bytes.h"
 
+/* Of what is encoded, which is always 64-bit and little-endian. */
+#define ELF_HEADER_SIZE  64u
+#define ELF_SEGMENT_SIZE 56u
+#define ELF_SECTION_SIZE 64u
+
 /* More program headers than any memory has separate ranges; a bound for hostile counts. */
 #define ELF_SEGMENT_LIMIT (1u << 22)
 
@@ -40,9 +45,23 @@ bool elf_is_magic(struct bytes file);
 /* Decodes the header of a file; NULL, or what is wrong with it: "its ...". */
 const char *elf_header_decode(struct bytes file, struct elf_header *out);
 
+/* As is_64 and not big_endian, whatever the header says of that. */
+void elf_header_encode(const struct elf_header *header, uint8_t out[ELF_HEADER_SIZE]);
+
+/* Whether e_phnum cannot hold the count: then section header 0 follows the program headers. */
+static inline bool elf_has_large_count(const struct elf_header *header)
+{
+	return header->segment_count >= PN_XNUM;
+}
+
+/* Section header 0, which holds the count. */
+void elf_large_count_encode(const struct elf_header *header, uint8_t out[ELF_SECTION_SIZE]);
+
 /* Decodes one program header; false if the file ends before it. */
 bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint32_t index,
 			struct elf_segment *out);
+
+void elf_segment_encode(const struct elf_segment *segment, uint8_t out[ELF_SEGMENT_SIZE]);
 
 /*
  * Decodes the note at *offset of a note segment and moves *offset to the next. False at the end,
@@ -50,6 +69,10 @@ bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint
  */
 bool elf_note_decode(struct bytes notes, const struct elf_header *header, uint64_t alignment,
 		     uint64_t *offset, struct elf_note *out);
+
+/* Bytes that a note takes, with an alignment of 4. Its name and description are below 2 GiB. */
+uint64_t elf_note_size(const struct elf_note *note);
+void elf_note_encode(const struct elf_note *note, uint8_t *out);
 
 bool elf_note_is(const struct elf_note *note, const char *name, uint32_t type);
 

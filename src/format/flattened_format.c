@@ -3,6 +3,8 @@
 #include "format/flattened_format.h"
 
 #define MAGIC        "makedumpfile\0\0\0"
+#define TYPE         1u /* at 16, big-endian as the version at 24 */
+#define VERSION      1u
 #define RECORD_LIMIT (1u << 23) /* QEMU's have 16 KiB: 128 GiB of compressed pages */
 
 bool flattened_is_magic(struct bytes file)
@@ -16,7 +18,7 @@ static const char *check_header(struct bytes file)
 		return "it does not start as flattened files do";
 	if (file.size < FLATTENED_HEADER_SIZE)
 		return "its flattened header is cut short by the end of the file";
-	if (load_be64(file.data + 16) != 1 || load_be64(file.data + 24) != 1)
+	if (load_be64(file.data + 16) != TYPE || load_be64(file.data + 24) != VERSION)
 		return "its flattened header is of an unknown type or version";
 	return NULL;
 }
@@ -40,7 +42,7 @@ static bool take_record(struct bytes file, uint64_t *offset, struct flattened *o
 	if (!bytes_slice(file, *offset, FLATTENED_RECORD_SIZE, &head))
 		return false;
 	uint64_t start = load_be64(head.data), size = load_be64(head.data + 8);
-	out->complete = start == UINT64_MAX && size == UINT64_MAX;
+	out->complete = start == FLATTENED_END && size == FLATTENED_END;
 	if (out->complete)
 		return false;
 	/* Both are signed: off_t. */
@@ -86,4 +88,18 @@ enum kioku_status flattened_decode(struct bytes file, struct flattened *out,
 void flattened_release(struct flattened *flattened)
 {
 	range_map_release(&flattened->records);
+}
+
+void flattened_header_encode(uint8_t out[FLATTENED_HEADER_SIZE])
+{
+	memset(out, 0, FLATTENED_HEADER_SIZE);
+	memcpy(out, MAGIC, 16);
+	store_be64(out + 16, TYPE);
+	store_be64(out + 24, VERSION);
+}
+
+void flattened_record_encode(uint64_t offset, uint64_t size, uint8_t out[FLATTENED_RECORD_SIZE])
+{
+	store_be64(out, offset);
+	store_be64(out + 8, size);
 }

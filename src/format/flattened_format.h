@@ -14,7 +14,8 @@
 
 /* Before the first record. */
 #define FLATTENED_HEADER_SIZE 4096u
-#define FLATTENED_RECORD_SIZE 16u
+#define FLATTENED_RECORD_SIZE 16u        /* before the bytes of each */
+#define FLATTENED_END         UINT64_MAX /* offset and size of the record that ends the file */
 
 struct flattened {
 	struct range_map records; /* of the file that is described; offset: in the flattened one */
@@ -31,6 +32,11 @@ bool flattened_is_magic(struct bytes file);
  */
 enum kioku_status flattened_decode(struct bytes file, struct flattened *out,
 				   struct kioku_error *error);
+
+void flattened_header_encode(uint8_t out[FLATTENED_HEADER_SIZE]);
+
+/* Where the size bytes that follow belong; both FLATTENED_END for the end. */
+void flattened_record_encode(uint64_t offset, uint64_t size, uint8_t out[FLATTENED_RECORD_SIZE]);
 
 void flattened_release(struct flattened *flattened);
 

@@ -6,6 +6,8 @@
 #ifndef SOURCE_DRIVER_H
 #define SOURCE_DRIVER_H
 
+#include <stdatomic.h>
+
 #include "base/diagnostic.h"
 #include "base/page_set.h"
 #include "base/range_map.h"
@@ -16,6 +18,26 @@
 #define SOURCE_HEAD_SIZE 4096u
 
 enum probe_verdict { PROBE_NO, PROBE_MAYBE, PROBE_YES };
+
+/*
+ * How a driver reads memory that no file holds. Each way in is for one thread at a time, has its own
+ * descriptors, and must not look at the source again once open() has returned: a thread that hangs
+ * in read() may outlive it.
+ */
+struct source_access {
+	/* Errors: OS, NO_MEMORY. *out is NULL then. */
+	enum kioku_status (*open)(const struct kioku_source *source, void **out,
+				  struct kioku_error *error);
+	void (*close)(void *access); /* takes NULL */
+	/*
+	 * size bytes that lie in one PRESENT extent, from the one that it keeps at offset on.
+	 * Errors: OS, ABSENT; error->address is the first byte that could not be had, or physical.
+	 */
+	enum kioku_status (*read)(void *access, uint64_t physical, uint64_t offset, void *buffer,
+				  size_t size, struct kioku_error *error);
+	/* As source_channel_states(). */
+	bool (*states)(void *access, uint64_t physical, size_t count, uint8_t *states);
+};
 
 struct source_driver {
 	const char *name;  /* as kioku_source_format() says it and FORMAT:PATH takes it */
@@ -35,6 +57,8 @@ struct source_driver {
 	 */
 	enum kioku_status (*read_page)(struct kioku_source *source, uint64_t physical,
 				       uint8_t *page, struct kioku_error *error);
+	/* Of drivers without a file, whose probe is NULL: everything is read through it. */
+	const struct source_access *access;
 	/* Releases source->state; also after an open that failed. May be NULL. */
 	void (*close)(struct kioku_source *source);
 };
@@ -62,6 +86,8 @@ struct source_layout {
 #define SOURCE_LAYOUT_LIMIT 6
 
 struct kioku_source {
+	atomic_uint references; /* its owner's, and one of each channel */
+	bool has_channel;       /* of sources that only one may read at a time */
 	const struct source_driver *driver;
 	struct bytes file; /* mapped; its pages fault, with SIGBUS, once the file has shrunk */
 	int descriptor;
@@ -73,6 +99,7 @@ struct kioku_source {
 	size_t hint;                        /* range_map_find()'s, in the layout in use */
 
 	void *state;             /* the driver's own */
+	void *access;            /* the source's own way in, of drivers that have that */
 	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
 
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
@@ -80,7 +107,7 @@ struct kioku_source {
 	struct bytes vmcoreinfo; /* in the file, or the driver's; data is NULL if there is none */
 
 	struct diagnostics diagnostics;
-	struct page_set touched; /* of the file, not of the physical space */
+	struct page_set touched; /* of the file; of the physical space where there is no file */
 	uint64_t requests, rounds;
 };
 
@@ -107,6 +134,26 @@ bool source_add_extent(const struct kioku_source *source, struct range_map *map,
  */
 enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size,
 				   struct kioku_error *error);
+
+/*
+ * Brings in some of the size bytes at physical, which lie in a PRESENT extent, and sets *size to how
+ * many. Errors: ABSENT, OS.
+ */
+typedef enum kioku_status source_part_fn(void *user, const struct extent *extent, uint64_t physical,
+					 uint8_t *out, size_t *size, struct kioku_error *error);
+
+/*
+ * Reads across the extents of a layout, PRESENT ones through the function. *hint: as of
+ * range_map_find(). Errors: ABSENT, and those of the function.
+ */
+enum kioku_status source_read_parts(const struct source_layout *layout, size_t *hint,
+				    uint64_t physical, void *buffer, size_t size,
+				    source_part_fn *function, void *user,
+				    struct kioku_error *error);
+
+/* As kioku_source_read(), without its statistics. */
+enum kioku_status source_read(struct kioku_source *source, uint64_t physical, void *buffer,
+			      size_t size, struct kioku_error *error);
 
 /* Takes over a map (which is empty afterwards) as the next layout. Errors: NO_MEMORY. */
 enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,

@@ -64,6 +64,7 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 	*out = NULL;
 	if (!source)
 		return error_no_memory(error);
+	atomic_init(&source->references, 1);
 	source->descriptor = -1;
 	enum kioku_status status = open_source(source, where, options, error);
 	if (status != KIOKU_OK) {
@@ -76,12 +77,14 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 
 void kioku_source_close(struct kioku_source *source)
 {
-	if (!source)
+	if (!source || atomic_fetch_sub(&source->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < source->layout_count; i++) {
 		range_map_release(&source->layouts[i].extents);
 		free(source->layouts[i].ranges);
 	}
+	if (source->driver && source->driver->access)
+		source->driver->access->close(source->access);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
 	free(source->cpus);
