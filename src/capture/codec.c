@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "capture/codec.h"
 
-#include <lz4frame.h>
-#include <lz4hc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+#ifdef HAVE_LZ4
+#include <lz4frame.h>
+#include <lz4hc.h>
+#endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
@@ -43,6 +45,7 @@ static size_t zstd_pack(void *context, const uint8_t *data, size_t size, uint8_t
 }
 #endif
 
+#ifdef HAVE_LZ4
 static LZ4F_preferences_t lz4_preferences(int level, size_t size)
 {
 	LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
@@ -79,6 +82,7 @@ static size_t lz4_pack(void *context, const uint8_t *data, size_t size, uint8_t 
 
 	return LZ4F_isError(packed) ? 0 : packed;
 }
+#endif
 
 #define RAW_DEFLATE (-15)
 
@@ -131,7 +135,9 @@ static const struct codec codecs[] = {
 #ifdef HAVE_ZSTD
 	{ "zstd", "zst", FRAME_ZSTD, 1, 19, 1, zstd_bound, zstd_open, zstd_close, zstd_pack },
 #endif
+#ifdef HAVE_LZ4
 	{ "lz4", "lz4", FRAME_LZ4, 1, LZ4HC_CLEVEL_MAX, 1, lz4_bound, lz4_open, free, lz4_pack },
+#endif
 	{ "gzip", "gz", FRAME_GZIP, 1, 9, 1, gzip_bound, gzip_open, gzip_close, gzip_pack },
 };
 
@@ -159,7 +165,10 @@ const char *const *codec_names(void)
 #ifdef HAVE_ZSTD
 		"zstd",
 #endif
-		"lz4", "gzip", NULL
+#ifdef HAVE_LZ4
+		"lz4",
+#endif
+		"gzip", NULL
 	};
 	return names;
 }

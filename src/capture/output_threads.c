@@ -112,7 +112,7 @@ static enum kioku_status end_segments(struct image_output *output, struct kioku_
 
 	if (output->partial > 0 && !output->is_split)
 		TRY(segment_slot(output, next, output->partial, error));
-	if (output->ring.aborted && output->is_split)
+	if (output->is_split && ring_is_aborted(&output->ring))
 		return KIOKU_OK;
 	TRY(segments_finish(&output->segments, PART_FRONT, error));
 	return output->is_split ? segments_finish(&output->segments, PART_BACK, error) : KIOKU_OK;
@@ -155,7 +155,8 @@ void output_digest(struct output_lane *lane)
 					   : digest_add_zeros(&lane->digest, slot->size);
 		ring_pass(&output->ring, lane->consumer);
 	}
-	works = works && (is_split || digest_finish_hex(&lane->digest, lane->hex));
-	if (!works)
+	if (is_split || ring_is_aborted(&output->ring))
+		return;
+	if (!works || !digest_finish_hex(&lane->digest, lane->hex))
 		fail_with(output, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
 }
