@@ -5,10 +5,7 @@
 #include "source/driver.h"
 #include "source/frame_codec.h"
 
-/* A frame is a few chunks, so that the list of them is shorter than a list of chunks. */
-#define PACKED_LIMIT (1u << 20)
-
-#define SCAN_SIZE    65536u
+#define SCAN_SIZE 65536u
 
 struct reading {
 	struct kioku_source *source;
@@ -31,17 +28,6 @@ static void reading_release(struct reading *reading)
 static enum probe_verdict probe(struct bytes head, uint64_t file_size)
 {
 	return avml_is_magic(head) ? PROBE_YES : PROBE_NO;
-}
-
-static enum kioku_status end_frame(struct reading *reading, struct kioku_error *error)
-{
-	enum kioku_status status =
-		frame_index_add(&reading->index, reading->frame_offset, reading->frame_packed,
-				reading->frame_content, error);
-
-	reading->frame_offset = reading->offset;
-	reading->frame_packed = reading->frame_content = 0;
-	return status;
 }
 
 /* The head of the chunk at reading->offset and how much it holds; NULL, or what is wrong with it. */
@@ -73,17 +59,16 @@ static const char *look_at_chunk(struct reading *reading, struct snappy_chunk *c
 }
 
 /*
- * Lists the frames of a block's stream. *content: how many of its size bytes there are; fewer: *problem
- * says why. Errors: LIMIT, NO_MEMORY.
+ * Lists a block's chunks, each of which is a frame. *content: how many of its size bytes there are;
+ * fewer: *problem says why. Errors: LIMIT, NO_MEMORY.
  */
-static enum kioku_status list_frames(struct reading *reading, uint64_t size, uint64_t *content,
+static enum kioku_status list_chunks(struct reading *reading, uint64_t size, uint64_t *content,
 				     const char **problem, struct kioku_error *error)
 {
 	struct snappy_chunk chunk;
 	uint32_t content_size;
 
 	*content = 0;
-	reading->frame_offset = reading->offset;
 	while (*content < size) {
 		*problem = look_at_chunk(reading, &chunk, &content_size);
 		if (!*problem && content_size > size - *content)
@@ -92,19 +77,11 @@ static enum kioku_status list_frames(struct reading *reading, uint64_t size, uin
 			break;
 		uint64_t packed = (chunk.kind == SNAPPY_SKIPPED ? 4 : SNAPPY_CHUNK_HEAD_SIZE) +
 				  (uint64_t)chunk.size;
-		if (content_size == 0 || reading->frame_content + content_size > FRAME_WRITE_SIZE ||
-		    reading->frame_packed + packed > PACKED_LIMIT)
-			TRY(end_frame(reading, error));
+		TRY(frame_index_add(&reading->index, reading->offset, packed, content_size, error));
 		reading->offset += packed;
-		if (content_size == 0) {
-			reading->frame_offset = reading->offset;
-			continue;
-		}
-		reading->frame_packed += packed;
-		reading->frame_content += content_size;
 		*content += content_size;
 	}
-	return end_frame(reading, error);
+	return KIOKU_OK;
 }
 
 /* What comes after a stream; a wrong one costs nothing, as the stream's own chunks were followed. */
@@ -142,7 +119,7 @@ static enum kioku_status take_block(struct reading *reading, const char **proble
 	uint64_t size = header.last - header.start + 1, stream = reading->offset + sizeof(raw);
 	reading->offset = stream;
 	reading->start = header.start;
-	TRY(list_frames(reading, size, &content, problem, error));
+	TRY(list_chunks(reading, size, &content, problem, error));
 	reading->end = header.start + content;
 	if (!*problem)
 		check_trailer(reading, stream);
