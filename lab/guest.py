@@ -255,6 +255,11 @@ class Guest:
         self.pieces.append(piece)
         return piece
 
+    @property
+    def memory(self):
+        """MiB, with what was plugged in."""
+        return sum(piece["size"] for piece in self.pieces) >> 20
+
     def balloon(self, memory):
         """Have the guest's balloon leave it so many MiB; it needs "-device virtio-balloon-pci"."""
         self._qmp.command("balloon", value=memory << 20)
