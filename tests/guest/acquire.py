@@ -31,6 +31,7 @@ class Acquisition:
         self.status, self.text = outcome["status"], outcome["text"]
         self.seconds, self.ram_map = outcome["seconds"], outcome["ram_map"]
         self.ranges = system_ram(outcome["iomem"])
+        self.looks, self.changed = outcome["looks"], set(outcome["changed"])
 
     @property
     def before(self):
@@ -162,12 +163,14 @@ def stream(tool, image, start, size):
 
 
 class Comparison:
-    """Counts steady pages, those that are equal before and after, and keeps those that differ."""
+    """Counts steady pages, those that are equal before and after, and keeps those that differ:
+    came_back were seen to have other contents in between, wrong were not."""
 
-    def __init__(self, states):
+    def __init__(self, states, seen_changed):
         self.states = states
+        self.seen_changed = seen_changed
         self.steady = self.pages = 0
-        self.wrong, self.invented = [], []
+        self.came_back, self.wrong, self.invented = [], [], []
 
     def chunk(self, at, image, before, after):
         self.pages += -(-len(before) // PAGE)
@@ -186,12 +189,13 @@ class Comparison:
         elif before == after:
             self.steady += 1
             if image != before:
-                self.wrong.append(at)
+                (self.came_back if self.seen_changed(at) else self.wrong).append(at)
 
 
 def compared(tool, acquisition, states):
-    comparison = Comparison(states or States(page_states(acquisition.manifest())))
     with acquisition.before as before, acquisition.after as after:
+        comparison = Comparison(states or States(page_states(acquisition.manifest())),
+                                lambda at: before.offset(at) in acquisition.changed)
         for start, end in acquisition.ranges:
             for at, data in stream(tool, acquisition.image, start, end - start):
                 size = min(CHUNK, end - at)
@@ -202,11 +206,11 @@ def compared(tool, acquisition, states):
 
 
 def memory(tool, acquisition, states=None, least=0.5):
-    """Every page that is equal before and after is equal in the image; of all pages, at least such
-    a part must be."""
+    """Every page that is equal before, after and whenever it was looked at is equal in the image;
+    of all pages, at least such a part must be steady."""
     comparison = compared(tool, acquisition, states)
     marked = marker_pages(acquisition.known)
-    for at in comparison.wrong:
+    for at in comparison.wrong + comparison.came_back:
         if at in marked:
             yield f"page {at:#x} of the marker is not as it was"
     if len(comparison.wrong) > comparison.steady * TOLERATED:
@@ -217,7 +221,8 @@ def memory(tool, acquisition, states=None, least=0.5):
     if comparison.steady < comparison.pages * least:
         yield f"only {comparison.steady} of {comparison.pages} pages were steady"
     listed = ", ".join(map(hex, comparison.wrong[:20]))
-    return f"{comparison.steady} of {comparison.pages} pages were steady, all equal" + \
+    return f"{comparison.steady} of {comparison.pages} pages were steady, {acquisition.looks} " \
+           f"looks saw {len(comparison.came_back)} that came back; all others are equal" + \
         (f" but {len(comparison.wrong)}: {listed}" if listed else "")
 
 

@@ -6,19 +6,18 @@ A folder has the guest's truths, and below it a folder for each acquisition: bef
 outcome.json and everything that lay in /output afterwards.
 """
 
-import contextlib
 import json
 import os
 import shutil
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import guest
 import kernels
 import lime
+from ram import PAGE
 
 MIB = 1 << 20
 DIMM = 256     # MiB; two blocks, of which one goes offline again
@@ -31,7 +30,7 @@ VISITORS = ["kioku", "sh", "dd", "cat", "insmod", "busybox"]  # who may run mean
 NOISE = """
 	mount -t tmpfs -o size=100% noise /tmp
 	free=$(grep MemFree /proc/meminfo | busybox tr -cd 0-9)
-	dd if=/dev/urandom of=/tmp/noise bs=64k count=$((free / 64 - 250))
+	dd if=/dev/urandom of=/tmp/noise bs=64k count=$((free / 64 - 128))
 	umount /tmp
 """.strip().replace("\n\t", "; ")
 
@@ -64,17 +63,44 @@ class Recorder:
         iomem = self.words("cat /proc/iomem").splitlines()
         self.copy(folder / "before.img")
         started = time.monotonic()
-        if to_stream:
-            status, text = machine.stream(command, folder / to_stream, timeout)
-        else:
-            status, text = machine.said(command, timeout)
+        with ThreadPoolExecutor(1) as pool:
+            if to_stream:
+                running = pool.submit(machine.stream, command, folder / to_stream, timeout)
+            else:
+                running = pool.submit(machine.said, command, timeout)
+            changed, looks = self.watch(running, folder / "before.img")
+            status, text = running.result()
         seconds = time.monotonic() - started
         facts = self.copy(folder / "after.img")
         machine.take(folder)
         self.words("rm -rf /output/*")
         outcome = {"command": command, "status": status, "text": text, "seconds": seconds,
-                   "iomem": iomem, "ram_map": facts["ram_map"]}
-        (folder / "outcome.json").write_text(json.dumps(outcome, indent=1) + "\n")
+                   "iomem": iomem, "ram_map": facts["ram_map"], "looks": looks,
+                   "changed": sorted(changed)}
+        (folder / "outcome.json").write_text(json.dumps(outcome) + "\n")
+
+    def watch(self, running, before, pause=0.5):
+        """Offsets in before.img of pages that were not as before when the machine was stopped now
+        and then, until the acquisition has ended; and how often it was stopped. A counter that goes
+        up and comes back down shows here and nowhere else."""
+        changed, looks = set(), 0
+        while not wait([running], timeout=pause).done:
+            self.machine.freeze()
+            changed.update(self.differences(before))
+            self.machine.resume()
+            looks += 1
+            pause *= 1.5  # long acquisitions need no more looks than short ones
+        return changed, looks
+
+    def differences(self, before):
+        with open(before, "rb") as old:
+            for piece in self.machine.pieces:
+                with open(piece.get("file", self.machine.ram), "rb") as now:
+                    start = 0 if "file" in piece else piece["offset"]
+                    for at in range(0, piece["size"], MIB):
+                        yield from unequal_pages(os.pread(old.fileno(), MIB, piece["offset"] + at),
+                                                 os.pread(now.fileno(), MIB, start + at),
+                                                 piece["offset"] + at)
 
     def copy(self, path):
         self.machine.freeze()
@@ -129,6 +155,13 @@ class Recorder:
     def peer(self):
         self.acquire("peer", "insmod /lime.ko path=/output/ram.lime format=lime digest=sha256; "
                              "rmmod lime")
+
+
+def unequal_pages(one, other, start):
+    if one != other:
+        for at in range(0, len(one), PAGE):
+            if one[at:at + PAGE] != other[at:at + PAGE]:
+                yield start + at
 
 
 def record(plan, tool, folder):
