@@ -61,7 +61,7 @@ struct source_driver {
 	void (*close)(struct kioku_source *source);
 };
 
-extern const struct source_driver raw_source, lime_source, elf_source, kdump_source;
+extern const struct source_driver raw_source, lime_source, avml_source, elf_source, kdump_source;
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
@@ -106,6 +106,7 @@ struct kioku_source {
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
 	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
+	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
 	struct page_set touched; /* of the file on disk; of the physical space where there is no file */
