@@ -14,7 +14,7 @@ typedef bool parse_fn(struct options *options, const struct command *command, co
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
 	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
-	parse_manifest, parse_rate, parse_timeout, parse_threads;
+	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct {
@@ -58,6 +58,9 @@ static const struct {
 	{ "timeout", 0, "MS", parse_timeout, "give up a page after so long; 0: never" },
 	{ "threads", 0, "COUNT", parse_threads, "use so many threads; 0: one for each CPU" },
 	{ "low-priority", 0, NULL, NULL, "use the CPU and the disk only when nobody else does" },
+	{ "key", 0, "FILE", parse_key, "the manifest must be signed for this public key, in PEM" },
+	{ "range", 0, "START-END|START+SIZE", parse_range,
+	  "only these bytes of the file, END included" },
 };
 
 enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
@@ -243,6 +246,30 @@ static bool parse_threads(struct options *options, const struct command *command
 	if (!number_parse(text, &value) || value > 1024)
 		return false;
 	options->threads = (unsigned)value;
+	return true;
+}
+
+static bool parse_key(struct options *options, const struct command *command, const char *text)
+{
+	options->key = text;
+	return text[0] != '\0';
+}
+
+static bool parse_range(struct options *options, const struct command *command, const char *text)
+{
+	AUTO_FREE char *copy = strdup(text);
+	char *rest = copy;
+	const char *start_text = copy ? strsep(&rest, "-+") : NULL;
+	uint64_t *start = &options->range_start, *size = &options->range_size, last;
+
+	if (!rest || !address_parse(start_text, start))
+		return false;
+	if (text[rest - copy - 1] == '+')
+		return size_parse(rest, size) && *size > 0 &&
+		       !__builtin_add_overflow(*start, *size - 1, &last);
+	if (!address_parse(rest, &last) || last < *start || last - *start == UINT64_MAX)
+		return false;
+	*size = last - *start + 1;
 	return true;
 }
 

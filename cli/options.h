@@ -43,6 +43,8 @@ struct command;
 #define OPTION_TIMEOUT      (UINT64_C(1) << 27)
 #define OPTION_THREADS      (UINT64_C(1) << 28)
 #define OPTION_LOW_PRIORITY (UINT64_C(1) << 29)
+#define OPTION_KEY          (UINT64_C(1) << 30)
+#define OPTION_RANGE        (UINT64_C(1) << 31)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
@@ -52,10 +54,11 @@ struct options {
 	uint64_t given;           /* OPTION_..., combined */
 	const char *arguments[3]; /* positional; NULL past the last */
 	const char *format;       /* one of the command's own */
-	const char *columns, *name, *output, *profile, *manifest;
+	const char *columns, *name, *output, *profile, *manifest, *key;
 	int32_t *pids;
 	size_t pid_count;
 	uint64_t cr3;
+	uint64_t range_start, range_size; /* bytes of a file; size 0: not given */
 	struct kioku_placement *placements;
 	size_t placement_count;
 	unsigned threads;                     /* 0: not given */

@@ -16,6 +16,7 @@
 #include <kioku/source.h>
 #include <kioku/symbol.h>
 #include <kioku/type.h>
+#include <kioku/verify.h>
 #include <kioku/view.h>
 
 #endif
