@@ -13,12 +13,6 @@
 /* How many frames at the start of a file are skipped to see what comes then. */
 #define SKIP_LIMIT 16
 
-static void store_le32(uint8_t *out, uint32_t value)
-{
-	for (unsigned i = 0; i < 4; i++)
-		out[i] = (uint8_t)(value >> 8 * i);
-}
-
 /* --- the index */
 
 enum kioku_status frame_index_add(struct frame_index *index, uint64_t offset, uint64_t packed_size,
