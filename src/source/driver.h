@@ -19,8 +19,8 @@ enum probe_verdict { PROBE_NO, PROBE_MAYBE, PROBE_YES };
 
 /*
  * How a driver reads memory that no file holds. Each way in is for one thread at a time, has its own
- * descriptors, and must not look at the source again once open() has returned: a thread that hangs
- * in read() may outlive it.
+ * descriptors, and looks at nothing of the source that changes once it is open: a thread that hangs
+ * in read() may come back at any time.
  */
 struct source_access {
 	/* Errors: OS, NO_MEMORY. *out is NULL then. */
@@ -55,7 +55,7 @@ struct source_driver {
 	 */
 	enum kioku_status (*read_page)(struct kioku_source *source, uint64_t physical,
 				       uint8_t *page, struct kioku_error *error);
-	/* Of drivers without a file, whose probe is NULL: everything is read through it. */
+	/* Of drivers without a file, which probe nothing: all their memory is read through it. */
 	const struct source_access *access;
 	/* Releases source->state; also after an open that failed. May be NULL. */
 	void (*close)(struct kioku_source *source);
@@ -65,6 +65,9 @@ extern const struct source_driver raw_source, lime_source, avml_source, elf_sour
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
+
+/* Whether a name is that of the live machine, or of one of its drivers, and no path. */
+bool source_is_live_name(const char *where);
 
 /*
  * The driver for a file of that size, by its first SOURCE_HEAD_SIZE bytes.

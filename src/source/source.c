@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "source/driver.h"
+#include "source/live_driver.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
 static enum kioku_status complete_options(const struct kioku_source_options *given,
@@ -45,8 +45,8 @@ static enum kioku_status detect(struct kioku_source *source, struct kioku_error 
 				    &source->driver, error);
 }
 
-static enum kioku_status open_source(struct kioku_source *source, const char *where,
-				     const struct kioku_source_options *given,
+static enum kioku_status open_source(struct kioku_source *source, const struct live_paths *paths,
+				     const char *where, const struct kioku_source_options *given,
 				     struct kioku_error *error)
 {
 	struct kioku_source_options options;
@@ -54,6 +54,8 @@ static enum kioku_status open_source(struct kioku_source *source, const char *wh
 
 	TRY(complete_options(given, &options, error));
 	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
+	if (source_is_live_name(where))
+		return live_open(source, where, paths, &options, error);
 	source->driver = forced_driver(where, &path);
 	TRY(source_open_file(source, path, error));
 	if (source->driver != &raw_source)
@@ -67,8 +69,9 @@ static enum kioku_status open_source(struct kioku_source *source, const char *wh
 	return source->driver->open(source, &options, error);
 }
 
-enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
-				    struct kioku_source **out, struct kioku_error *error)
+enum kioku_status source_open_on(const struct live_paths *paths, const char *where,
+				 const struct kioku_source_options *options,
+				 struct kioku_source **out, struct kioku_error *error)
 {
 	AUTO_SOURCE struct kioku_source *source = calloc(1, sizeof(*source));
 
@@ -77,13 +80,19 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 		return error_no_memory(error);
 	atomic_init(&source->references, 1);
 	source->descriptor = -1;
-	enum kioku_status status = open_source(source, where, options, error);
+	enum kioku_status status = open_source(source, paths, where, options, error);
 	if (status != KIOKU_OK) {
 		error_prefix(error, "cannot open %s", where);
 		return status;
 	}
 	*out = TAKE(source);
 	return KIOKU_OK;
+}
+
+enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
+				    struct kioku_source **out, struct kioku_error *error)
+{
+	return source_open_on(&live_paths, where, options, out, error);
 }
 
 void kioku_source_close(struct kioku_source *source)
@@ -164,7 +173,7 @@ static size_t list_ranges(const struct range_map *map, struct kioku_range *out)
 	return count;
 }
 
-/* Whatever the format: what the file should hold and does not is a gap. */
+/* Whatever the format: what the file should hold and does not is a gap. Live machines say why. */
 static void report_missing(const struct kioku_source *source, const struct source_layout *layout)
 {
 	const struct kioku_range *first = NULL;
@@ -176,7 +185,7 @@ static void report_missing(const struct kioku_source *source, const struct sourc
 		first = first ? first : &layout->ranges[i];
 		missing += layout->ranges[i].size;
 	}
-	if (first)
+	if (first && !source->driver->access)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "the image is truncated: %llu bytes of memory are missing, "
 			 "the first at physical address 0x%llx",
