@@ -10,6 +10,7 @@
 #define KIOKU_KIOKU_H
 
 #include <kioku/address.h>
+#include <kioku/capture.h>
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/source.h>

@@ -170,3 +170,11 @@ void ring_abort(struct ring *ring)
 	wake_consumers(ring);
 	pthread_mutex_unlock(&ring->lock);
 }
+
+bool ring_is_aborted(struct ring *ring)
+{
+	pthread_mutex_lock(&ring->lock);
+	bool aborted = ring->aborted;
+	pthread_mutex_unlock(&ring->lock);
+	return aborted;
+}

@@ -70,5 +70,6 @@ void ring_leave(struct ring *ring, unsigned consumer);
  * number of times.
  */
 void ring_abort(struct ring *ring);
+bool ring_is_aborted(struct ring *ring);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,9 +14,7 @@ enum kioku_status sidecar_create(struct sidecar *sidecar, const char *path,
 				 struct kioku_error *error)
 {
 	*sidecar = (struct sidecar){ .path = path, .descriptor = -1 };
-	sidecar->digest = EVP_MD_CTX_new();
-	if (!sidecar->digest || EVP_DigestInit_ex(sidecar->digest, EVP_sha256(), NULL) != 1)
-		return error_no_memory(error);
+	TRY(digest_init(&sidecar->digest, KIOKU_DIGEST_SHA256, error));
 	sidecar->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (sidecar->descriptor < 0 && errno == EEXIST)
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", path);
@@ -46,7 +43,7 @@ enum kioku_status sidecar_write(struct sidecar *sidecar, const void *data, size_
 {
 	const char *next = data;
 
-	if (EVP_DigestUpdate(sidecar->digest, data, size) != 1)
+	if (!digest_add(&sidecar->digest, data, size))
 		return error_no_memory(error);
 	while (size > 0) {
 		ssize_t written = write(sidecar->descriptor, next, size);
@@ -62,26 +59,11 @@ enum kioku_status sidecar_write(struct sidecar *sidecar, const void *data, size_
 	return KIOKU_OK;
 }
 
-static char *hexadecimal(const uint8_t *bytes, size_t count)
-{
-	static const char digits[] = "0123456789abcdef";
-	char *text = malloc(2 * count + 1);
-
-	for (size_t i = 0; text && i < count; i++) {
-		text[2 * i] = digits[bytes[i] >> 4];
-		text[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	if (text)
-		text[2 * count] = '\0';
-	return text;
-}
-
 enum kioku_status sidecar_finish(struct sidecar *sidecar, struct manifest_file *out,
 				 struct kioku_error *error)
 {
 	const char *slash = strrchr(sidecar->path, '/');
-	uint8_t hash[EVP_MAX_MD_SIZE];
-	unsigned length = 0;
+	char hash[DIGEST_HEX_SIZE];
 
 	if (fsync(sidecar->descriptor) != 0)
 		return error_os(error, "cannot write %s", sidecar->path);
@@ -90,11 +72,11 @@ enum kioku_status sidecar_finish(struct sidecar *sidecar, struct manifest_file *
 	sidecar->descriptor = -1;
 	if (close(descriptor) != 0)
 		return error_os(error, "cannot write %s", sidecar->path);
-	if (EVP_DigestFinal_ex(sidecar->digest, hash, &length) != 1)
+	if (!digest_finish_hex(&sidecar->digest, hash))
 		return error_no_memory(error);
 	out->size = sidecar->size;
 	out->name = strdup(slash ? slash + 1 : sidecar->path);
-	out->sha256 = hexadecimal(hash, length);
+	out->sha256 = strdup(hash);
 	return out->name && out->sha256 ? KIOKU_OK : error_no_memory(error);
 }
 
@@ -102,6 +84,5 @@ void sidecar_release(struct sidecar *sidecar)
 {
 	cleanup_close(&sidecar->descriptor);
 	sidecar->descriptor = -1;
-	EVP_MD_CTX_free(sidecar->digest);
-	sidecar->digest = NULL;
+	digest_release(&sidecar->digest);
 }

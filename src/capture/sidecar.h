@@ -6,15 +6,14 @@
 #ifndef CAPTURE_SIDECAR_H
 #define CAPTURE_SIDECAR_H
 
-#include <openssl/evp.h>
-
 #include "base/error.h"
+#include "capture/digest.h"
 #include "format/manifest_format.h"
 
 struct sidecar {
 	const char *path; /* borrowed */
 	int descriptor;   /* -1: not open */
-	EVP_MD_CTX *digest;
+	struct digest digest;
 	uint64_t size;    /* bytes written */
 	uint64_t dropped; /* of them, no longer in the page cache */
 };

@@ -5,12 +5,6 @@
 
 #include "format/avml_format.h"
 
-static void store_le(uint8_t *out, unsigned size, uint64_t value)
-{
-	for (unsigned i = 0; i < size; i++)
-		out[i] = (uint8_t)(value >> 8 * i);
-}
-
 bool avml_is_magic(struct bytes file)
 {
 	uint32_t magic;
@@ -39,11 +33,11 @@ const char *avml_header_decode(struct bytes head, struct avml_header *out)
 
 void avml_header_encode(const struct avml_header *header, uint8_t out[AVML_HEADER_SIZE])
 {
-	store_le(out, 4, AVML_MAGIC);
-	store_le(out + 4, 4, AVML_VERSION);
-	store_le(out + 8, 8, header->start);
-	store_le(out + 16, 8, header->last);
-	store_le(out + 24, 8, 0);
+	store_le32(out, AVML_MAGIC);
+	store_le32(out + 4, AVML_VERSION);
+	store_le64(out + 8, header->start);
+	store_le64(out + 16, header->last);
+	store_le64(out + 24, 0);
 }
 
 uint64_t avml_trailer_decode(const uint8_t raw[AVML_TRAILER_SIZE])
@@ -53,7 +47,7 @@ uint64_t avml_trailer_decode(const uint8_t raw[AVML_TRAILER_SIZE])
 
 void avml_trailer_encode(uint64_t stream_size, uint8_t out[AVML_TRAILER_SIZE])
 {
-	store_le(out, 8, stream_size);
+	store_le64(out, stream_size);
 }
 
 const char *snappy_chunk_decode(struct bytes head, struct snappy_chunk *out)
@@ -82,9 +76,8 @@ const char *snappy_chunk_decode(struct bytes head, struct snappy_chunk *out)
 
 void snappy_chunk_encode(const struct snappy_chunk *chunk, uint8_t out[SNAPPY_CHUNK_HEAD_SIZE])
 {
-	out[0] = chunk->kind == SNAPPY_STORED;
-	store_le(out + 1, 3, (uint64_t)chunk->size + 4);
-	store_le(out + 4, 4, chunk->checksum);
+	store_le32(out, (chunk->size + 4) << 8 | (chunk->kind == SNAPPY_STORED));
+	store_le32(out + 4, chunk->checksum);
 }
 
 bool snappy_content_size(struct bytes payload, uint32_t *out)

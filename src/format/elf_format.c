@@ -107,25 +107,27 @@ static void list_count(struct cursor *cursor, uint32_t *count)
 	field_u32(cursor, count); /* sh_info */
 }
 
-static bool decode_large_count(struct bytes file, const struct elf_header *header,
-			       uint64_t section_offset, uint32_t *out)
+const char *elf_large_count_decode(struct bytes section, struct elf_header *header)
 {
-	struct cursor cursor = { .bytes = file,
-				 .offset = section_offset,
+	struct cursor cursor = { .bytes = section,
 				 .is_64 = header->is_64,
 				 .big_endian = header->big_endian };
 
-	list_count(&cursor, out);
-	return !cursor.failed && section_offset != 0;
+	list_count(&cursor, &header->segment_count);
+	if (cursor.failed || header->section_offset == 0)
+		return "its ELF header puts the number of program headers outside the file";
+	if (header->segment_count > ELF_SEGMENT_LIMIT)
+		return "its ELF header has an absurd number of program headers";
+	return NULL;
 }
 
-const char *elf_header_decode(struct bytes file, struct elf_header *out)
+const char *elf_header_decode(struct bytes head, struct elf_header *out)
 {
 	uint8_t class, order;
 
-	if (!elf_is_magic(file))
+	if (!elf_is_magic(head))
 		return "it has no ELF magic number";
-	if (!bytes_u8(file, EI_CLASS, &class) || !bytes_u8(file, EI_DATA, &order))
+	if (!bytes_u8(head, EI_CLASS, &class) || !bytes_u8(head, EI_DATA, &order))
 		return "its ELF header is cut short by the end of the file";
 	if (class != ELFCLASS32 && class != ELFCLASS64)
 		return "its ELF header has a class that is neither 32 nor 64 bits";
@@ -134,7 +136,7 @@ const char *elf_header_decode(struct bytes file, struct elf_header *out)
 
 	struct elf_header header = { .is_64 = class == ELFCLASS64,
 				     .big_endian = order == ELFDATA2MSB };
-	struct cursor cursor = { .bytes = file,
+	struct cursor cursor = { .bytes = head,
 				 .offset = EI_NIDENT,
 				 .is_64 = header.is_64,
 				 .big_endian = header.big_endian };
@@ -148,13 +150,7 @@ const char *elf_header_decode(struct bytes file, struct elf_header *out)
 	header.flags = fields.flags;
 	header.segment_entry_size = fields.phentsize;
 	header.segment_count = fields.phnum;
-	if (header.segment_count == PN_XNUM &&
-	    !decode_large_count(file, &header, fields.shoff, &header.segment_count))
-		return "its ELF header puts the number of program headers outside the file";
-	if (header.segment_count > ELF_SEGMENT_LIMIT)
-		return "its ELF header has an absurd number of program headers";
-	if (header.segment_count > 0 && header.segment_offset > file.size)
-		return "its ELF header puts the program headers outside the file";
+	header.section_offset = fields.phnum == PN_XNUM ? fields.shoff : 0;
 	if (header.segment_count > 0 &&
 	    header.segment_entry_size < (header.is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
 		return "its ELF header has program headers of an impossible size";
@@ -215,13 +211,11 @@ static void list_segment(struct cursor *cursor, struct elf_segment *segment)
 	field_word(cursor, &segment->align);
 }
 
-bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint32_t index,
+bool elf_segment_decode(struct bytes table, const struct elf_header *header, uint32_t index,
 			struct elf_segment *out)
 {
-	/* segment_offset lies in the file and the product is below 2^48: no overflow. */
-	uint64_t offset = header->segment_offset + (uint64_t)index * header->segment_entry_size;
-	struct cursor cursor = { .bytes = file,
-				 .offset = offset,
+	struct cursor cursor = { .bytes = table,
+				 .offset = (uint64_t)index * header->segment_entry_size,
 				 .is_64 = header->is_64,
 				 .big_endian = header->big_endian };
 	struct elf_segment segment = { 0 };

@@ -24,7 +24,8 @@ struct elf_header {
 	uint16_t type, machine;
 	uint32_t flags;
 	uint64_t segment_offset; /* of the program headers, in the file */
-	uint32_t segment_count;  /* also where e_phnum cannot hold it */
+	uint32_t segment_count;  /* PN_XNUM: e_phnum cannot hold it, section header 0 does */
+	uint64_t section_offset; /* of that; 0 otherwise */
 	uint16_t segment_entry_size;
 };
 
@@ -42,8 +43,11 @@ struct elf_note {
 /* Whether a file starts as ELF does. */
 bool elf_is_magic(struct bytes file);
 
-/* Decodes the header of a file; NULL, or what is wrong with it: "its ...". */
-const char *elf_header_decode(struct bytes file, struct elf_header *out);
+/* Decodes a file's first ELF_HEADER_SIZE bytes; NULL, or what is wrong with them: "its ...". */
+const char *elf_header_decode(struct bytes head, struct elf_header *out);
+
+/* Sets the count from section header 0, ELF_SECTION_SIZE bytes; NULL, or what is wrong with it. */
+const char *elf_large_count_decode(struct bytes section, struct elf_header *header);
 
 /* As is_64 and not big_endian, whatever the header says of that. */
 void elf_header_encode(const struct elf_header *header, uint8_t out[ELF_HEADER_SIZE]);
@@ -57,8 +61,8 @@ static inline bool elf_has_large_count(const struct elf_header *header)
 /* Section header 0, which holds the count. */
 void elf_large_count_encode(const struct elf_header *header, uint8_t out[ELF_SECTION_SIZE]);
 
-/* Decodes one program header; false if the file ends before it. */
-bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint32_t index,
+/* Decodes one of the program headers that a table holds; false if it ends before it. */
+bool elf_segment_decode(struct bytes table, const struct elf_header *header, uint32_t index,
 			struct elf_segment *out);
 
 void elf_segment_encode(const struct elf_segment *segment, uint8_t out[ELF_SEGMENT_SIZE]);

@@ -16,10 +16,10 @@ struct source_channel {
 
 DEFINE_CLEANUP(channel, struct source_channel, source_channel_close)
 
-/* Pages that a driver unpacks are kept by the source, for one thread. */
+/* What is unpacked is kept by the source, for one thread. */
 static bool has_one_way(const struct kioku_source *source)
 {
-	return source->pages.page_size > 0;
+	return !source_is_plain(source);
 }
 
 enum kioku_status source_channel_open(struct kioku_source *source, struct source_channel **out,

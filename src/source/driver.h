@@ -8,9 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "base/diagnostic.h"
-#include "base/page_set.h"
-#include "base/range_map.h"
+#include "source/image_file.h"
 #include "source/page_cache.h"
 #include "source/source.h"
 
@@ -44,7 +42,7 @@ struct source_driver {
 	const char *alias; /* another name that FORMAT:PATH takes, or NULL */
 	const char *help;  /* what it reads, as in "X is a ..." */
 	enum probe_verdict (*probe)(struct bytes head, uint64_t file_size);
-	/* Adds at least one layout to a source whose file is mapped; options are complete. */
+	/* Adds at least one layout to a source whose file is open; options are complete. */
 	enum kioku_status (*open)(struct kioku_source *source,
 				  const struct kioku_source_options *options,
 				  struct kioku_error *error);
@@ -63,7 +61,7 @@ struct source_driver {
 	void (*close)(struct kioku_source *source);
 };
 
-extern const struct source_driver raw_source, lime_source, elf_source, kdump_source;
+extern const struct source_driver raw_source, lime_source, avml_source, elf_source, kdump_source;
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
@@ -72,10 +70,10 @@ const struct source_driver *source_driver_named(const char *name, size_t size);
 bool source_is_live_name(const char *where);
 
 /*
- * The driver for a file, by its content.
+ * The driver for a file of that size, by its first SOURCE_HEAD_SIZE bytes.
  * Errors: CORRUPT (two formats claim it), UNSUPPORTED (a known format that nobody reads yet).
  */
-enum kioku_status source_driver_detect(struct bytes file, const struct source_driver **out,
+enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size, const struct source_driver **out,
 				       struct kioku_error *error);
 
 /* One answer to which physical address lies where; only raw images ever have more than one. */
@@ -92,7 +90,7 @@ struct kioku_source {
 	atomic_uint references; /* its owner's, and one of each channel */
 	bool has_channel;       /* of sources that only one may read at a time */
 	const struct source_driver *driver;
-	struct bytes file; /* mapped; its pages fault, with SIGBUS, once the file has shrunk */
+	struct image_file file; /* that driver->access does not need */
 	int descriptor;
 
 	struct source_layout layouts[SOURCE_LAYOUT_LIMIT];
@@ -107,17 +105,16 @@ struct kioku_source {
 
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
-	struct bytes vmcoreinfo; /* in the file, or the driver's; data is NULL if there is none */
+	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
 	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
-	struct page_set touched; /* of the file; of the physical space where there is no file */
+	struct page_set touched; /* of the file on disk; of the physical space where there is no file */
 	uint64_t requests, rounds;
 };
 
-/* The file's bytes [offset, offset + size), counted as touched; false if it has fewer. */
-bool source_file_bytes(struct kioku_source *source, uint64_t offset, uint64_t size,
-		       struct bytes *out);
+/* Whether PRESENT extents are bytes of the file on disk as they are. */
+bool source_is_plain(const struct kioku_source *source);
 
 /*
  * Adds an extent as far as it lies in a physical address space; the rest is a gap. False: no memory.
@@ -163,8 +160,11 @@ enum kioku_status source_read(struct kioku_source *source, uint64_t physical, vo
 enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
 				    struct kioku_error *error);
 
-/* Maps a file for reading. Errors: OS, ARGUMENT, UNSUPPORTED, CORRUPT (it is empty). */
-enum kioku_status source_map_file(struct kioku_source *source, const char *path,
-				  struct kioku_error *error);
+/*
+ * Opens the file behind a source, and its compressed frames. Errors: OS, ARGUMENT, UNSUPPORTED,
+ * CORRUPT.
+ */
+enum kioku_status source_open_file(struct kioku_source *source, const char *path,
+				   struct kioku_error *error);
 
 #endif

@@ -67,9 +67,13 @@ static enum kioku_status read_part(void *user, const struct extent *extent, uint
 		return source->driver->access->read(source->access, physical, offset, out, *size,
 						    error);
 	}
-	page_set_add(&source->touched, offset, *size);
-	memcpy(out, source->file.data + offset, *size);
-	return KIOKU_OK;
+	const char *problem;
+	size_t got = image_file_read(&source->file, offset, out, *size, &problem);
+	if (got == *size)
+		return KIOKU_OK;
+	return error_at(error, KIOKU_ERROR_ABSENT, physical + got,
+			"the byte at physical address 0x%llx cannot be read: %s",
+			(unsigned long long)(physical + got), problem);
 }
 
 enum kioku_status source_read_parts(const struct source_layout *layout, size_t *hint,
@@ -133,7 +137,8 @@ bool source_map(struct kioku_source *source, uint64_t physical, uint64_t size, s
 	uint64_t left = extent->size - skipped;
 	source->requests++;
 	source->rounds++;
-	return source_file_bytes(source, extent->offset + skipped, size < left ? size : left, out);
+	return image_file_look(&source->file, extent->offset + skipped, size < left ? size : left,
+			       out);
 }
 
 /*
@@ -168,7 +173,7 @@ uint64_t source_next_data(struct kioku_source *source, uint64_t *physical, uint6
 			return 0;
 		if (extent->kind != KIOKU_RANGE_PRESENT)
 			continue;
-		if (source->pages.page_size > 0 || source->driver->access) {
+		if (!source_is_plain(source) || source->driver->access) {
 			*physical = start;
 			return stop - start;
 		}
