@@ -4,255 +4,12 @@
 #include <snappy-c.h>
 #endif
 
-#include "base/diagnostic.h"
-#include "base/error.h"
 #include "capture/page_compressor.h"
-#include "capture/writer.h"
 #include "format/avml_format.h"
 #include "format/elf_format.h"
 #include "format/flattened_format.h"
 #include "format/kdump_format.h"
-#include "format/manifest_format.h"
-#include "source/source.h"
-#include "test_image.h"
-
-/* --- an output in memory, in place of the real one */
-
-struct part {
-	uint8_t *data;
-	size_t size, capacity;
-};
-
-struct image_output {
-	struct part parts[2]; /* front and back, or all of it */
-	size_t selected;
-	uint64_t back_start;     /* 0: not split */
-	uint64_t calls, fail_at; /* the number of the call that fails; 0: none does */
-};
-
-static uint8_t *extend(struct image_output *output, uint64_t size)
-{
-	struct part *part = &output->parts[output->selected];
-
-	if (part->capacity - part->size < size) {
-		part->capacity = 2 * (part->size + size);
-		part->data = realloc(part->data, part->capacity);
-		CHECK(part->data);
-	}
-	part->size += size;
-	return part->data + part->size - size;
-}
-
-static enum kioku_status may_write(struct image_output *output, struct kioku_error *error)
-{
-	if (++output->calls != output->fail_at)
-		return KIOKU_OK;
-	return error_set(error, KIOKU_ERROR_OS, "no space left");
-}
-
-enum kioku_status writer_emit(struct image_writer *writer, const void *data, size_t size,
-			      struct kioku_error *error)
-{
-	TRY(may_write(writer->output, error));
-	if (size > 0)
-		memcpy(extend(writer->output, size), data, size);
-	return KIOKU_OK;
-}
-
-enum kioku_status writer_emit_zeros(struct image_writer *writer, uint64_t size,
-				    struct kioku_error *error)
-{
-	TRY(may_write(writer->output, error));
-	if (size > 0)
-		memset(extend(writer->output, size), 0, size);
-	return KIOKU_OK;
-}
-
-enum kioku_status writer_split(struct image_writer *writer, uint64_t back_start,
-			       struct kioku_error *error)
-{
-	CHECK(writer->can_seek && writer->output->back_start == 0);
-	CHECK(back_start > 0 && back_start % MANIFEST_SEGMENT_SIZE == 0);
-	writer->output->back_start = back_start;
-	return may_write(writer->output, error);
-}
-
-void writer_select_front(struct image_writer *writer)
-{
-	writer->output->selected = 0;
-}
-
-void writer_select_back(struct image_writer *writer)
-{
-	writer->output->selected = 1;
-}
-
-static void output_release(struct image_output *output)
-{
-	free(output->parts[0].data);
-	free(output->parts[1].data);
-}
-
-/* Joins the parts, in the first one. */
-static struct bytes joined(struct image_output *output)
-{
-	struct part *back = &output->parts[1];
-
-	CHECK(output->back_start == 0 || output->parts[0].size <= output->back_start);
-	output->selected = 0;
-	if (back->size > 0) {
-		size_t gap = output->back_start - output->parts[0].size;
-		memset(extend(output, gap), 0, gap);
-		memcpy(extend(output, back->size), back->data, back->size);
-		back->size = 0;
-	}
-	return (struct bytes){ output->parts[0].data, output->parts[0].size };
-}
-
-/* --- a machine */
-
-enum kind { TEXT, ZERO, NOISE };
-
-struct memory {
-	struct plan plan;
-	enum kind (*kind)(uint64_t physical); /* of a page */
-};
-
-static uint64_t noise(uint64_t n)
-{
-	n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9ull;
-	n = (n ^ n >> 27) * 0x94d049bb133111ebull;
-	return n ^ n >> 31;
-}
-
-static uint8_t byte_of(const struct memory *memory, uint64_t physical)
-{
-	switch (memory->kind(physical / CAPTURE_PAGE * CAPTURE_PAGE)) {
-	case ZERO: return 0;
-	case NOISE: return (uint8_t)(noise(physical / 8 + 1) >> physical % 8 * 8);
-	default: return (uint8_t)(physical / CAPTURE_PAGE + physical % 16 + 1);
-	}
-}
-
-/* One of everything, changing from page to page. */
-static enum kind mixed(uint64_t physical)
-{
-	return (enum kind)(physical / CAPTURE_PAGE % 3);
-}
-
-struct job {
-	const struct writer_format *format;
-	const char *page_codec;
-	bool can_seek;
-	struct kioku_source *source;
-	uint64_t stop_after; /* bytes of memory; 0: not stopped */
-	struct image_output output;
-	struct heard heard;
-};
-
-static enum kioku_status write_block(struct image_writer *writer, const struct memory *memory,
-				     uint64_t physical, size_t size, struct kioku_error *error)
-{
-	AUTO_FREE uint8_t *data = malloc(size);
-	AUTO_FREE uint8_t *prepared = malloc(writer->format->prepared_size + 1);
-	uint8_t states[CAPTURE_BLOCK / CAPTURE_PAGE] = { 0 };
-	struct capture_block block = { .physical = physical,
-				       .size = size,
-				       .data = data,
-				       .states = states,
-				       .prepared = prepared };
-
-	CHECK(data && prepared);
-	for (size_t i = 0; i < size; i++)
-		data[i] = byte_of(memory, physical + i);
-	if (writer->format->prepare)
-		CHECK(writer->format->prepare(writer, &block));
-	CHECK(block.prepared_size <= writer->format->prepared_size);
-	return writer->format->data(writer, &block, error);
-}
-
-static enum kioku_status write_memory(struct image_writer *writer, const struct memory *memory,
-				      uint64_t stop_after, bool *complete,
-				      struct kioku_error *error)
-{
-	uint64_t done = 0;
-
-	for (size_t i = 0; i < memory->plan.count; i++) {
-		const struct plan_range *range = &memory->plan.ranges[i];
-		uint64_t end = range->start + range->size, at = range->start;
-		while (range->is_stored && at < end) {
-			uint64_t next = at - at % CAPTURE_BLOCK + CAPTURE_BLOCK;
-			next = next < end ? next : end;
-			if (stop_after && done >= stop_after) {
-				*complete = false;
-				return KIOKU_OK;
-			}
-			TRY(write_block(writer, memory, at, (size_t)(next - at), error));
-			done += next - at;
-			at = next;
-		}
-	}
-	return KIOKU_OK;
-}
-
-static enum kioku_status write_image(struct job *job, const struct memory *memory,
-				     struct kioku_error *error)
-{
-	struct diagnostics diagnostics = { hear, &job->heard };
-	struct image_writer writer = { .format = job->format,
-				       .plan = &memory->plan,
-				       .source = job->source,
-				       .page_codec = job->page_codec,
-				       .can_seek = job->can_seek,
-				       .diagnostics = &diagnostics,
-				       .output = &job->output };
-	bool complete = true;
-	enum kioku_status status = job->format->begin(&writer, error);
-
-	if (status == KIOKU_OK)
-		status = write_memory(&writer, memory, job->stop_after, &complete, error);
-	if (status == KIOKU_OK)
-		status = job->format->end(&writer, complete, error);
-	job->format->release(&writer);
-	return status;
-}
-
-/* A source that says nothing. */
-static struct kioku_source *silent_source(void)
-{
-	static const uint8_t nothing[CAPTURE_PAGE];
-	struct heard heard;
-
-	return open_as("raw:", nothing, sizeof(nothing), &heard);
-}
-
-static struct bytes written(struct job *job, const struct memory *memory)
-{
-	CHECK_EQUAL(write_image(job, memory, NULL), KIOKU_OK);
-	return joined(&job->output);
-}
-
-/* --- what is read again */
-
-/* Whether every stored byte of a plan is in a source. */
-static void check_content(struct kioku_source *source, const struct memory *memory)
-{
-	AUTO_FREE uint8_t *data = malloc(CAPTURE_BLOCK);
-
-	for (size_t i = 0; i < memory->plan.count; i++) {
-		const struct plan_range *range = &memory->plan.ranges[i];
-		for (uint64_t done = 0; range->is_stored && done < range->size;) {
-			uint64_t left = range->size - done, at = range->start + done;
-			size_t size = left < CAPTURE_BLOCK ? left : CAPTURE_BLOCK;
-			CHECK_EQUAL(kioku_source_read(source, at, data, size, NULL), KIOKU_OK);
-			for (size_t k = 0; k < size; k++)
-				if (data[k] != byte_of(memory, at + k))
-					tap_fail(__FILE__, __LINE__, "the byte at 0x%llx differs",
-						 (unsigned long long)(at + k));
-			done += size;
-		}
-	}
-}
+#include "test_writing.h"
 
 #define HIGH 0x100000000ull
 
@@ -267,12 +24,6 @@ static struct plan_range odd_ranges[] = {
 	{ .start = HIGH - 5, .size = 10, .is_stored = true },
 	{ .start = HIGH + 0x40000000, .size = 0x201000, .is_stored = true },
 };
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
-/* clang-format off */
-#define MEMORY(ranges, kind) { { (ranges), COUNT(ranges), 0 }, (kind) }
-/* clang-format on */
 
 static void elf_keeps_every_byte(void)
 {
@@ -300,14 +51,15 @@ static void elf_headers_are_where_others_look(void)
 	struct elf_header header;
 	struct elf_segment segment;
 
-	struct bytes image = written(&job, &memory);
+	struct bytes image = written(&job, &memory), table;
 	CHECK(!elf_header_decode(image, &header));
 	CHECK_EQUAL(header.segment_offset, 64);
 	CHECK_EQUAL(header.segment_count, 7);
 	CHECK_EQUAL(header.machine, EM_X86_64);
-	CHECK(elf_segment_decode(image, &header, 0, &segment) && segment.type == PT_NOTE);
+	CHECK(bytes_slice(image, 64, 7 * ELF_SEGMENT_SIZE, &table));
+	CHECK(elf_segment_decode(table, &header, 0, &segment) && segment.type == PT_NOTE);
 	for (uint32_t i = 1; i < header.segment_count; i++) {
-		CHECK(elf_segment_decode(image, &header, i, &segment));
+		CHECK(elf_segment_decode(table, &header, i, &segment));
 		CHECK(segment.type == PT_LOAD && segment.filesz == segment.memsz);
 		CHECK_EQUAL(segment.offset % CAPTURE_PAGE, segment.paddr % CAPTURE_PAGE);
 		CHECK_EQUAL(segment.vaddr, segment.paddr);
@@ -392,11 +144,17 @@ static void kdump_flattened_is_the_same(void)
 	AUTO_SOURCE struct kioku_source *silent = silent_source();
 	struct job plain = { .format = &kdump_writer, .source = silent, .can_seek = true };
 	struct job flat = { .format = &kdump_writer, .source = silent };
-	struct flattened flattened;
+	struct flattened flattened = { 0 };
+	uint64_t offset = FLATTENED_HEADER_SIZE;
 
 	struct bytes image = written(&plain, &memory), described = written(&flat, &memory);
-	CHECK_EQUAL(flattened_decode(described, &flattened, NULL), KIOKU_OK);
-	CHECK(flattened.complete && flattened.size == image.size);
+	while (!flattened.complete)
+		CHECK_EQUAL(flattened_take_record(&flattened, described.data + offset,
+						  described.size, &offset, NULL),
+			    KIOKU_OK);
+	CHECK_EQUAL(offset + FLATTENED_RECORD_SIZE, described.size);
+	CHECK_EQUAL(flattened_finish(&flattened, NULL), KIOKU_OK);
+	CHECK_EQUAL(flattened.size, image.size);
 	for (size_t i = 0; i < flattened.records.count; i++) {
 		const struct extent *record = &flattened.records.extents[i];
 		CHECK(memcmp(image.data + record->start, described.data + record->offset,
@@ -688,13 +446,19 @@ static void writing_may_fail_anywhere(void)
 	}
 }
 
-static const char vmcoreinfo[] = "OSRELEASE=6.1.0-test\nNUMBER(phys_base)=-4096\n";
+/* --- what is known of the machine */
 
-/* What a CPU's QEMU note and the VMCOREINFO said is in the copy, and in the copy's copy. */
-static void notes_are_passed_on(void)
+/* The kernel's text is at physical 0x3010, its page tables at 0x5000. */
+static const char vmcoreinfo[] = "OSRELEASE=6.1.0-test\n"
+				 "SYMBOL(_stext)=ffffffff81000010\n"
+				 "SYMBOL(swapper_pg_dir)=ffffffff81002000\n"
+				 "NUMBER(phys_base)=-16764928\n";
+
+/* An ELF core of 40 KiB, with the notes of one CPU and VMCOREINFO. */
+static struct kioku_source *noted_source(void)
 {
-	uint8_t registers[440] = { [416] = 0x00, [417] = 0x20, [136] = 0x40, [56] = 0x10 };
-	uint8_t status[336] = { 0 }, image[16 * 1024] = { 0 };
+	uint8_t registers[440] = { [417] = 0x20, [136] = 0x40, [56] = 0x10 };
+	uint8_t status[336] = { 0 }, image[64 * 1024] = { 0 };
 	const struct elf_note notes[] = {
 		{ { (const uint8_t *)"CORE", 4 }, { status, sizeof(status) }, NT_PRSTATUS },
 		{ { (const uint8_t *)"QEMU", 4 }, { registers, sizeof(registers) }, 0 },
@@ -708,13 +472,9 @@ static void notes_are_passed_on(void)
 				     .segment_count = 2,
 				     .segment_entry_size = ELF_SEGMENT_SIZE };
 	struct elf_segment note = { .type = PT_NOTE, .offset = 0x1000 };
-	struct elf_segment load = { .type = PT_LOAD,
-				    .offset = 0x2000,
-				    .paddr = 0x1000,
-				    .filesz = 0x1000,
-				    .memsz = 0x1000 };
-	struct plan_range ranges[] = { { .start = 0x1000, .size = 0x1000, .is_stored = true } };
-	struct memory memory = MEMORY(ranges, mixed);
+	struct elf_segment load = {
+		.type = PT_LOAD, .offset = 0x2000, .filesz = 0xa000, .memsz = 0xa000
+	};
 	struct heard heard;
 
 	for (size_t i = 0; i < COUNT(notes); i++) {
@@ -725,10 +485,22 @@ static void notes_are_passed_on(void)
 	elf_segment_encode(&note, image + ELF_HEADER_SIZE);
 	elf_segment_encode(&load, image + ELF_HEADER_SIZE + ELF_SEGMENT_SIZE);
 	struct kioku_source *source = open_as("", image, sizeof(image), &heard);
+	CHECK(source && heard.gaps == 0);
+	return source;
+}
+
+/* What a CPU's QEMU note and the VMCOREINFO said is in the copy, and in the copy's copy. */
+static void notes_are_passed_on(void)
+{
+	struct plan_range ranges[] = { { .start = 0, .size = 0xa000, .is_stored = true } };
+	struct memory memory = MEMORY(ranges, mixed);
+	struct kioku_source *source = noted_source();
+
 	for (size_t i = 0; i < 4; i++) {
 		const struct writer_format *order[] = { &elf_writer, &kdump_writer, &kdump_writer,
 							&elf_writer };
 		struct job job = { .format = order[i], .source = source, .can_seek = i == 2 };
+		struct heard heard;
 		size_t size;
 		struct bytes copy = written(&job, &memory);
 		struct kioku_source *next = open_as("", copy.data, copy.size, &heard);
@@ -745,6 +517,41 @@ static void notes_are_passed_on(void)
 	kioku_source_close(source);
 }
 
+/* drgn looks for the page tables where the kernel has them; nothing may overlap for that. */
+static void elf_maps_the_kernel_image(void)
+{
+	static const struct elf_segment expected[] = {
+		{ .vaddr = 0x1000, .paddr = 0x1000, .filesz = 0x2000 },
+		{ .vaddr = 0xffffffff81000000, .paddr = 0x3000, .filesz = 0x1800 },
+		{ .vaddr = 0xffffffff81001c00, .paddr = 0x4c00, .filesz = 0x1400 },
+		{ .vaddr = 0x6000, .paddr = 0x6000, .filesz = 0x4000 },
+	};
+	struct plan_range ranges[] = { { .start = 0x1000, .size = 0x3800, .is_stored = true },
+				       { .start = 0x4c00, .size = 0x5400, .is_stored = true } };
+	struct memory memory = MEMORY(ranges, mixed);
+	AUTO_SOURCE struct kioku_source *noted = noted_source();
+	struct job job = { .format = &elf_writer, .source = noted };
+	struct elf_header header;
+	struct elf_segment segment;
+	struct heard heard;
+
+	struct bytes image = written(&job, &memory), table;
+	CHECK(!elf_header_decode(image, &header));
+	CHECK_EQUAL(header.segment_count, 5);
+	CHECK(bytes_slice(image, 64, 5 * ELF_SEGMENT_SIZE, &table));
+	for (uint32_t i = 0; i < COUNT(expected); i++) {
+		CHECK(elf_segment_decode(table, &header, i + 1, &segment));
+		CHECK_EQUAL(segment.vaddr, expected[i].vaddr);
+		CHECK_EQUAL(segment.paddr, expected[i].paddr);
+		CHECK_EQUAL(segment.filesz, expected[i].filesz);
+		CHECK_EQUAL(segment.memsz, expected[i].filesz);
+	}
+	AUTO_SOURCE struct kioku_source *source = open_as("", image.data, image.size, &heard);
+	CHECK(source && heard.gaps == 0 && range_count(source) == 2);
+	check_content(source, &memory);
+	output_release(&job.output);
+}
+
 TAP_MAIN(TEST(elf_keeps_every_byte), TEST(elf_headers_are_where_others_look),
 	 TEST(elf_counts_many_segments), TEST(kdump_keeps_every_byte),
 	 TEST(kdump_flattened_is_the_same), TEST(kdump_shares_pages_of_zeros),
@@ -752,4 +559,5 @@ TAP_MAIN(TEST(elf_keeps_every_byte), TEST(elf_headers_are_where_others_look),
 	 TEST(kdump_bitmaps_have_holes), TEST(kdump_refuses_unknown_codecs),
 	 TEST(avml_keeps_every_byte), TEST(avml_makes_up_for_noise),
 	 TEST(avml_says_what_volatility_cannot_read), TEST(nothing_at_all),
-	 TEST(writing_may_fail_anywhere), TEST(notes_are_passed_on))
+	 TEST(writing_may_fail_anywhere), TEST(notes_are_passed_on),
+	 TEST(elf_maps_the_kernel_image))
