@@ -28,13 +28,15 @@ static inline void enter_folder(void)
 	CHECK(mkdtemp(path) && chdir(path) == 0);
 }
 
-static inline void remove_all(void)
+/* All files but one, or NULL. */
+static inline void remove_all_but(const char *kept)
 {
 	DIR *folder = opendir(".");
 	const struct dirent *entry;
 
 	while (folder && (entry = readdir(folder)))
-		unlink(entry->d_name);
+		if (!kept || strcmp(entry->d_name, kept) != 0)
+			unlink(entry->d_name);
 	closedir(folder);
 }
 
@@ -42,7 +44,7 @@ static inline void leave_folder(void)
 {
 	char path[PATH_MAX];
 
-	remove_all();
+	remove_all_but(NULL);
 	CHECK(getcwd(path, sizeof(path)) && chdir("/") == 0 && rmdir(path) == 0);
 }
 
