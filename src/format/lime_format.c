@@ -32,3 +32,12 @@ const char *lime_header_decode(struct bytes head, struct lime_header *out)
 		return "its header claims all of the address space";
 	return NULL;
 }
+
+void lime_header_encode(const struct lime_header *header, uint8_t out[LIME_HEADER_SIZE])
+{
+	memset(out, 0, LIME_HEADER_SIZE);
+	store_le32(out, LIME_MAGIC);
+	store_le32(out + 4, LIME_VERSION);
+	store_le64(out + 8, header->start);
+	store_le64(out + 16, header->last);
+}
