@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A lab guest: a real kernel under QEMU whose memory is a file, and which tells its own truth."""
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,10 @@ from qmp import QMP, QMPError
 GIB = 1 << 30
 FIRMWARE = Path("/usr/share/OVMF")
 TRUTH_DISK = 256 << 20  # sparse; an archive takes 10 to 20 MiB
+
+# What boot(output=...) adds: an ext4 disk, and ports whose other ends are files here. ext4 asks for
+# crc32c by an alias, which only depmod's tables know.
+OUTPUT_MODULES = ("virtio_console", "crc32c_generic", "ext4")
 
 
 class GuestError(Exception):
@@ -36,8 +41,13 @@ def ram_map(memory, machine="q35"):
     return pieces
 
 
+def hot_plug(memory, most=4096, slots=2):
+    """The arguments for QEMU with which Guest.plug() works; memory as in boot(), all in MiB."""
+    return ["-m", f"size={memory}M,slots={slots},maxmem={most}M"]
+
+
 class Guest:
-    """One guest at a time, in a folder: ram, truth.disk, console.log, qemu.log.
+    """One guest at a time, in a folder: ram, truth.disk, output.disk, console.log, qemu.log.
 
         with Guest(folder) as guest:
             guest.boot(kernels.get("bookworm"), memory=512)
@@ -50,6 +60,8 @@ class Guest:
         self.folder = Path(folder)
         self.ram = self.folder / "ram"
         self.console = self.folder / "console.log"
+        self.pieces = []  # of ram.img, as ram_map() has them; what is plugged in later comes last
+        self._output = 0
         self._qemu = self._qmp = self._agent = None
 
     def __enter__(self):
@@ -61,15 +73,26 @@ class Guest:
     # --- life
 
     def boot(self, kernel, memory=1024, cpus=2, cpu="max", machine="q35", append="", firmware=None,
-             vmcoreinfo=True, timeout=180, modules=(), files=None, arguments=()):
+             vmcoreinfo=True, timeout=180, modules=(), files=None, arguments=(), output=0):
         """Start, and wait until the guest's activity is settled.
 
         memory in MiB; firmware: None or "ovmf"; arguments: further ones for QEMU; modules and
-        files: see initramfs.build().
+        files: see initramfs.build(); output: MiB of a disk at /output, 0 for none. A guest with
+        one also has what said(), stream() and take() need.
         """
+        if output:
+            modules = [*OUTPUT_MODULES, *modules]
         command = self._command(kernel, memory, cpus, cpu, machine, append, firmware, vmcoreinfo,
                                 initramfs.build(kernel, modules, files))
+        if output:
+            command += self._output_devices()
         command += arguments
+        self._output = output
+        self._low_pieces = ram_map(memory, machine)
+        self._booted = {
+            "kernel": kernel.name, "package": kernel.package, "release": kernel.release,
+            "cmdline": self._command_line(append), "memory_mib": memory, "cpus": cpus, "cpu": cpu,
+            "machine": machine, "uefi": firmware == "ovmf"}
         for attempt in (1, 2):
             try:
                 self._start(command, memory, firmware)
@@ -106,6 +129,27 @@ class Guest:
         time.sleep(0.2)  # the agent falls asleep again
         return truth.parse(archive)
 
+    def keep_truth(self, folder, name="truth"):
+        """Collect into folder: NAME.json, NAME-kallsyms.txt, and NAME.tar, the guest's files as
+        they were. What is in NAME.json."""
+        known = self.collect()
+        (folder / f"{name}-kallsyms.txt").write_bytes(known.pop("kallsyms"))
+        (folder / f"{name}.json").write_text(json.dumps(known, indent=1) + "\n")
+        shutil.move(self.folder / "truth.tar", folder / f"{name}.tar")
+        return known
+
+    def facts(self, **more):
+        """What is in guest.json, of the machine as it is now; freeze first."""
+        registers = self.registers()
+        return {
+            **self._booted,
+            "levels": 5 if registers[0]["cr4"] & 1 << 12 else 4,  # CR4.LA57
+            "ram_map": [{"physical": hex(piece["physical"]), "size": piece["size"],
+                         "offset": piece["offset"]} for piece in self.pieces],
+            "registers": [{name: hex(value) for name, value in cpu.items()} for cpu in registers],
+            **more,
+        }
+
     def ping(self, timeout=60):
         self._ask("ping", "pong", timeout)
 
@@ -115,6 +159,40 @@ class Guest:
         A file that it leaves in /lab is in the next truth.tar.
         """
         return int(self._ask(f"run {command}", r"ran (\d+)", timeout)[1])
+
+    def said(self, command, timeout=180):
+        """Run a shell command in the guest; (exit status, what it said on stdout and stderr)."""
+        words = self.folder / "words"
+        start = words.stat().st_size
+        status = self.run(f"({command}) > /dev/words 2>&1", timeout)
+        return status, words.read_bytes()[start:].decode(errors="backslashreplace")
+
+    def stream(self, command, path, timeout=600):
+        """Run a shell command whose standard output, a pipe, ends in a file here; (exit status,
+        what it said on stderr)."""
+        stream = self.folder / "stream"
+        start = stream.stat().st_size
+        # A pipe has the status of its last command, so the first one's takes a way of its own.
+        status, text = self.said(
+            f"exec 3>&1; exit $({{ {{ {command}; echo $? >&4; }} 2>&3 | "
+            f"dd of=/dev/stream bs=64k status=none; }} 4>&1)", timeout)
+        subprocess.run(["tail", "-c", f"+{start + 1}", stream], stdout=open(path, "wb"), check=True)
+        os.truncate(stream, start)
+        return status, text
+
+    def take(self, folder, timeout=180):
+        """Copy what lies in /output to a folder here; nothing may be open there."""
+        if self.run("umount /output", timeout):
+            raise GuestError("/output is in use")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        disk = self.folder / "output.disk"
+        done = subprocess.run(["debugfs", "-R", f"rdump / {folder}", disk], capture_output=True,
+                              text=True)
+        if len(done.stderr.splitlines()) != 1:  # its own name and version; the status is always 0
+            raise GuestError(f"{disk}: {done.stderr}")
+        shutil.rmtree(folder / "lost+found", ignore_errors=True)
+        self.run("mount -t ext4 /dev/vdb /output", timeout)
 
     def panic(self, timeout=60):
         """Let the guest panic, and wait until its kernel has said so on the console."""
@@ -151,10 +229,51 @@ class Guest:
                 for cpu in re.split(r"CPU#\d+", text)[1:]]
 
     def copy_ram(self, path):
-        """A sparse copy of memory; freeze first."""
+        """A sparse copy of memory, what was plugged in too, by self.pieces; freeze first."""
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", self.ram, path], check=True)
+        for piece in self.pieces:
+            if "file" in piece:
+                subprocess.run(["dd", f"if={piece['file']}", f"of={path}", "bs=1M", "status=none",
+                                "conv=notrunc,sparse", f"seek={piece['offset'] >> 20}"], check=True)
+                os.truncate(path, piece["offset"] + piece["size"])
+
+    def plug(self, size):
+        """Plug in a memory module of so many MiB; its piece. Only a guest with hot_plug()'s
+        arguments has slots. Bringing it online is the guest's business."""
+        name = f"dimm{sum('file' in piece for piece in self.pieces)}"
+        file = self.folder / name
+        file.unlink(missing_ok=True)
+        self._qmp.command("object-add", id=f"{name}-ram", share=True, size=size << 20,
+                          **{"qom-type": "memory-backend-file", "mem-path": str(file)})
+        self._qmp.command("device_add", driver="pc-dimm", id=name, memdev=f"{name}-ram")
+        devices = self._qmp.command("query-memory-devices")
+        physical = next(device["data"]["addr"] for device in devices
+                        if device["data"].get("id") == name)
+        last = self.pieces[-1]
+        piece = {"physical": physical, "size": size << 20, "offset": last["offset"] + last["size"],
+                 "file": file}
+        self.pieces.append(piece)
+        return piece
+
+    @property
+    def memory(self):
+        """MiB, with what was plugged in."""
+        return sum(piece["size"] for piece in self.pieces) >> 20
+
+    def balloon(self, memory):
+        """Have the guest's balloon leave it so many MiB; it needs "-device virtio-balloon-pci"."""
+        self._qmp.command("balloon", value=memory << 20)
+        for _ in range(100):
+            if self._qmp.command("query-balloon")["actual"] == memory << 20:
+                return
+            time.sleep(0.1)
+        raise GuestError(f"the balloon does not leave {memory} MiB")
 
     # --- inside
+
+    @staticmethod
+    def _command_line(append):
+        return f"console=ttyS0 panic=0 {append}".strip()
 
     def _command(self, kernel, memory, cpus, cpu, machine, append, firmware, vmcoreinfo, initrd):
         command = [
@@ -164,7 +283,7 @@ class Guest:
             "-machine", f"{machine},memory-backend=ram",
             "-object", f"memory-backend-file,id=ram,size={memory}M,mem-path={self.ram},share=on",
             "-kernel", str(kernel.vmlinuz), "-initrd", str(initrd),
-            "-append", f"console=ttyS0 panic=0 {append}".strip(),
+            "-append", self._command_line(append),
             "-serial", f"file:{self.console}", "-serial", "chardev:agent",
             "-drive", f"if=none,id=truth,format=raw,file={self.folder / 'truth.disk'}",
             "-device", "virtio-blk-pci,drive=truth"]
@@ -177,8 +296,31 @@ class Guest:
             raise GuestError(f"no firmware is called {firmware!r}")
         return command
 
+    def _output_devices(self):
+        """A disk, and two ports that are files here: no device is less in the way of a stream."""
+        return [
+            "-drive", f"if=none,id=output,format=raw,file={self.folder / 'output.disk'}",
+            "-device", "virtio-blk-pci,drive=output",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"file,id=stream,path={self.folder / 'stream'},append=on",
+            "-device", "virtserialport,chardev=stream,nr=1",
+            "-chardev", f"file,id=words,path={self.folder / 'words'},append=on",
+            "-device", "virtserialport,chardev=words,nr=2"]
+
+    def _make_output(self):
+        disk = self.folder / "output.disk"
+        disk.unlink(missing_ok=True)
+        disk.touch()
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal",
+                        disk, f"{self._output}M"], check=True)
+        for name in ("stream", "words"):
+            (self.folder / name).write_bytes(b"")
+
     def _start(self, command, memory, firmware):
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.pieces = list(self._low_pieces)
+        if self._output:
+            self._make_output()
         for path, size in ((self.ram, memory << 20), (self.folder / "truth.disk", TRUTH_DISK)):
             path.unlink(missing_ok=True)
             path.touch()

@@ -15,7 +15,8 @@ GUEST = kernels.LAB / "guest"
 BUSYBOX = Path("/bin/busybox")
 COMPILE = ["gcc", "-static", "-O1", "-Wall", "-Wextra"]
 PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c"], "agent": ["agent.c", "archive.c"]}
-APPLETS = ["sh", "mount", "hostname", "ip", "insmod", "cat", "ls", "dd"]
+APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
+           "ln", "rm", "sync"]
 
 # The truth disk, QEMU's vmcoreinfo device, and two harmless ones so that a list of modules exists.
 MODULES = ["virtio_pci", "virtio_blk", "qemu_fw_cfg", "loop", "dummy"]
@@ -42,7 +43,7 @@ def build(kernel, modules=(), files=None):
 
 
 def write(cpio, kernel, load, files):
-    for folder in ("bin", "dev", "proc", "sys", "run", "lab", "tmp", "modules"):
+    for folder in ("bin", "dev", "proc", "sys", "run", "lab", "tmp", "output", "modules"):
         cpio.folder(folder)
     # Without it process 1 has nowhere to print to before /dev is mounted.
     cpio.character_device("dev/console", 5, 1)

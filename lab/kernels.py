@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -182,11 +183,55 @@ def download(name):
     for package in wanted:
         wanted += [other for other in dependencies(root, package)
                    if re.match(r"linux-(base|binary|modules)-\d", other) and other not in wanted]
-    say(f"{name}: downloading {', '.join(wanted)}")
-    apt(root, "apt-get", "download", *wanted, cwd=root / "archives")
-    # "apt-get download" names the files PACKAGE_VERSION_amd64.deb.
-    return [max((root / "archives").glob(f"{package}_*.deb"), key=lambda deb: deb.stat().st_mtime)
-            for package in wanted]
+    return download_packages(root, wanted)
+
+
+def headers(name):
+    """Folder with what a module for the kernel of a lab name is built with: "make -C FOLDER".
+
+    Unpacked and not installed, so its Makefile's path of the common headers is put right.
+    """
+    kernel = get(name)
+    folder = (CACHE / "headers" / name).resolve()
+    ready = folder / f"usr/src/linux-headers-{kernel.release}"
+    with alone():
+        if not (folder / "complete").exists() or not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            version = kernel.package.split("_")[1]
+            for deb in download_headers(name, kernel.release, version):
+                say(f"{name}: unpacking {deb.name}")
+                subprocess.run(["dpkg-deb", "-x", deb, folder], check=True)
+                deb.unlink()
+            for file in (ready / "Makefile", *ready.glob(".kernelvariables")):
+                text = file.read_text()
+                file.write_text(re.sub(r"(?<![\w.])/usr/(src|lib)/linux-", rf"{folder}/usr/\1/linux-",
+                                       text))
+            (folder / "complete").touch()
+    return ready
+
+
+def download_headers(name, release, version):
+    """The packages of a kernel's headers, of just its version."""
+    root = private_apt(NAMES[name][0])
+    apt(root, "apt-get", "update")
+    wanted = [f"linux-headers-{release}"]
+    for package in wanted:
+        wanted += [other for other in dependencies(root, package) if other not in wanted
+                   and re.match(r"linux-(headers-.*-common|kbuild-|compiler-)", other)]
+    return download_packages(root, wanted, version)
+
+
+def download_packages(root, names, version=None):
+    """The .deb files of packages, by the lists that root already has unless they are missing."""
+    if not any((root / "lists").glob("*Packages*")):
+        apt(root, "apt-get", "update")
+    say(f"downloading {', '.join(names)}")
+    apt(root, "apt-get", "download",
+        *(f"{name}={version}" if version else name for name in names), cwd=root / "archives")
+    # "apt-get download" names the files PACKAGE_VERSION_ARCHITECTURE.deb.
+    return [max((root / "archives").glob(f"{name}_*.deb"), key=lambda deb: deb.stat().st_mtime)
+            for name in names]
 
 
 def dependencies(root, package):

@@ -19,6 +19,7 @@ class Known:
         self.before = self.load("truth.json")
         self.after = self.load("truth-after.json")
         self.first_boot = self.load("truth-first-boot.json")  # of a guest that was reset
+        self.visitors = self.facts.get("visitors", ())  # programs that ran between the truths
         self.truths = [truth for truth in (self.before, self.after) if truth]
 
     def load(self, name):
@@ -72,7 +73,8 @@ class Known:
             for task in self.first_boot["tasks"])
 
     def may_be_new(self, comm):
-        return not self.after and comm.startswith(b"kworker/")
+        return (not self.after or self.visitors) and comm.startswith(b"kworker/") or \
+            comm.decode(errors="replace") in self.visitors
 
     def allowed(self, tid, field):
         return {task[field] for task in self.tasks[tid]}
@@ -84,11 +86,13 @@ class Known:
         """The state letters that a task may have, None where the truths do not tell it.
 
         Who runs while the guest is asked (the agent, RCU's threads) may rest when it is frozen, and
-        a kernel thread may run by chance; after a panic all of them are a matter of luck.
+        a kernel thread may run by chance; after a panic, or where a guest acquires itself, all of
+        them are a matter of luck.
         """
         states = self.allowed(tid, "state")
         kernel_thread = self.tasks[tid][0]["kernel_thread"]
-        if len(states) > 1 or "R" in states or (kernel_thread and not self.after):
+        if len(states) > 1 or "R" in states or \
+                (kernel_thread and (self.visitors or not self.after)):
             return None
         return states | ({"R"} if kernel_thread else set())
 

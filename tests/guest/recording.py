@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests that acquire their own memory, recorded: what each acquisition left and said, with the
+machine's memory from outside right before and right after. The tests come later, from the folder.
+
+A folder has the guest's truths, and below it a folder for each acquisition: before.img, after.img,
+outcome.json and everything that lay in /output afterwards.
+"""
+
+import json
+import os
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import guest
+import kernels
+import lime
+from ram import PAGE
+
+MIB = 1 << 20
+DIMM = 256     # MiB; two blocks, of which one goes offline again
+BALLOON = 32   # MiB
+BLOCK = 128    # MiB, a memory block of x86-64 guests of this size
+VISITORS = ["kioku", "sh", "dd", "cat", "insmod", "busybox"]  # who may run meanwhile
+
+# Free memory is filled with noise first. A page that is used meanwhile, for the image's way to the
+# disk for one, then ends with other contents than it began with; zeros may come back to be zeros.
+NOISE = """
+	mount -t tmpfs -o size=100% noise /tmp
+	free=$(grep MemFree /proc/meminfo | busybox tr -cd 0-9)
+	dd if=/dev/urandom of=/tmp/noise bs=64k count=$((free / 64 - 128))
+	umount /tmp
+""".strip().replace("\n\t", "; ")
+
+
+@dataclass
+class Plan:
+    """One guest to record."""
+    kernel: str
+    memory: int = 256
+    cpu: str = "max"
+    append: str = ""
+    peer: bool = False  # LiME, too
+
+    @property
+    def name(self):
+        return f"{self.kernel}-{self.memory}m"
+
+
+class Recorder:
+    def __init__(self, machine, folder):
+        self.machine = machine
+        self.folder = folder
+
+    def acquire(self, name, command, to_stream=None, timeout=900):
+        """One acquisition: a command that writes to /output, or to a pipe that ends in the file
+        to_stream of its folder."""
+        machine, folder = self.machine, self.folder / name
+        folder.mkdir()
+        self.words(NOISE)
+        iomem = self.words("cat /proc/iomem").splitlines()
+        self.copy(folder / "before.img")
+        started = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            if to_stream:
+                running = pool.submit(machine.stream, command, folder / to_stream, timeout)
+            else:
+                running = pool.submit(machine.said, command, timeout)
+            changed, looks = self.watch(running, folder / "before.img")
+            status, text = running.result()
+        seconds = time.monotonic() - started
+        facts = self.copy(folder / "after.img")
+        machine.take(folder)
+        self.words("rm -rf /output/*")
+        outcome = {"command": command, "status": status, "text": text, "seconds": seconds,
+                   "iomem": iomem, "ram_map": facts["ram_map"], "looks": looks,
+                   "changed": sorted(changed)}
+        (folder / "outcome.json").write_text(json.dumps(outcome) + "\n")
+
+    def watch(self, running, before, pause=0.5):
+        """Offsets in before.img of pages that were not as before when the machine was stopped now
+        and then, until the acquisition has ended; and how often it was stopped. A counter that goes
+        up and comes back down shows here and nowhere else."""
+        changed, looks = set(), 0
+        while not wait([running], timeout=pause).done:
+            self.machine.freeze()
+            changed.update(self.differences(before))
+            self.machine.resume()
+            looks += 1
+            pause *= 1.5  # long acquisitions need no more looks than short ones
+        return changed, looks
+
+    def differences(self, before):
+        with open(before, "rb") as old:
+            for piece in self.machine.pieces:
+                with open(piece.get("file", self.machine.ram), "rb") as now:
+                    start = 0 if "file" in piece else piece["offset"]
+                    for at in range(0, piece["size"], MIB):
+                        yield from unequal_pages(os.pread(old.fileno(), MIB, piece["offset"] + at),
+                                                 os.pread(now.fileno(), MIB, start + at),
+                                                 piece["offset"] + at)
+
+    def copy(self, path):
+        self.machine.freeze()
+        facts = self.machine.facts(visitors=VISITORS)
+        self.machine.copy_ram(path)
+        self.machine.resume()
+        return facts
+
+    def words(self, command, timeout=180):
+        status, text = self.machine.said(command, timeout)
+        if status:
+            raise guest.GuestError(f"{command}: {text}")
+        return text
+
+    # --- what is acquired
+
+    def plain(self):
+        self.acquire("disk", "kioku acquire -o /output/disk.lime")
+        self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd "
+                             "--manifest /output/pipe.lime.zst.manifest.json", "pipe.lime.zst")
+
+    def live(self):
+        """kioku reads the machine that it runs on."""
+        for view in ("ps", "threads"):
+            status, text = self.machine.said(f"kioku {view} live --format json 2>/lab/live-errors")
+            errors = self.machine.said("cat /lab/live-errors")[1]
+            outcome = {"status": status, "rows": text, "errors": errors}
+            (self.folder / f"live-{view}.json").write_text(json.dumps(outcome))
+
+    def faulty(self):
+        """Memory that came, went, failed and was given back while the machine ran."""
+        machine = self.machine
+        piece = machine.plug(DIMM)
+        block = piece["physical"] // (BLOCK * MIB)
+        online, offline = (f"/sys/devices/system/memory/memory{number}/state"
+                           for number in (block, block + 1))
+        self.words(f"for i in 1 2 3 4 5 6 7 8 9; do grep -q online {online} && "
+                   f"grep -q online {offline} && break; busybox sleep 1; done; "
+                   f"echo offline > {offline}")
+        poisoned = piece["physical"] + 77 * 4096
+        self.words("mount -t debugfs debug /sys/kernel/debug; "
+                   f"echo {poisoned >> 12:#x} > /sys/kernel/debug/hwpoison/corrupt-pfn")
+        # Pages of tmpfs come from the movable zone, which only what was plugged in has.
+        self.words("dd if=/dev/urandom of=/lab/filler bs=1M count=16")
+        machine.balloon(machine.memory - BALLOON)
+        (self.folder / "faults.json").write_text(json.dumps({
+            "online": [piece["physical"], BLOCK * MIB],
+            "offline": [piece["physical"] + BLOCK * MIB, BLOCK * MIB],
+            "poisoned": poisoned, "ballooned": BALLOON * MIB}))
+        self.acquire("faults", "kioku acquire -o /output/faults.lime.lz4 --compress lz4")
+
+    def peer(self):
+        self.acquire("peer", "insmod /lime.ko path=/output/ram.lime format=lime digest=sha256; "
+                             "rmmod lime")
+
+
+def unequal_pages(one, other, start):
+    if one != other:
+        for at in range(0, len(one), PAGE):
+            if one[at:at + PAGE] != other[at:at + PAGE]:
+                yield start + at
+
+
+def record(plan, tool, folder):
+    """Returns None, or why a guest could not be recorded. A guest that breaks is tried again."""
+    for attempt in (1, 2):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            return run(plan, tool, folder)
+        except guest.GuestError as error:
+            kernels.say(f"{plan.name}: {error}")
+            if attempt == 2:
+                return str(error)
+        except (kernels.FetchError, OSError) as error:
+            return str(error)
+
+
+def run(plan, tool, folder):
+    files = {"/bin/kioku": tool}
+    if plan.peer:
+        files["/lime.ko"] = lime.module(plan.kernel)
+    with guest.Guest(folder / "live") as machine:
+        machine.boot(kernels.get(plan.kernel), plan.memory, cpu=plan.cpu, files=files,
+                     append=f"memhp_default_state=online_movable {plan.append}".strip(),
+                     modules=["sha256_generic", "hwpoison_inject", "virtio_balloon"],
+                     arguments=[*guest.hot_plug(plan.memory, most=plan.memory + 1024),
+                                "-device", "virtio-balloon-pci"],
+                     output=2 * plan.memory + 512)
+        recorder = Recorder(machine, folder)
+        machine.keep_truth(folder)
+        facts = recorder.copy(folder / "ram.img")
+        recorder.plain()
+        recorder.live()
+        if plan.peer:
+            recorder.peer()
+        machine.keep_truth(folder, "truth-after")
+        recorder.faulty()
+        (folder / "guest.json").write_text(json.dumps(facts, indent=1) + "\n")
+    shutil.copy(folder / "live/console.log", folder)
+    shutil.rmtree(folder / "live")
+
+
+def recorded(plans, tool, folder):
+    """Yields (plan, folder, None or why it failed), the next guest being recorded meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [(plan, folder / plan.name, pool.submit(record, plan, tool, folder / plan.name))
+                  for plan in plans]
+        try:
+            for plan, place, future in coming:
+                yield plan, place, future.result()
+        finally:
+            for *_, future in coming:
+                future.cancel()
