@@ -80,6 +80,9 @@ enum kioku_status source_open_on(const struct live_paths *paths, const char *whe
 		return error_no_memory(error);
 	atomic_init(&source->references, 1);
 	source->descriptor = -1;
+	source->where = strdup(where);
+	if (!source->where)
+		return error_no_memory(error);
 	enum kioku_status status = open_source(source, paths, where, options, error);
 	if (status != KIOKU_OK) {
 		error_prefix(error, "cannot open %s", where);
@@ -107,6 +110,7 @@ void kioku_source_close(struct kioku_source *source)
 		source->driver->access->close(source->access);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
+	free(source->where);
 	free(source->cpus);
 	page_cache_release(&source->pages);
 	page_set_release(&source->touched);
@@ -219,6 +223,11 @@ enum kioku_status source_add_layout(struct kioku_source *source, struct range_ma
 const char *kioku_source_format(const struct kioku_source *source)
 {
 	return source->driver->name;
+}
+
+const char *source_where(const struct kioku_source *source)
+{
+	return source->where;
 }
 
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)

@@ -34,6 +34,9 @@ bool source_has(const struct kioku_source *source, uint64_t physical, uint64_t s
  */
 struct bytes source_notes(const struct kioku_source *source);
 
+/* What kioku_source_open() was given. */
+const char *source_where(const struct kioku_source *source);
+
 /* The end of the last range, in bytes. */
 uint64_t source_end(const struct kioku_source *source);
 
