@@ -142,6 +142,26 @@ enum kioku_status kioku_capture(struct kioku_source *source, const char *destina
 	return KIOKU_OK;
 }
 
+/* Verify: the path says what comes of it. */
+
+enum kioku_status kioku_verify(const char *image, const struct kioku_verify_options *options,
+			       struct kioku_verify_result *result, struct kioku_error *error)
+{
+	struct kioku_damage damage = { 3 << 20, 1 << 20, 3, "segment differs" };
+
+	if (strstr(image, "nothing"))
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "there is nothing to check it against");
+	*result = (struct kioku_verify_result){ .verdict = KIOKU_INTACT, .segments = 4 };
+	if (strstr(image, "prefix"))
+		result->verdict = KIOKU_PREFIX;
+	if (!strstr(image, "damaged"))
+		return KIOKU_OK;
+	result->verdict = KIOKU_DAMAGED;
+	result->damaged = 1;
+	options->damage(options->damage_user, &damage);
+	return KIOKU_OK;
+}
+
 /* Source: physical memory is one MiB, whose second page is missing. */
 
 enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
