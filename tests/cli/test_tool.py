@@ -549,11 +549,6 @@ class Capture(unittest.TestCase):
             self.assertLess(len(line.replace("\x1b[K", "")), 70)
         self.assertIn("stopped by SIGINT", lines[3])
 
-    def test_verify(self):
-        for image, status in (("image", 0), ("damaged", 1), ("prefix", 3), ("nothing", 1)):
-            self.assertEqual(run("verify", image).returncode, status, image)
-        self.assertIn("megabyte 3", run("verify", "damaged").text)
-
     def test_help(self):
         text = run("help", "acquire").text
         self.assertIn("\n  lime ", text)
