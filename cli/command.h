@@ -4,6 +4,7 @@
 #define CLI_COMMAND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <kioku/view.h>
@@ -15,13 +16,14 @@ struct command {
 	const char *help;           /* one line */
 	const char *usage;          /* positional arguments; those in brackets may be left out */
 	const char *const *formats; /* what --format takes, the default first, NULL last; or NULL */
-	unsigned options;           /* enum option_bit, combined */
+	uint64_t options;           /* OPTION_..., combined */
 	const char *details;        /* more for --help, or NULL */
 	const struct kioku_view *view;       /* what view_command runs; NULL for the others */
 	int (*run)(struct session *session); /* returns an enum exit_status */
 };
 
-extern const struct command info_command, type_command, read_command, profile_command, help_command;
+extern const struct command info_command, type_command, read_command, profile_command, help_command,
+	acquire_command, convert_command, verify_command;
 
 /* The command that shows a view. */
 struct command view_command(const struct kioku_view *view);

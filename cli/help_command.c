@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <kioku/capture.h>
+
 #include "message.h"
 #include "session.h"
 
@@ -7,13 +9,27 @@ void help_print_overview(FILE *file)
 	struct command command;
 
 	fputs("usage: kioku COMMAND SOURCE [OPTION]...\n"
-	      "Reads memory images of Linux machines, without symbol files.\n\n"
+	      "Takes memory images of Linux machines, and reads them without symbol files.\n\n"
 	      "SOURCE is an image file; its format is found from its content (raw:PATH, lime:PATH\n"
-	      "and elf:PATH force one).\n\n",
+	      "and elf:PATH force one). live is the memory of this machine.\n\n",
 	      file);
 	for (size_t i = 0; command_at(i, &command); i++)
 		fprintf(file, "  %-10s  %s\n", command.name, command.help);
 	fputs("\n\"kioku COMMAND --help\" lists a command's options and columns.\n", file);
+}
+
+static void print_formats(FILE *file)
+{
+	const struct kioku_image_format *const *formats = kioku_image_formats();
+	const char *const *codecs = kioku_image_codecs();
+
+	fputs("\nformats, the default first:\n", file);
+	for (size_t i = 0; formats[i]; i++)
+		fprintf(file, "  %-16s  %s\n", formats[i]->name, formats[i]->help);
+	fputs("\ncodecs:", file);
+	for (size_t i = 0; codecs[i]; i++)
+		fprintf(file, " %s", codecs[i]);
+	fputs(" none\n", file);
 }
 
 void help_print_command(FILE *file, const struct command *command)
@@ -24,6 +40,8 @@ void help_print_command(FILE *file, const struct command *command)
 		fprintf(file, "\n%s\n", command->details);
 	fputs("\noptions:\n", file);
 	options_print_help(file, command);
+	if (command->options & OPTION_AS)
+		print_formats(file);
 	if (!command->view)
 		return;
 

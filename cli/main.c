@@ -42,6 +42,7 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &session.started);
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that grew to its limit is an error like a full disk */
 	if (argc < 2) {
 		help_print_overview(stderr);
 		return STATUS_USAGE;

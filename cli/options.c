@@ -13,9 +13,10 @@
 typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
-	parse_map, parse_profile;
+	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
+	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range;
 
-/* Row i belongs to bit i of enum option_bit. */
+/* Row i belongs to OPTION_ bit i. */
 static const struct {
 	const char *name;
 	char letter;
@@ -42,6 +43,24 @@ static const struct {
 	{ "no-cache", 0, NULL, NULL, "neither use nor keep cached profiles" },
 	{ "stats", 0, NULL, NULL, "say on stderr what reading the source has cost" },
 	{ "list", 0, NULL, NULL, "only the names: of all commands, or of COMMAND's columns" },
+	{ "output", 'o', "FILE|DIR/|-", parse_output, "where the image goes; required" },
+	{ "as", 0, "FORMAT", parse_as, "the image's format; kdump:CODEC says how it packs pages" },
+	{ "compress", 0, "CODEC[:LEVEL]", parse_compress, "pack the image, or \"none\"" },
+	{ "digest", 0, "LIST", parse_digest,
+	  "of md5 and sha256 (the default is both), or \"none\"" },
+	{ "sign", 0, "KEY", parse_sign, "sign the manifest with this Ed25519 key, in PEM" },
+	{ "manifest", 0, "FILE", parse_manifest, "the manifest is here, and not beside the image" },
+	{ "context", 0, NULL, NULL,
+	  "archive what makes the image readable, the default when live" },
+	{ "no-context", 0, NULL, NULL, "do not archive it" },
+	{ "swap", 0, NULL, NULL, "copy swap areas, too" },
+	{ "rate", 0, "BYTES", parse_rate, "read at most so many bytes (or K, M, G) a second" },
+	{ "timeout", 0, "MS", parse_timeout, "give up a page after so long; 0: never" },
+	{ "threads", 0, "COUNT", parse_threads, "use so many threads; 0: one for each CPU" },
+	{ "low-priority", 0, NULL, NULL, "use the CPU and the disk only when nobody else does" },
+	{ "key", 0, "FILE", parse_key, "the manifest must be signed for this public key, in PEM" },
+	{ "range", 0, "START-END|START+SIZE", parse_range,
+	  "only these bytes of the file, END included" },
 };
 
 enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
@@ -126,6 +145,134 @@ static bool parse_map(struct options *options, const struct command *command, co
 	return true;
 }
 
+/* "NAME:REST" to NAME, if it is short enough for a name at all; REST is NULL without a colon. */
+static bool split_name(const char *text, char *name, size_t size, const char **rest)
+{
+	size_t length = strcspn(text, ":");
+
+	if (length >= size)
+		return false;
+	memcpy(name, text, length);
+	name[length] = '\0';
+	*rest = text[length] == ':' ? text + length + 1 : NULL;
+	return true;
+}
+
+static bool parse_as(struct options *options, const struct command *command, const char *text)
+{
+	const struct kioku_image_format *const *formats = kioku_image_formats();
+	char name[16];
+
+	if (!split_name(text, name, sizeof(name), &options->capture.page_codec))
+		return false;
+	while (*formats && strcmp((*formats)->name, name) != 0)
+		formats++;
+	options->capture.format = *formats ? (*formats)->name : NULL;
+	/* Only the pages of a kdump have codecs of their own. */
+	return *formats && (!options->capture.page_codec || strcmp(name, "kdump") == 0);
+}
+
+static bool parse_compress(struct options *options, const struct command *command, const char *text)
+{
+	const char *const *codecs = kioku_image_codecs();
+	const char *level;
+	char name[16];
+	uint64_t value = 0;
+
+	if (!split_name(text, name, sizeof(name), &level))
+		return false;
+	options->capture.codec = "none";
+	if (strcmp(name, "none") == 0)
+		return !level;
+	while (*codecs && strcmp(*codecs, name) != 0)
+		codecs++;
+	if (level && (!number_parse(level, &value) || value == 0 || value > 100))
+		return false;
+	options->capture.codec = *codecs;
+	options->capture.level = (int)value;
+	return *codecs;
+}
+
+static bool parse_digest(struct options *options, const struct command *command, const char *text)
+{
+	AUTO_FREE char *copy = strdup(text);
+	char *rest = copy;
+
+	options->capture.digests = 0;
+	if (strcmp(text, "none") == 0)
+		return true;
+	for (char *item; copy && (item = strsep(&rest, ","));) {
+		if (strcmp(item, "md5") == 0)
+			options->capture.digests |= KIOKU_DIGEST_MD5;
+		else if (strcmp(item, "sha256") == 0)
+			options->capture.digests |= KIOKU_DIGEST_SHA256;
+		else
+			return false;
+	}
+	return copy;
+}
+
+static bool parse_sign(struct options *options, const struct command *command, const char *text)
+{
+	options->capture.signing_key = text;
+	return text[0] != '\0';
+}
+
+static bool parse_manifest(struct options *options, const struct command *command, const char *text)
+{
+	options->manifest = text;
+	return text[0] != '\0';
+}
+
+static bool parse_rate(struct options *options, const struct command *command, const char *text)
+{
+	return size_parse(text, &options->capture.rate) && options->capture.rate > 0;
+}
+
+static bool parse_timeout(struct options *options, const struct command *command, const char *text)
+{
+	uint64_t value;
+
+	if (!number_parse(text, &value) || value > INT32_MAX)
+		return false;
+	options->capture.read_timeout = (unsigned)value;
+	return true;
+}
+
+static bool parse_threads(struct options *options, const struct command *command, const char *text)
+{
+	uint64_t value;
+
+	if (!number_parse(text, &value) || value > 1024)
+		return false;
+	options->threads = (unsigned)value;
+	return true;
+}
+
+static bool parse_key(struct options *options, const struct command *command, const char *text)
+{
+	options->key = text;
+	return text[0] != '\0';
+}
+
+static bool parse_range(struct options *options, const struct command *command, const char *text)
+{
+	AUTO_FREE char *copy = strdup(text);
+	char *rest = copy;
+	const char *start_text = copy ? strsep(&rest, "-+") : NULL;
+	uint64_t *start = &options->range_start, *size = &options->range_size, last;
+
+	if (!rest || !address_parse(start_text, start))
+		return false;
+	if (text[rest - copy - 1] == '+')
+		return size_parse(rest, size) && *size > 0 &&
+		       !__builtin_add_overflow(*start, *size - 1, &last);
+	if (!address_parse(rest, &last) || last < *start || last - *start == UINT64_MAX)
+		return false;
+	*size = last - *start + 1;
+	return true;
+}
+
 /* The positional arguments that a usage line such as "SOURCE [COMMAND]" asks for. */
 static int check_arguments(struct options *options, const struct command *command, int argc,
 			   char **argv)
@@ -152,7 +299,7 @@ static void prepare_getopt(const struct command *command, struct option *longs, 
 {
 	*shorts++ = ':'; /* a missing argument is told apart from an unknown option */
 	for (int i = 0; i < OPTION_COUNT; i++) {
-		if (!(command->options & 1u << i))
+		if (!(command->options & UINT64_C(1) << i))
 			continue;
 		*longs++ = (struct option){
 			.name = table[i].name,
@@ -174,7 +321,7 @@ static int row_of(const struct command *command, int value)
 	if (value >= LONG_BASE)
 		return value - LONG_BASE;
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (table[i].letter == value && command->options & 1u << i)
+		if (table[i].letter == value && command->options & UINT64_C(1) << i)
 			return i;
 	return -1;
 }
@@ -182,7 +329,7 @@ static int row_of(const struct command *command, int value)
 /* What an option's argument looks like, for help and errors. */
 static const char *argument_text(const struct command *command, int row, char *out, size_t size)
 {
-	if (1u << row != OPTION_FORMAT)
+	if (UINT64_C(1) << row != OPTION_FORMAT)
 		return table[row].argument ? table[row].argument : "";
 	size_t used = 0;
 	for (size_t i = 0; command->formats[i] && used < size; i++)
@@ -196,7 +343,7 @@ static int take_option(struct options *options, const struct command *command, i
 {
 	char expected[64];
 
-	options->given |= 1u << row;
+	options->given |= UINT64_C(1) << row;
 	if (!table[row].parse || table[row].parse(options, command, optarg))
 		return STATUS_COMPLETE;
 	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name,
@@ -227,7 +374,7 @@ int options_parse(struct options *options, const struct command *command, int ar
 	}
 	if (options->given & OPTION_HELP)
 		return STATUS_COMPLETE;
-	if (__builtin_popcount(options->given & (OPTIONS_SPACE | OPTION_PHYSICAL)) > 1)
+	if (__builtin_popcountll(options->given & (OPTIONS_SPACE | OPTION_PHYSICAL)) > 1)
 		return message_usage("%s: only one of --pid, --cr3 and --physical can be used",
 				     command->name);
 	return check_arguments(options, command, argc - optind, argv + optind);
@@ -243,7 +390,7 @@ void options_print_help(FILE *file, const struct command *command)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		char argument[64], left[128];
-		if (!(command->options & 1u << i))
+		if (!(command->options & UINT64_C(1) << i))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%c --%s %s", table[i].letter ? '-' : ' ',
 			 table[i].letter ? table[i].letter : ' ', table[i].letter ? ',' : ' ',

@@ -7,45 +7,62 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <kioku/capture.h>
 #include <kioku/source.h>
 
 struct command;
 
 /* Bits for struct command.options, in the order of the table in options.c. */
-enum option_bit {
-	OPTION_HELP = 1 << 0,
-	OPTION_FORMAT = 1 << 1,
-	OPTION_COLUMNS = 1 << 2,
-	OPTION_PIDS = 1 << 3, /* --pid with a list, for rows */
-	OPTION_PID = 1 << 4,  /* --pid with one process, for an address space */
-	OPTION_CR3 = 1 << 5,
-	OPTION_PHYSICAL = 1 << 6,
-	OPTION_ALL = 1 << 7,
-	OPTION_NAME = 1 << 8,
-	OPTION_STEPS = 1 << 9,
-	OPTION_PAD = 1 << 10,
-	OPTION_OUTPUT = 1 << 11,
-	OPTION_MAP = 1 << 12,
-	OPTION_PROFILE = 1 << 13,
-	OPTION_NO_CACHE = 1 << 14,
-	OPTION_STATS = 1 << 15,
-	OPTION_LIST = 1 << 16,
+#define OPTION_HELP         (UINT64_C(1) << 0)
+#define OPTION_FORMAT       (UINT64_C(1) << 1)
+#define OPTION_COLUMNS      (UINT64_C(1) << 2)
+#define OPTION_PIDS         (UINT64_C(1) << 3) /* --pid with a list, for rows */
+#define OPTION_PID          (UINT64_C(1) << 4) /* --pid with one process, for an address space */
+#define OPTION_CR3          (UINT64_C(1) << 5)
+#define OPTION_PHYSICAL     (UINT64_C(1) << 6)
+#define OPTION_ALL          (UINT64_C(1) << 7)
+#define OPTION_NAME         (UINT64_C(1) << 8)
+#define OPTION_STEPS        (UINT64_C(1) << 9)
+#define OPTION_PAD          (UINT64_C(1) << 10)
+#define OPTION_OUTPUT       (UINT64_C(1) << 11)
+#define OPTION_MAP          (UINT64_C(1) << 12)
+#define OPTION_PROFILE      (UINT64_C(1) << 13)
+#define OPTION_NO_CACHE     (UINT64_C(1) << 14)
+#define OPTION_STATS        (UINT64_C(1) << 15)
+#define OPTION_LIST         (UINT64_C(1) << 16)
+#define OPTION_IMAGE        (UINT64_C(1) << 17) /* --output with what acquire makes of it */
+#define OPTION_AS           (UINT64_C(1) << 18)
+#define OPTION_COMPRESS     (UINT64_C(1) << 19)
+#define OPTION_DIGEST       (UINT64_C(1) << 20)
+#define OPTION_SIGN         (UINT64_C(1) << 21)
+#define OPTION_MANIFEST     (UINT64_C(1) << 22)
+#define OPTION_CONTEXT      (UINT64_C(1) << 23)
+#define OPTION_NO_CONTEXT   (UINT64_C(1) << 24)
+#define OPTION_SWAP         (UINT64_C(1) << 25)
+#define OPTION_RATE         (UINT64_C(1) << 26)
+#define OPTION_TIMEOUT      (UINT64_C(1) << 27)
+#define OPTION_THREADS      (UINT64_C(1) << 28)
+#define OPTION_LOW_PRIORITY (UINT64_C(1) << 29)
+#define OPTION_KEY          (UINT64_C(1) << 30)
+#define OPTION_RANGE        (UINT64_C(1) << 31)
 
-	OPTIONS_SOURCE = OPTION_MAP | OPTION_STATS,
-	OPTIONS_KERNEL = OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE,
-	OPTIONS_SPACE = OPTION_PID | OPTION_CR3,
-};
+#define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
+#define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
+#define OPTIONS_SPACE       (OPTION_PID | OPTION_CR3)
 
 struct options {
-	unsigned given;           /* enum option_bit, combined */
+	uint64_t given;           /* OPTION_..., combined */
 	const char *arguments[3]; /* positional; NULL past the last */
 	const char *format;       /* one of the command's own */
-	const char *columns, *name, *output, *profile;
+	const char *columns, *name, *output, *profile, *manifest, *key;
 	int32_t *pids;
 	size_t pid_count;
 	uint64_t cr3;
+	uint64_t range_start, range_size; /* bytes of a file; size 0: not given */
 	struct kioku_placement *placements;
 	size_t placement_count;
+	unsigned threads;                     /* 0: not given */
+	struct kioku_capture_options capture; /* what was given of it; the rest is 0 */
 };
 
 /*

@@ -70,23 +70,48 @@ static char *cache_folder(void)
 	return NULL;
 }
 
-int session_open_kernel(struct session *session)
+bool session_is_live(const struct session *session)
 {
-	AUTO_FREE char *cache = session->options.given & OPTION_NO_CACHE ? NULL : cache_folder();
+	static const char *const drivers[] = { "kcore", "devcrash", "devmem" };
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (strcmp(kioku_source_format(session->source), drivers[i]) == 0)
+			return true;
+	return false;
+}
+
+static enum kioku_status open_kernel(struct session *session, kioku_diagnostic_fn *diagnostic,
+				     struct kioku_error *error)
+{
+	/* Nothing is written to the disk of a machine that is evidence, and nothing on it is trusted. */
+	bool cached = !(session->options.given & OPTION_NO_CACHE) && !session_is_live(session);
+	AUTO_FREE char *cache = cached ? cache_folder() : NULL;
 	struct kioku_kernel_options options = {
 		.size = sizeof(options),
 		.profile = session->options.profile,
 		.cache_folder = cache,
-		.diagnostic = message_diagnostic,
+		.diagnostic = diagnostic,
 	};
+
+	return kioku_kernel_open(session->source, &options, &session->kernel, error);
+}
+
+int session_open_kernel(struct session *session)
+{
 	struct kioku_error error = { 0 };
 
 	int status = session_open_source(session);
 	if (status != STATUS_COMPLETE || session->kernel)
 		return status;
-	if (kioku_kernel_open(session->source, &options, &session->kernel, &error) != KIOKU_OK)
+	if (open_kernel(session, message_diagnostic, &error) != KIOKU_OK)
 		return message_error("%s: %s", session->options.arguments[0], error.message);
 	return STATUS_COMPLETE;
+}
+
+void session_try_kernel(struct session *session)
+{
+	if (open_kernel(session, NULL, NULL) != KIOKU_OK)
+		session->kernel = NULL;
 }
 
 int session_open_space(struct session *session, struct kioku_address_space **out)

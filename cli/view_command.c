@@ -62,7 +62,7 @@ struct command view_command(const struct kioku_view *view)
 {
 	static const struct {
 		enum kioku_view_option view;
-		unsigned options;
+		uint64_t options;
 	} map[] = {
 		{ KIOKU_VIEW_PID, OPTION_PIDS },    { KIOKU_VIEW_ALL, OPTION_ALL },
 		{ KIOKU_VIEW_NAME, OPTION_NAME },   { KIOKU_VIEW_SPACE, OPTIONS_SPACE },
@@ -84,6 +84,6 @@ struct command view_command(const struct kioku_view *view)
 			command.options |= map[i].options;
 	/* --pid names the address space there, not the rows. */
 	if (mask & KIOKU_VIEW_SPACE)
-		command.options &= ~(unsigned)OPTION_PIDS;
+		command.options &= ~OPTION_PIDS;
 	return command;
 }

@@ -41,9 +41,10 @@ struct kioku_capture_progress {
 typedef bool kioku_capture_progress_fn(void *user, const struct kioku_capture_progress *progress);
 
 struct kioku_capture_options {
-	size_t size;            /* sizeof(struct kioku_capture_options) */
-	const char *format;     /* of kioku_image_formats(); NULL: by the destination's extension */
-	const char *codec;      /* of kioku_image_codecs(); NULL: by the extension, else none */
+	size_t size;        /* sizeof(struct kioku_capture_options) */
+	const char *format; /* of kioku_image_formats(); NULL: by the destination's extension */
+	const char
+		*codec; /* of kioku_image_codecs(), or "none"; NULL: by the extension, else none */
 	const char *page_codec; /* of kdump pages: "zlib", "zstd", "snappy" or "none"; NULL: zlib */
 	int level;              /* of the codec; 0: its default */
 	unsigned threads;       /* that compress; 0: as many as there are CPUs */

@@ -10,11 +10,13 @@
 #define KIOKU_KIOKU_H
 
 #include <kioku/address.h>
+#include <kioku/capture.h>
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/source.h>
 #include <kioku/symbol.h>
 #include <kioku/type.h>
+#include <kioku/verify.h>
 #include <kioku/view.h>
 
 #endif

@@ -45,6 +45,33 @@ static inline uint64_t load_be64(const void *data)
 	return __builtin_bswap64(load_le64(data));
 }
 
+/* The other way round. */
+static inline void store_le16(void *data, uint16_t value)
+{
+	uint8_t *p = data;
+	p[0] = (uint8_t)value;
+	p[1] = (uint8_t)(value >> 8);
+}
+
+static inline void store_le32(void *data, uint32_t value)
+{
+	uint8_t *p = data;
+	store_le16(p, (uint16_t)value);
+	store_le16(p + 2, (uint16_t)(value >> 16));
+}
+
+static inline void store_le64(void *data, uint64_t value)
+{
+	uint8_t *p = data;
+	store_le32(p, (uint32_t)value);
+	store_le32(p + 4, (uint32_t)(value >> 32));
+}
+
+static inline void store_be64(void *data, uint64_t value)
+{
+	store_le64(data, __builtin_bswap64(value));
+}
+
 /* Whether [offset, offset + size) lies inside, without overflow. */
 static inline bool bytes_has(struct bytes bytes, uint64_t offset, uint64_t size)
 {

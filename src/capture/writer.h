@@ -84,7 +84,8 @@ enum kioku_status writer_emit_zeros(struct image_writer *writer, uint64_t size,
  * Only where can_seek: the image has two parts, each written in sequence. The front part is
  * everything up to back_start, a multiple of MANIFEST_SEGMENT_SIZE; what it leaves unwritten there
  * is zero. writer_emit() goes to the front part until writer_select_back() and again after
- * writer_select_front(). Whoever uses this calls writer_split() once, in begin().
+ * writer_select_front(). Whoever uses this calls writer_split() once, in begin(), before it emits
+ * anything. Errors: ARGUMENT (not so), NO_MEMORY.
  */
 enum kioku_status writer_split(struct image_writer *writer, uint64_t back_start,
 			       struct kioku_error *error);

@@ -1,44 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/elf_format.h"
 
-/* Fields one after the other, in the file's class and byte order. */
+/*
+ * Fields one after the other, in the file's class and byte order. The functions that list them serve
+ * decoding and encoding: a field is filled in from bytes, or, where there is an out, written to it.
+ */
 struct cursor {
 	struct bytes bytes;
+	uint8_t *out; /* as large as what is listed */
 	uint64_t offset;
 	bool is_64, big_endian;
 	bool failed; /* a field lay outside; it and all later ones are 0 */
 };
 
-static uint64_t take(struct cursor *cursor, unsigned size)
+static unsigned shift_of(const struct cursor *cursor, unsigned size, unsigned index)
 {
-	uint64_t value = 0;
+	return 8 * (cursor->big_endian ? size - 1 - index : index);
+}
 
+static void field(struct cursor *cursor, unsigned size, uint64_t *value)
+{
+	if (cursor->out) {
+		for (unsigned i = 0; i < size; i++)
+			cursor->out[cursor->offset + i] =
+				(uint8_t)(*value >> shift_of(cursor, size, i));
+		cursor->offset += size;
+		return;
+	}
+	*value = 0;
 	if (cursor->failed || !bytes_has(cursor->bytes, cursor->offset, size)) {
 		cursor->failed = true;
-		return 0;
+		return;
 	}
-	for (unsigned i = 0; i < size; i++) {
-		uint8_t byte = cursor->bytes.data[cursor->offset + i];
-		value |= (uint64_t)byte << 8 * (cursor->big_endian ? size - 1 - i : i);
-	}
+	for (unsigned i = 0; i < size; i++)
+		*value |= (uint64_t)cursor->bytes.data[cursor->offset + i]
+			  << shift_of(cursor, size, i);
 	cursor->offset += size;
-	return value;
 }
 
-static uint16_t take_u16(struct cursor *cursor)
+static void field_u16(struct cursor *cursor, uint16_t *value)
 {
-	return (uint16_t)take(cursor, 2);
+	uint64_t wide = *value;
+
+	field(cursor, 2, &wide);
+	*value = (uint16_t)wide;
 }
 
-static uint32_t take_u32(struct cursor *cursor)
+static void field_u32(struct cursor *cursor, uint32_t *value)
 {
-	return (uint32_t)take(cursor, 4);
+	uint64_t wide = *value;
+
+	field(cursor, 4, &wide);
+	*value = (uint32_t)wide;
 }
 
 /* An address, an offset or a size: as wide as the class. */
-static uint64_t take_word(struct cursor *cursor)
+static void field_word(struct cursor *cursor, uint64_t *value)
 {
-	return take(cursor, cursor->is_64 ? 8 : 4);
+	field(cursor, cursor->is_64 ? 8 : 4, value);
 }
 
 bool elf_is_magic(struct bytes file)
@@ -46,28 +65,69 @@ bool elf_is_magic(struct bytes file)
 	return bytes_match(file, 0, ELFMAG);
 }
 
-/* sh_info of section header 0, which is where a count that e_phnum cannot hold is kept. */
-static bool decode_large_count(struct bytes file, const struct elf_header *header,
-			       uint64_t section_offset, uint32_t *out)
-{
-	struct cursor cursor = { file, section_offset, header->is_64, header->big_endian, false };
+/* Elf64_Ehdr and Elf32_Ehdr after e_ident. */
+struct header_fields {
+	uint16_t type, machine;
+	uint32_t version;
+	uint64_t entry, phoff, shoff;
+	uint32_t flags;
+	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+};
 
-	take(&cursor, 4);           /* sh_name */
-	take(&cursor, 4);           /* sh_type */
-	for (int i = 0; i < 4; i++) /* sh_flags, sh_addr, sh_offset, sh_size */
-		take_word(&cursor);
-	take(&cursor, 4); /* sh_link */
-	*out = take_u32(&cursor);
-	return !cursor.failed && section_offset != 0;
+static void list_header(struct cursor *cursor, struct header_fields *fields)
+{
+	field_u16(cursor, &fields->type);
+	field_u16(cursor, &fields->machine);
+	field_u32(cursor, &fields->version);
+	field_word(cursor, &fields->entry);
+	field_word(cursor, &fields->phoff);
+	field_word(cursor, &fields->shoff);
+	field_u32(cursor, &fields->flags);
+	field_u16(cursor, &fields->ehsize); /* 8 in QEMU 7.2, so not to be relied on */
+	field_u16(cursor, &fields->phentsize);
+	field_u16(cursor, &fields->phnum);
+	if (!cursor->out) /* nobody needs them, and a file may end here */
+		return;
+	field_u16(cursor, &fields->shentsize);
+	field_u16(cursor, &fields->shnum);
+	field_u16(cursor, &fields->shstrndx);
 }
 
-const char *elf_header_decode(struct bytes file, struct elf_header *out)
+/* Elf64_Shdr and Elf32_Shdr, as far as the count of program headers that e_phnum cannot hold. */
+static void list_count(struct cursor *cursor, uint32_t *count)
+{
+	uint64_t zero = 0;
+	uint32_t name = 0, type = SHT_NULL, link = 0;
+
+	field_u32(cursor, &name);
+	field_u32(cursor, &type);
+	for (int i = 0; i < 4; i++) /* sh_flags, sh_addr, sh_offset, sh_size */
+		field_word(cursor, &zero);
+	field_u32(cursor, &link);
+	field_u32(cursor, count); /* sh_info */
+}
+
+const char *elf_large_count_decode(struct bytes section, struct elf_header *header)
+{
+	struct cursor cursor = { .bytes = section,
+				 .is_64 = header->is_64,
+				 .big_endian = header->big_endian };
+
+	list_count(&cursor, &header->segment_count);
+	if (cursor.failed || header->section_offset == 0)
+		return "its ELF header puts the number of program headers outside the file";
+	if (header->segment_count > ELF_SEGMENT_LIMIT)
+		return "its ELF header has an absurd number of program headers";
+	return NULL;
+}
+
+const char *elf_header_decode(struct bytes head, struct elf_header *out)
 {
 	uint8_t class, order;
 
-	if (!elf_is_magic(file))
+	if (!elf_is_magic(head))
 		return "it has no ELF magic number";
-	if (!bytes_u8(file, EI_CLASS, &class) || !bytes_u8(file, EI_DATA, &order))
+	if (!bytes_u8(head, EI_CLASS, &class) || !bytes_u8(head, EI_DATA, &order))
 		return "its ELF header is cut short by the end of the file";
 	if (class != ELFCLASS32 && class != ELFCLASS64)
 		return "its ELF header has a class that is neither 32 nor 64 bits";
@@ -76,26 +136,21 @@ const char *elf_header_decode(struct bytes file, struct elf_header *out)
 
 	struct elf_header header = { .is_64 = class == ELFCLASS64,
 				     .big_endian = order == ELFDATA2MSB };
-	struct cursor cursor = { file, EI_NIDENT, header.is_64, header.big_endian, false };
-	header.type = take_u16(&cursor);
-	header.machine = take_u16(&cursor);
-	take(&cursor, 4);   /* e_version */
-	take_word(&cursor); /* e_entry */
-	header.segment_offset = take_word(&cursor);
-	uint64_t section_offset = take_word(&cursor);
-	header.flags = take_u32(&cursor);
-	take(&cursor, 2); /* e_ehsize: 8 in QEMU 7.2, so not to be relied on */
-	header.segment_entry_size = take_u16(&cursor);
-	header.segment_count = take_u16(&cursor);
+	struct cursor cursor = { .bytes = head,
+				 .offset = EI_NIDENT,
+				 .is_64 = header.is_64,
+				 .big_endian = header.big_endian };
+	struct header_fields fields = { 0 };
+	list_header(&cursor, &fields);
 	if (cursor.failed)
 		return "its ELF header is cut short by the end of the file";
-	if (header.segment_count == PN_XNUM &&
-	    !decode_large_count(file, &header, section_offset, &header.segment_count))
-		return "its ELF header puts the number of program headers outside the file";
-	if (header.segment_count > ELF_SEGMENT_LIMIT)
-		return "its ELF header has an absurd number of program headers";
-	if (header.segment_count > 0 && header.segment_offset > file.size)
-		return "its ELF header puts the program headers outside the file";
+	header.type = fields.type;
+	header.machine = fields.machine;
+	header.segment_offset = fields.phoff;
+	header.flags = fields.flags;
+	header.segment_entry_size = fields.phentsize;
+	header.segment_count = fields.phnum;
+	header.section_offset = fields.phnum == PN_XNUM ? fields.shoff : 0;
 	if (header.segment_count > 0 &&
 	    header.segment_entry_size < (header.is_64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
 		return "its ELF header has program headers of an impossible size";
@@ -103,28 +158,90 @@ const char *elf_header_decode(struct bytes file, struct elf_header *out)
 	return NULL;
 }
 
-bool elf_segment_decode(struct bytes file, const struct elf_header *header, uint32_t index,
+void elf_header_encode(const struct elf_header *header, uint8_t out[ELF_HEADER_SIZE])
+{
+	struct cursor cursor = { .out = out, .offset = EI_NIDENT, .is_64 = true };
+	struct header_fields fields = {
+		.type = header->type,
+		.machine = header->machine,
+		.version = EV_CURRENT,
+		.phoff = header->segment_offset,
+		.flags = header->flags,
+		.ehsize = ELF_HEADER_SIZE,
+		.phentsize = header->segment_entry_size,
+		.phnum = (uint16_t)header->segment_count,
+	};
+
+	if (elf_has_large_count(header)) {
+		fields.phnum = PN_XNUM;
+		fields.shoff = header->segment_offset +
+			       (uint64_t)header->segment_count * header->segment_entry_size;
+		fields.shentsize = ELF_SECTION_SIZE;
+		fields.shnum = 1;
+	}
+	memset(out, 0, ELF_HEADER_SIZE);
+	memcpy(out, ELFMAG, SELFMAG);
+	out[EI_CLASS] = ELFCLASS64;
+	out[EI_DATA] = ELFDATA2LSB;
+	out[EI_VERSION] = EV_CURRENT;
+	list_header(&cursor, &fields);
+}
+
+void elf_large_count_encode(const struct elf_header *header, uint8_t out[ELF_SECTION_SIZE])
+{
+	struct cursor cursor = { .out = out, .is_64 = true };
+	uint32_t count = header->segment_count;
+
+	memset(out, 0, ELF_SECTION_SIZE);
+	list_count(&cursor, &count);
+}
+
+static void list_segment(struct cursor *cursor, struct elf_segment *segment)
+{
+	field_u32(cursor, &segment->type);
+	if (cursor->is_64)
+		field_u32(cursor, &segment->flags);
+	field_word(cursor, &segment->offset);
+	field_word(cursor, &segment->vaddr);
+	field_word(cursor, &segment->paddr);
+	field_word(cursor, &segment->filesz);
+	field_word(cursor, &segment->memsz);
+	if (!cursor->is_64)
+		field_u32(cursor, &segment->flags);
+	field_word(cursor, &segment->align);
+}
+
+bool elf_segment_decode(struct bytes table, const struct elf_header *header, uint32_t index,
 			struct elf_segment *out)
 {
-	/* segment_offset lies in the file and the product is below 2^48: no overflow. */
-	uint64_t offset = header->segment_offset + (uint64_t)index * header->segment_entry_size;
-	struct cursor cursor = { file, offset, header->is_64, header->big_endian, false };
-	struct elf_segment segment;
+	struct cursor cursor = { .bytes = table,
+				 .offset = (uint64_t)index * header->segment_entry_size,
+				 .is_64 = header->is_64,
+				 .big_endian = header->big_endian };
+	struct elf_segment segment = { 0 };
 
-	segment.type = take_u32(&cursor);
-	segment.flags = header->is_64 ? take_u32(&cursor) : 0;
-	segment.offset = take_word(&cursor);
-	segment.vaddr = take_word(&cursor);
-	segment.paddr = take_word(&cursor);
-	segment.filesz = take_word(&cursor);
-	segment.memsz = take_word(&cursor);
-	if (!header->is_64)
-		segment.flags = take_u32(&cursor);
-	segment.align = take_word(&cursor);
+	list_segment(&cursor, &segment);
 	if (cursor.failed)
 		return false;
 	*out = segment;
 	return true;
+}
+
+void elf_segment_encode(const struct elf_segment *segment, uint8_t out[ELF_SEGMENT_SIZE])
+{
+	struct cursor cursor = { .out = out, .is_64 = true };
+	struct elf_segment fields = *segment;
+
+	list_segment(&cursor, &fields);
+}
+
+/* Elf64_Nhdr and Elf32_Nhdr. */
+static void list_note(struct cursor *cursor, uint32_t *name_size, uint32_t *description_size,
+		      uint32_t *type)
+{
+	field_u32(cursor, name_size);
+	field_u32(cursor, description_size);
+	field_u32(cursor, type);
 }
 
 bool elf_note_decode(struct bytes notes, const struct elf_header *header, uint64_t alignment,
@@ -132,11 +249,14 @@ bool elf_note_decode(struct bytes notes, const struct elf_header *header, uint64
 {
 	/* 8 is only for notes that say so (gABI); QEMU and VirtualBox write an alignment of 0. */
 	uint64_t mask = alignment == 8 ? 7 : 3;
-	struct cursor cursor = { notes, *offset, header->is_64, header->big_endian, false };
-	uint32_t name_size = take_u32(&cursor);
-	uint32_t description_size = take_u32(&cursor);
-	struct elf_note note = { .type = take_u32(&cursor) };
+	struct cursor cursor = { .bytes = notes,
+				 .offset = *offset,
+				 .is_64 = header->is_64,
+				 .big_endian = header->big_endian };
+	uint32_t name_size = 0, description_size = 0;
+	struct elf_note note = { 0 };
 
+	list_note(&cursor, &name_size, &description_size, &note.type);
 	if (*offset == notes.size)
 		return false;
 	if (!cursor.failed && name_size == 0) {
@@ -155,6 +275,30 @@ bool elf_note_decode(struct bytes notes, const struct elf_header *header, uint64
 	*offset = next < notes.size ? next : notes.size;
 	*out = note;
 	return true;
+}
+
+static uint64_t padded(uint64_t size)
+{
+	return (size + 3) & ~3ull;
+}
+
+uint64_t elf_note_size(const struct elf_note *note)
+{
+	return sizeof(Elf64_Nhdr) + padded(note->name.size + 1) + padded(note->description.size);
+}
+
+void elf_note_encode(const struct elf_note *note, uint8_t *out)
+{
+	struct cursor cursor = { .out = out, .is_64 = true };
+	uint32_t name_size = (uint32_t)note->name.size + 1;
+	uint32_t description_size = (uint32_t)note->description.size, type = note->type;
+
+	memset(out, 0, elf_note_size(note));
+	list_note(&cursor, &name_size, &description_size, &type);
+	memcpy(out + cursor.offset, note->name.data, note->name.size);
+	if (description_size > 0)
+		memcpy(out + cursor.offset + padded(name_size), note->description.data,
+		       description_size);
 }
 
 bool elf_note_is(const struct elf_note *note, const char *name, uint32_t type)

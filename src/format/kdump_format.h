@@ -10,9 +10,11 @@
 
 #include "base/bytes.h"
 
+#define KDUMP_VERSION         6u /* of what is encoded */
 #define KDUMP_HEADER_SIZE     0x1d0u
-#define KDUMP_SUB_HEADER_SIZE 104u
-#define KDUMP_PAGE_SIZE       24u /* of a page's descriptor */
+#define KDUMP_STATUS_OFFSET   0x1a8u /* u32, of the header */
+#define KDUMP_SUB_HEADER_SIZE 104u   /* in block 1, notes may follow it */
+#define KDUMP_PAGE_SIZE       24u    /* of a page's descriptor */
 
 /* Status of the header and flags of a page: how pages are compressed. */
 #define KDUMP_ZLIB       0x01u
@@ -56,6 +58,31 @@ const char *kdump_header_decode(struct bytes head, struct kdump_header *out);
  */
 const char *kdump_sub_header_decode(struct bytes sub_header, struct kdump_header *out);
 
+/* What no page is found with: names as uname has them, and what debuggers show. */
+#define KDUMP_NAME_SIZE 65u
+enum kdump_name { KDUMP_SYSTEM, KDUMP_NODE, KDUMP_RELEASE, KDUMP_KERNEL_VERSION, KDUMP_MACHINE };
+
+struct kdump_identity {
+	char names[KDUMP_MACHINE + 1][KDUMP_NAME_SIZE];
+	uint64_t time; /* seconds since 1970 */
+	uint32_t cpu_count;
+	uint64_t phys_base; /* arch/x86/kernel/head64.c; a signed number */
+};
+
+/*
+ * Chooses where everything lies, for a page_count and a block_size, with so many bytes of notes
+ * right after the sub-header.
+ */
+void kdump_header_place(struct kdump_header *header, uint64_t notes_size);
+
+/* Of the header, and of the machine as in it. */
+void kdump_header_encode(const struct kdump_header *header, const struct kdump_identity *identity,
+			 uint8_t out[KDUMP_HEADER_SIZE]);
+void kdump_sub_header_encode(const struct kdump_header *header,
+			     const struct kdump_identity *identity,
+			     uint8_t out[KDUMP_SUB_HEADER_SIZE]);
+
+void kdump_page_encode(const struct kdump_page *page, uint8_t out[KDUMP_PAGE_SIZE]);
 void kdump_page_decode(const uint8_t raw[KDUMP_PAGE_SIZE], struct kdump_page *out);
 
 /* One bit for each page, the least significant of byte 0 first; pages past the end are not in it. */

@@ -16,21 +16,28 @@ bool lime_is_compressed(struct bytes file)
 	       (method << 8 | flags) % 31 == 0;
 }
 
-const char *lime_header_decode(struct bytes file, uint64_t offset, struct lime_header *out)
+const char *lime_header_decode(struct bytes head, struct lime_header *out)
 {
-	struct bytes header;
-
-	if (!bytes_slice(file, offset, LIME_HEADER_SIZE, &header))
+	if (head.size < LIME_HEADER_SIZE)
 		return "its header is cut short by the end of the file";
-	if (load_le32(header.data) != LIME_MAGIC)
+	if (load_le32(head.data) != LIME_MAGIC)
 		return "its header has no LiME magic number";
-	if (load_le32(header.data + 4) != LIME_VERSION)
+	if (load_le32(head.data + 4) != LIME_VERSION)
 		return "its header has a version other than 1";
-	out->start = load_le64(header.data + 8);
-	out->last = load_le64(header.data + 16);
+	out->start = load_le64(head.data + 8);
+	out->last = load_le64(head.data + 16);
 	if (out->last < out->start)
 		return "its header ends before it starts";
 	if (out->last - out->start == UINT64_MAX)
 		return "its header claims all of the address space";
 	return NULL;
+}
+
+void lime_header_encode(const struct lime_header *header, uint8_t out[LIME_HEADER_SIZE])
+{
+	memset(out, 0, LIME_HEADER_SIZE);
+	store_le32(out, LIME_MAGIC);
+	store_le32(out + 4, LIME_VERSION);
+	store_le64(out + 8, header->start);
+	store_le64(out + 16, header->last);
 }

@@ -25,7 +25,9 @@ bool lime_is_magic(struct bytes file);
  */
 bool lime_is_compressed(struct bytes file);
 
-/* Decodes the header at an offset; NULL, or what is wrong with it: "its ...". */
-const char *lime_header_decode(struct bytes file, uint64_t offset, struct lime_header *out);
+/* Decodes LIME_HEADER_SIZE bytes; NULL, or what is wrong with them: "its ...". */
+const char *lime_header_decode(struct bytes head, struct lime_header *out);
+
+void lime_header_encode(const struct lime_header *header, uint8_t out[LIME_HEADER_SIZE]);
 
 #endif

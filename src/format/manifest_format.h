@@ -80,27 +80,41 @@ struct manifest {
 	double cpu_seconds;   /* it used */
 };
 
-/* Both need manifest_release() in any case. Errors: CORRUPT (with what and where), NO_MEMORY. */
+/*
+ * Both need manifest_release() in any case. Text that is null decodes to "", but converted_from and
+ * origin to NULL. Errors: CORRUPT (with what and where: also where the parts contradict each other),
+ * UNSUPPORTED (of a later version), NO_MEMORY. Of a journal, ranges have no states, segment_count is
+ * what the last known one asks for, and a last line that was cut short is left out.
+ */
 enum kioku_status manifest_decode(struct bytes text, struct manifest *out,
 				  struct kioku_error *error);
 enum kioku_status journal_decode(struct bytes text, struct manifest *out,
 				 struct kioku_error *error);
 void manifest_release(struct manifest *manifest);
 
-/* The whole text, for the caller to free. Errors: NO_MEMORY. */
+/*
+ * The whole text, for the caller to free. Every range needs its states. Errors: NO_MEMORY.
+ */
 enum kioku_status manifest_encode(const struct manifest *manifest, char **out, size_t *size,
 				  struct kioku_error *error);
 
-/* A journal's lines, for the caller to free: the first one, and one for each segment. */
+/*
+ * A journal's lines with their ends, for the caller to free: the first one, which takes of the
+ * manifest what is known at the start, and one for each segment. NULL: no memory.
+ */
 char *journal_head(const struct manifest *manifest);
 char *journal_line(uint64_t segment, const struct manifest_segment *content);
 
 /*
  * The Merkle tree hash of RFC 6962 section 2.1 whose leaves are the segments' SHA-256 digests:
- * SHA-256(0x00 || digest), SHA-256(0x01 || left || right).
+ * SHA-256(0x00 || digest), SHA-256(0x01 || left || right). False: no memory.
  */
-void manifest_root(const struct manifest_segment *segments, size_t count,
+bool manifest_root(const struct manifest_segment *segments, size_t count,
 		   uint8_t out[MANIFEST_HASH_SIZE]);
+
+/* Whether root is that of the segments, or there are none. Errors: NO_MEMORY. */
+enum kioku_status manifest_check_root(const struct manifest *manifest, bool *fits,
+				      struct kioku_error *error);
 
 /*
  * Steps through states: sets *state and *count and returns the rest of the text, or NULL at the end

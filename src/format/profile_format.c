@@ -25,18 +25,6 @@ bool profile_header_decode(struct bytes bytes, struct profile_header *out)
 	       out->banner_size > 0 && out->banner_size <= sizeof(out->banner);
 }
 
-static void store_le64(uint8_t *at, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static void store_le32(uint8_t *at, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(at, &value, sizeof(value));
-}
-
 void profile_header_encode(const struct profile_header *header, uint8_t out[PROFILE_HEADER_SIZE])
 {
 	memset(out, 0, PROFILE_HEADER_SIZE);

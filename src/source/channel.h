@@ -12,7 +12,12 @@
 
 struct source_channel;
 
-/* Errors: OS, NO_MEMORY, UNSUPPORTED (a second one of a source that has only one way in). */
+/*
+ * The source lives on until its last channel is closed, even if kioku_source_close() comes first.
+ * Opening and closing are for the thread that owns the source, except of a channel that was left
+ * behind, which its own thread closes. The layout is the one in use now.
+ * Errors: OS, NO_MEMORY, UNSUPPORTED (a second one of a source that has only one way in).
+ */
 enum kioku_status source_channel_open(struct kioku_source *source, struct source_channel **out,
 				      struct kioku_error *error);
 void source_channel_close(struct source_channel *channel);

@@ -6,9 +6,9 @@
 #ifndef SOURCE_DRIVER_H
 #define SOURCE_DRIVER_H
 
-#include "base/diagnostic.h"
-#include "base/page_set.h"
-#include "base/range_map.h"
+#include <stdatomic.h>
+
+#include "source/image_file.h"
 #include "source/page_cache.h"
 #include "source/source.h"
 
@@ -17,12 +17,32 @@
 
 enum probe_verdict { PROBE_NO, PROBE_MAYBE, PROBE_YES };
 
+/*
+ * How a driver reads memory that no file holds. Each way in is for one thread at a time, has its own
+ * descriptors, and looks at nothing of the source that changes once it is open: a thread that hangs
+ * in read() may come back at any time.
+ */
+struct source_access {
+	/* Errors: OS, NO_MEMORY. *out is NULL then. */
+	enum kioku_status (*open)(const struct kioku_source *source, void **out,
+				  struct kioku_error *error);
+	void (*close)(void *access); /* takes NULL */
+	/*
+	 * size bytes that lie in one PRESENT extent, from the one that it keeps at offset on.
+	 * Errors: OS, ABSENT; error->address is the first byte that could not be had, or physical.
+	 */
+	enum kioku_status (*read)(void *access, uint64_t physical, uint64_t offset, void *buffer,
+				  size_t size, struct kioku_error *error);
+	/* As source_channel_states(). */
+	bool (*states)(void *access, uint64_t physical, size_t count, uint8_t *states);
+};
+
 struct source_driver {
 	const char *name;  /* as kioku_source_format() says it and FORMAT:PATH takes it */
 	const char *alias; /* another name that FORMAT:PATH takes, or NULL */
 	const char *help;  /* what it reads, as in "X is a ..." */
 	enum probe_verdict (*probe)(struct bytes head, uint64_t file_size);
-	/* Adds at least one layout to a source whose file is mapped; options are complete. */
+	/* Adds at least one layout to a source whose file is open; options are complete. */
 	enum kioku_status (*open)(struct kioku_source *source,
 				  const struct kioku_source_options *options,
 				  struct kioku_error *error);
@@ -35,6 +55,8 @@ struct source_driver {
 	 */
 	enum kioku_status (*read_page)(struct kioku_source *source, uint64_t physical,
 				       uint8_t *page, struct kioku_error *error);
+	/* Of drivers without a file, which probe nothing: all their memory is read through it. */
+	const struct source_access *access;
 	/* Releases source->state; also after an open that failed. May be NULL. */
 	void (*close)(struct kioku_source *source);
 };
@@ -44,11 +66,14 @@ extern const struct source_driver raw_source, lime_source, elf_source, kdump_sou
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
 
+/* Whether a name is that of the live machine, or of one of its drivers, and no path. */
+bool source_is_live_name(const char *where);
+
 /*
- * The driver for a file, by its content.
+ * The driver for a file of that size, by its first SOURCE_HEAD_SIZE bytes.
  * Errors: CORRUPT (two formats claim it), UNSUPPORTED (a known format that nobody reads yet).
  */
-enum kioku_status source_driver_detect(struct bytes file, const struct source_driver **out,
+enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size, const struct source_driver **out,
 				       struct kioku_error *error);
 
 /* One answer to which physical address lies where; only raw images ever have more than one. */
@@ -62,8 +87,10 @@ struct source_layout {
 #define SOURCE_LAYOUT_LIMIT 6
 
 struct kioku_source {
+	atomic_uint references; /* its owner's, and one of each channel */
+	bool has_channel;       /* of sources that only one may read at a time */
 	const struct source_driver *driver;
-	struct bytes file; /* mapped; its pages fault, with SIGBUS, once the file has shrunk */
+	struct image_file file; /* that driver->access does not need */
 	int descriptor;
 
 	struct source_layout layouts[SOURCE_LAYOUT_LIMIT];
@@ -73,20 +100,20 @@ struct kioku_source {
 	size_t hint;                        /* range_map_find()'s, in the layout in use */
 
 	void *state;             /* the driver's own */
+	void *access;            /* the source's own way in, of drivers that have that */
 	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
 
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
-	struct bytes vmcoreinfo; /* in the file, or the driver's; data is NULL if there is none */
+	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
 
 	struct diagnostics diagnostics;
-	struct page_set touched; /* of the file, not of the physical space */
+	struct page_set touched; /* of the file on disk; of the physical space where there is no file */
 	uint64_t requests, rounds;
 };
 
-/* The file's bytes [offset, offset + size), counted as touched; false if it has fewer. */
-bool source_file_bytes(struct kioku_source *source, uint64_t offset, uint64_t size,
-		       struct bytes *out);
+/* Whether PRESENT extents are bytes of the file on disk as they are. */
+bool source_is_plain(const struct kioku_source *source);
 
 /*
  * Adds an extent as far as it lies in a physical address space; the rest is a gap. False: no memory.
@@ -108,12 +135,35 @@ bool source_add_extent(const struct kioku_source *source, struct range_map *map,
 enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size,
 				   struct kioku_error *error);
 
+/*
+ * Brings in some of the size bytes at physical, which lie in a PRESENT extent, and sets *size to how
+ * many. Errors: ABSENT, OS.
+ */
+typedef enum kioku_status source_part_fn(void *user, const struct extent *extent, uint64_t physical,
+					 uint8_t *out, size_t *size, struct kioku_error *error);
+
+/*
+ * Reads across the extents of a layout, PRESENT ones through the function. *hint: as of
+ * range_map_find(). Errors: ABSENT, and those of the function.
+ */
+enum kioku_status source_read_parts(const struct source_layout *layout, size_t *hint,
+				    uint64_t physical, void *buffer, size_t size,
+				    source_part_fn *function, void *user,
+				    struct kioku_error *error);
+
+/* As kioku_source_read(), without its statistics. */
+enum kioku_status source_read(struct kioku_source *source, uint64_t physical, void *buffer,
+			      size_t size, struct kioku_error *error);
+
 /* Takes over a map (which is empty afterwards) as the next layout. Errors: NO_MEMORY. */
 enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
 				    struct kioku_error *error);
 
-/* Maps a file for reading. Errors: OS, ARGUMENT, UNSUPPORTED, CORRUPT (it is empty). */
-enum kioku_status source_map_file(struct kioku_source *source, const char *path,
-				  struct kioku_error *error);
+/*
+ * Opens the file behind a source, and its compressed frames. Errors: OS, ARGUMENT, UNSUPPORTED,
+ * CORRUPT.
+ */
+enum kioku_status source_open_file(struct kioku_source *source, const char *path,
+				   struct kioku_error *error);
 
 #endif

@@ -9,6 +9,7 @@
 struct reading {
 	struct kioku_source *source;
 	struct elf_header header;
+	struct bytes table; /* of program headers */
 	struct range_map map;
 
 	struct note_reading notes;
@@ -38,11 +39,14 @@ static enum kioku_status read_notes(struct reading *reading, const struct elf_se
 	uint64_t file_size = source->file.size, position = 0;
 	uint64_t start = segment->offset < file_size ? segment->offset : file_size;
 	uint64_t left = file_size - start;
-	struct bytes notes;
+	struct bytes notes = { 0 };
+	bool is_there;
 
-	bytes_slice(source->file, start, segment->filesz < left ? segment->filesz : left, &notes);
-	TRY(notes_read(&reading->notes, notes, segment->align, &position, error));
-	page_set_add(&source->touched, start, position);
+	left = image_file_run(&source->file, start, segment->filesz < left ? segment->filesz : left,
+			      &is_there);
+	/* What the notes say is found in memory as well: without them is a gap and no end. */
+	if (is_there && image_file_keep(&source->file, start, left, &notes, NULL) == KIOKU_OK)
+		TRY(notes_read(&reading->notes, notes, segment->align, &position, error));
 	if (position < segment->filesz && !reading->notes_damaged) {
 		reading->notes_damaged = true; /* said once, however many segments there are */
 		diagnose(&source->diagnostics, KIOKU_GAP,
@@ -82,14 +86,41 @@ static enum kioku_status add_load(struct reading *reading, const struct elf_segm
 	return KIOKU_OK;
 }
 
+/* The header, and the table of program headers as far as it is there. */
+static enum kioku_status read_headers(struct reading *reading, struct kioku_error *error)
+{
+	struct image_file *file = &reading->source->file;
+	struct elf_header *header = &reading->header;
+	uint8_t head[ELF_HEADER_SIZE], section[ELF_SECTION_SIZE];
+	const char *unused;
+	bool is_there;
+
+	size_t size = image_file_read(file, 0, head, sizeof(head), &unused);
+	const char *problem = elf_header_decode((struct bytes){ head, size }, header);
+	if (!problem && header->segment_count == PN_XNUM) {
+		size = image_file_read(file, header->section_offset, section, sizeof(section),
+				       &unused);
+		problem = elf_large_count_decode((struct bytes){ section, size }, header);
+	}
+	if (!problem && header->segment_count > 0 && header->segment_offset > file->size)
+		problem = "its ELF header puts the program headers outside the file";
+	if (problem)
+		return error_set(error, KIOKU_ERROR_CORRUPT, "%s", problem);
+
+	uint64_t table_size = (uint64_t)header->segment_count * header->segment_entry_size;
+	uint64_t there = image_file_run(file, header->segment_offset, table_size, &is_there);
+	if (table_size == 0 || !is_there)
+		return KIOKU_OK;
+	return image_file_keep(file, header->segment_offset, there, &reading->table, error);
+}
+
 static enum kioku_status read_segments(struct reading *reading, struct kioku_error *error)
 {
 	const struct elf_header *header = &reading->header;
-	struct bytes file = reading->source->file;
 
 	for (uint32_t i = 0; i < header->segment_count; i++) {
 		struct elf_segment segment;
-		if (!elf_segment_decode(file, header, i, &segment)) {
+		if (!elf_segment_decode(reading->table, header, i, &segment)) {
 			reading->table_missing = header->segment_count - i;
 			break;
 		}
@@ -98,9 +129,6 @@ static enum kioku_status read_segments(struct reading *reading, struct kioku_err
 		if (segment.type == PT_LOAD)
 			TRY(add_load(reading, &segment, error));
 	}
-	page_set_add(&reading->source->touched, header->segment_offset,
-		     (uint64_t)(header->segment_count - reading->table_missing) *
-			     header->segment_entry_size);
 	return KIOKU_OK;
 }
 
@@ -145,9 +173,7 @@ static enum kioku_status open_elf(struct kioku_source *source,
 	const struct elf_header *header = &reading.header;
 
 	reading.notes = (struct note_reading){ source, header, .cpu_note = ELF_REGISTERS_NONE };
-	const char *problem = elf_header_decode(source->file, &reading.header);
-	if (problem)
-		return error_set(error, KIOKU_ERROR_CORRUPT, "%s", problem);
+	TRY(read_headers(&reading, error));
 	TRY(check_type(header, error));
 	TRY(read_segments(&reading, error));
 	TRY(check_machine(&reading, error));

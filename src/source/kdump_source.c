@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "format/kdump_format.h"
-#include "source/kdump_file.h"
 #include "source/notes.h"
 #include "source/page_codec.h"
 
@@ -15,19 +14,19 @@
 #define TAIL_LIMIT (1u << 20)
 
 struct kdump {
-	struct kdump_file file;
+	struct kioku_source *source;
+	struct image_file *file; /* the source's */
 	struct kdump_header header;
 	struct kdump_bitmaps bitmaps;
 	uint64_t *ranks;
 	uint64_t first, end; /* pages that this file has descriptors for, those of first first */
 	bool is_damaged;     /* some pages are missing: every descriptor has to be looked at */
 	uint8_t *compressed; /* room for one page */
-	uint8_t *exists_copy, *dumped_copy, *vmcoreinfo_copy, *notes_copy; /* of flattened files */
 };
 
 static enum probe_verdict probe(struct bytes head, uint64_t file_size)
 {
-	return kdump_is_magic(head) || flattened_is_magic(head) ? PROBE_YES : PROBE_NO;
+	return kdump_is_magic(head) ? PROBE_YES : PROBE_NO;
 }
 
 static void close_kdump(struct kioku_source *source)
@@ -36,13 +35,8 @@ static void close_kdump(struct kioku_source *source)
 
 	if (!kdump)
 		return;
-	kdump_file_release(&kdump->file);
 	free(kdump->ranks);
 	free(kdump->compressed);
-	free(kdump->exists_copy);
-	free(kdump->dumped_copy);
-	free(kdump->vmcoreinfo_copy);
-	free(kdump->notes_copy);
 	free(kdump);
 }
 
@@ -53,15 +47,16 @@ static const char *find_descriptor(struct kdump *kdump, uint64_t number, struct 
 {
 	uint64_t offset = kdump->header.pages_offset + number * KDUMP_PAGE_SIZE;
 	uint8_t raw[KDUMP_PAGE_SIZE];
+	const char *problem;
 
-	if (!kdump_file_read(&kdump->file, offset, raw, sizeof(raw)))
-		return "it is missing: the image is truncated";
+	if (image_file_read(kdump->file, offset, raw, sizeof(raw), &problem) < sizeof(raw))
+		return problem;
 	kdump_page_decode(raw, out);
 	if (out->offset == 0)
 		return "it was lost when the image was written";
 	if (out->size == 0 || out->size > kdump->header.block_size)
 		return "its descriptor is damaged";
-	if (!kdump_file_has(&kdump->file, out->offset, out->size))
+	if (!image_file_has(kdump->file, out->offset, out->size))
 		return "it is missing: the image is truncated";
 	return NULL;
 }
@@ -93,8 +88,9 @@ static const char *load_page(struct kdump *kdump, uint64_t number, uint8_t *out)
 		return problem;
 	if (!codec_of(page.flags, &codec))
 		return "it is compressed in several ways at once";
-	/* find_descriptor() knows that the bytes are there. */
-	kdump_file_read(&kdump->file, page.offset, kdump->compressed, page.size);
+	if (image_file_read(kdump->file, page.offset, kdump->compressed, page.size, &problem) <
+	    page.size)
+		return problem;
 	return page_decompress(codec, (struct bytes){ kdump->compressed, page.size }, out,
 			       kdump->header.block_size);
 }
@@ -119,15 +115,11 @@ static enum kioku_status read_headers(struct kdump *kdump, struct kioku_error *e
 	struct kdump_header *header = &kdump->header;
 	uint8_t raw[KDUMP_HEADER_SIZE], sub_header[KDUMP_SUB_HEADER_SIZE];
 
-	if (!kdump_file_read(&kdump->file, 0, raw, sizeof(raw)))
+	if (!image_file_copy(kdump->file, 0, raw, sizeof(raw)))
 		return error_set(error, KIOKU_ERROR_CORRUPT, "the file ends before its header");
-	struct bytes head = { raw, sizeof(raw) };
-	if (kdump->file.is_flattened && elf_is_magic(head))
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "it is a flattened ELF core; makedumpfile -R restores it");
-	const char *problem = kdump_header_decode(head, header);
+	const char *problem = kdump_header_decode((struct bytes){ raw, sizeof(raw) }, header);
 	if (!problem && header->has_sub_header) {
-		if (!kdump_file_read(&kdump->file, header->block_size, sub_header,
+		if (!image_file_copy(kdump->file, header->block_size, sub_header,
 				     sizeof(sub_header)))
 			return error_set(error, KIOKU_ERROR_CORRUPT,
 					 "the file ends before its sub-header");
@@ -154,7 +146,7 @@ static void choose_pages(struct kdump *kdump)
 		return;
 	kdump->end = header->split_end < kdump->end ? header->split_end : kdump->end;
 	kdump->first = header->split_start < kdump->end ? header->split_start : kdump->end;
-	diagnose(&kdump->file.source->diagnostics, KIOKU_GAP,
+	diagnose(&kdump->source->diagnostics, KIOKU_GAP,
 		 "it is one of several files that an image was split into: only physical "
 		 "addresses 0x%llx to 0x%llx are in it",
 		 (unsigned long long)(kdump->first * header->block_size),
@@ -168,12 +160,11 @@ static enum kioku_status read_bitmaps(struct kdump *kdump, struct kioku_error *e
 	uint64_t size = (header->page_count + 63) / 64 * 8;
 	uint64_t dumped =
 		header->bitmap_offset + (header->has_two_bitmaps ? header->bitmap_size : 0);
-	enum kioku_status status = kdump_file_keep(&kdump->file, header->bitmap_offset, size,
-						   &kdump->exists_copy, &bitmaps->exists, error);
+	enum kioku_status status =
+		image_file_keep(kdump->file, header->bitmap_offset, size, &bitmaps->exists, error);
 
 	if (status == KIOKU_OK)
-		status = kdump_file_keep(&kdump->file, dumped, size, &kdump->dumped_copy,
-					 &bitmaps->dumped, error);
+		status = image_file_keep(kdump->file, dumped, size, &bitmaps->dumped, error);
 	if (status != KIOKU_OK) {
 		error_prefix(error, "cannot read its bitmaps");
 		return status;
@@ -190,7 +181,7 @@ static enum kioku_status read_bitmaps(struct kdump *kdump, struct kioku_error *e
 static enum kioku_status read_notes(struct kdump *kdump, struct kioku_error *error)
 {
 	const struct kdump_header *header = &kdump->header;
-	struct kioku_source *source = kdump->file.source;
+	struct kioku_source *source = kdump->source;
 	struct elf_header elf = { .is_64 = true, .machine = EM_NONE };
 	struct note_reading reading = { source, &elf, .cpu_note = ELF_REGISTERS_NONE };
 	struct bytes vmcoreinfo = { 0 }, notes = { 0 };
@@ -199,12 +190,11 @@ static enum kioku_status read_notes(struct kdump *kdump, struct kioku_error *err
 	if (strcmp(header->machine, "x86_64") == 0)
 		elf.machine = EM_X86_64;
 	if (header->vmcoreinfo_size > 0 &&
-	    kdump_file_keep(&kdump->file, header->vmcoreinfo_offset, header->vmcoreinfo_size,
-			    &kdump->vmcoreinfo_copy, &vmcoreinfo, NULL) == KIOKU_OK)
+	    image_file_keep(kdump->file, header->vmcoreinfo_offset, header->vmcoreinfo_size,
+			    &vmcoreinfo, NULL) == KIOKU_OK)
 		source->vmcoreinfo = vmcoreinfo;
-	if (header->notes_size > 0 &&
-	    kdump_file_keep(&kdump->file, header->notes_offset, header->notes_size,
-			    &kdump->notes_copy, &notes, NULL) == KIOKU_OK)
+	if (header->notes_size > 0 && image_file_keep(kdump->file, header->notes_offset,
+						      header->notes_size, &notes, NULL) == KIOKU_OK)
 		TRY(notes_read(&reading, notes, 4, &used, error));
 	if (used < header->notes_size || vmcoreinfo.size < header->vmcoreinfo_size)
 		diagnose(&source->diagnostics, KIOKU_GAP,
@@ -226,7 +216,7 @@ static bool lacks_pages(struct kdump *kdump)
 			 kdump_rank(&kdump->bitmaps, kdump->ranks, kdump->first);
 	struct kdump_page page, last = { 0 };
 
-	if ((header->status & KDUMP_INCOMPLETE) || kdump->file.is_cut)
+	if ((header->status & KDUMP_INCOMPLETE) || image_file_is_cut(kdump->file))
 		return true;
 	for (uint64_t i = 0; i < count && i < TAIL_LIMIT; i++) {
 		if (find_descriptor(kdump, count - 1 - i, &page))
@@ -243,7 +233,7 @@ static bool add_pages(struct kdump *kdump, struct range_map *map, uint64_t first
 {
 	uint64_t size = kdump->header.block_size;
 
-	return source_add_range(kdump->file.source, map,
+	return source_add_range(kdump->source, map,
 				(struct extent){ first * size, count * size, 0, (int)state });
 }
 
@@ -296,7 +286,7 @@ static enum kioku_status list_ranges(struct kdump *kdump, uint64_t granule, stru
 
 static enum kioku_status add_layout(struct kdump *kdump, struct kioku_error *error)
 {
-	struct kioku_source *source = kdump->file.source;
+	struct kioku_source *source = kdump->source;
 	CLEANUP(range_map_release) struct range_map map = { 0 };
 	uint64_t granule = 1;
 
@@ -312,9 +302,6 @@ static enum kioku_status add_layout(struct kdump *kdump, struct kioku_error *err
 			 "memory is in more than %u pieces: ranges are listed in blocks of %llu "
 			 "bytes, of which some pages are not in the image",
 			 RANGE_LIMIT, (unsigned long long)(granule * kdump->header.block_size));
-	if (kdump->file.is_cut)
-		diagnose(&source->diagnostics, KIOKU_GAP,
-			 "the flattened file was cut off: it has no end marker");
 	if (kdump->header.status & KDUMP_INCOMPLETE)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "makedumpfile marked the image as incomplete: it ran out of space");
@@ -329,7 +316,8 @@ static enum kioku_status open_kdump(struct kioku_source *source,
 
 	if (!kdump)
 		return error_no_memory(error);
-	TRY(kdump_file_open(source, &kdump->file, error));
+	kdump->source = source;
+	kdump->file = &source->file;
 	TRY(read_headers(kdump, error));
 	TRY(read_bitmaps(kdump, error));
 	choose_pages(kdump);

@@ -18,13 +18,15 @@ static enum probe_verdict probe(struct bytes head, uint64_t file_size)
 static const char *add_record(struct kioku_source *source, struct range_map *map, uint64_t *offset,
 			      bool *no_memory)
 {
+	uint8_t raw[LIME_HEADER_SIZE];
 	struct lime_header header;
-	struct bytes unused;
+	const char *damage;
+	size_t got = image_file_read(&source->file, *offset, raw, sizeof(raw), &damage);
+	const char *problem = lime_header_decode((struct bytes){ raw, got }, &header);
 
-	source_file_bytes(source, *offset, LIME_HEADER_SIZE, &unused);
-	const char *problem = lime_header_decode(source->file, *offset, &header);
 	if (problem)
-		return problem;
+		return got < sizeof(raw) && *offset + sizeof(raw) <= source->file.size ? damage
+										       : problem;
 	uint64_t size = header.last - header.start + 1;
 	uint64_t data = *offset + LIME_HEADER_SIZE;
 	*no_memory = !source_add_extent(source, map, header.start, size, data);
@@ -40,7 +42,10 @@ static enum kioku_status open_lime(struct kioku_source *source,
 	uint64_t offset = 0;
 	bool no_memory = false;
 
-	if (lime_is_compressed(source->file))
+	uint8_t head[2];
+
+	if (image_file_copy(&source->file, 0, head, sizeof(head)) &&
+	    lime_is_compressed((struct bytes){ head, sizeof(head) }))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "it looks like a LiME image compressed with zlib (compress=1), "
 				 "which this version cannot read; decompress it first");

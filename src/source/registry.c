@@ -59,15 +59,13 @@ static enum kioku_status refuse_unread(struct bytes head, struct kioku_error *er
 	return KIOKU_OK;
 }
 
-enum kioku_status source_driver_detect(struct bytes file, const struct source_driver **out,
+enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size, const struct source_driver **out,
 				       struct kioku_error *error)
 {
-	size_t head_size = file.size < SOURCE_HEAD_SIZE ? file.size : SOURCE_HEAD_SIZE;
-	struct bytes head = { file.data, head_size };
 	const struct source_driver *sure = NULL, *maybe = NULL;
 
 	for (size_t i = 0; i < DRIVER_COUNT; i++) {
-		enum probe_verdict verdict = drivers[i]->probe(head, file.size);
+		enum probe_verdict verdict = drivers[i]->probe(head, file_size);
 		if (verdict == PROBE_YES && sure)
 			return error_set(error, KIOKU_ERROR_CORRUPT,
 					 "it looks like a %s and like a %s; say which with %s:PATH "

@@ -2,11 +2,10 @@
 /* Opening and describing a source; source_read.c reads it. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "source/driver.h"
+#include "source/live_driver.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
 static enum kioku_status complete_options(const struct kioku_source_options *given,
@@ -33,22 +32,36 @@ static const struct source_driver *forced_driver(const char *where, const char *
 	return driver;
 }
 
+static enum kioku_status detect(struct kioku_source *source, struct kioku_error *error)
+{
+	uint8_t head[SOURCE_HEAD_SIZE];
+	const char *problem;
+	size_t size = source->file.size < sizeof(head) ? (size_t)source->file.size : sizeof(head);
+
+	size = image_file_read(&source->file, 0, head, size, &problem);
+	if (size == 0)
+		return error_set(error, KIOKU_ERROR_CORRUPT, "its start: %s", problem);
+	return source_driver_detect((struct bytes){ head, size }, source->file.size,
+				    &source->driver, error);
+}
+
 static enum kioku_status open_source(struct kioku_source *source, const char *where,
 				     const struct kioku_source_options *given,
 				     struct kioku_error *error)
 {
 	struct kioku_source_options options;
-	struct bytes head;
 	const char *path;
 
 	TRY(complete_options(given, &options, error));
 	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
+	if (source_is_live_name(where))
+		return live_open(source, where, &live_paths, &options, error);
 	source->driver = forced_driver(where, &path);
-	TRY(source_map_file(source, path, error));
-	size_t head_size =
-		source->file.size < SOURCE_HEAD_SIZE ? source->file.size : SOURCE_HEAD_SIZE;
-	if (!source->driver && source_file_bytes(source, 0, head_size, &head))
-		TRY(source_driver_detect(source->file, &source->driver, error));
+	TRY(source_open_file(source, path, error));
+	if (source->driver != &raw_source)
+		TRY(image_file_unflatten(&source->file, &source->diagnostics, error));
+	if (!source->driver)
+		TRY(detect(source, error));
 	if (options.placement_count > 0 && source->driver != &raw_source)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
 				 "placements are for raw images, but this is a %s",
@@ -64,6 +77,7 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 	*out = NULL;
 	if (!source)
 		return error_no_memory(error);
+	atomic_init(&source->references, 1);
 	source->descriptor = -1;
 	enum kioku_status status = open_source(source, where, options, error);
 	if (status != KIOKU_OK) {
@@ -76,19 +90,20 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 
 void kioku_source_close(struct kioku_source *source)
 {
-	if (!source)
+	if (!source || atomic_fetch_sub(&source->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < source->layout_count; i++) {
 		range_map_release(&source->layouts[i].extents);
 		free(source->layouts[i].ranges);
 	}
+	if (source->driver && source->driver->access)
+		source->driver->access->close(source->access);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
 	free(source->cpus);
 	page_cache_release(&source->pages);
 	page_set_release(&source->touched);
-	if (source->file.data)
-		munmap((void *)source->file.data, source->file.size);
+	image_file_release(&source->file);
 	if (source->descriptor >= 0)
 		close(source->descriptor);
 	free(source);
@@ -115,16 +130,22 @@ bool source_add_range(const struct kioku_source *source, struct range_map *map,
 bool source_add_extent(const struct kioku_source *source, struct range_map *map, uint64_t physical,
 		       uint64_t size, uint64_t file_offset)
 {
-	uint64_t left = file_offset < source->file.size ? source->file.size - file_offset : 0;
-	uint64_t present = size < left ? size : left;
+	bool is_there;
 
-	return source_add_range(source, map,
-				(struct extent){ physical, present, file_offset,
-						 KIOKU_RANGE_PRESENT }) &&
-	       (present == size || present > UINT64_MAX - physical ||
-		source_add_range(source, map,
-				 (struct extent){ physical + present, size - present, 0,
-						  KIOKU_RANGE_UNREADABLE }));
+	/* Past the end of the address space there is nothing to be said. */
+	if (size > UINT64_MAX - physical)
+		size = UINT64_MAX - physical;
+	while (size > 0) {
+		uint64_t run = image_file_run(&source->file, file_offset, size, &is_there);
+		struct extent extent = { physical, run, is_there ? file_offset : 0,
+					 is_there ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE };
+		if (!source_add_range(source, map, extent))
+			return false;
+		physical += run;
+		file_offset += run;
+		size -= run;
+	}
+	return true;
 }
 
 /* The extents as the public sees them: neighbours in the same state are one range. */
@@ -145,7 +166,7 @@ static size_t list_ranges(const struct range_map *map, struct kioku_range *out)
 	return count;
 }
 
-/* Whatever the format: what the file should hold and does not is a gap. */
+/* Whatever the format: what the file should hold and does not is a gap. Live machines say why. */
 static void report_missing(const struct kioku_source *source, const struct source_layout *layout)
 {
 	const struct kioku_range *first = NULL;
@@ -157,7 +178,7 @@ static void report_missing(const struct kioku_source *source, const struct sourc
 		first = first ? first : &layout->ranges[i];
 		missing += layout->ranges[i].size;
 	}
-	if (first)
+	if (first && !source->driver->access)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "the image is truncated: %llu bytes of memory are missing, "
 			 "the first at physical address 0x%llx",

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The file behind a source, mapped in one piece. */
+/* The file behind a source. */
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,8 +20,8 @@ static enum kioku_status check_kind(mode_t mode, struct kioku_error *error)
 					 : "socket");
 }
 
-enum kioku_status source_map_file(struct kioku_source *source, const char *path,
-				  struct kioku_error *error)
+enum kioku_status source_open_file(struct kioku_source *source, const char *path,
+				   struct kioku_error *error)
 {
 	struct stat status;
 
@@ -33,32 +32,11 @@ enum kioku_status source_map_file(struct kioku_source *source, const char *path,
 	if (fstat(source->descriptor, &status) != 0)
 		return error_os(error, "fstat");
 	TRY(check_kind(status.st_mode, error));
-
-	/* Not st_size, which is 0 for block devices. */
-	off_t size = lseek(source->descriptor, 0, SEEK_END);
-	if (size < 0)
-		return error_os(error, "lseek");
-	if (size == 0)
-		return error_set(error, KIOKU_ERROR_CORRUPT, "it is empty");
-	if ((uint64_t)size > SIZE_MAX)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "it is larger than this machine's address space");
-
-	void *data = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED | MAP_NORESERVE,
-			  source->descriptor, 0);
-	if (data == MAP_FAILED)
-		return error_os(error, "mmap of %lld bytes", (long long)size);
-	source->file = (struct bytes){ data, (size_t)size };
-	if (!page_set_init(&source->touched, (uint64_t)size))
-		return error_no_memory(error);
-	return KIOKU_OK;
+	TRY(image_file_map(&source->file, source->descriptor, &source->touched, error));
+	return image_file_unpack(&source->file, &source->diagnostics, error);
 }
 
-bool source_file_bytes(struct kioku_source *source, uint64_t offset, uint64_t size,
-		       struct bytes *out)
+bool source_is_plain(const struct kioku_source *source)
 {
-	if (!bytes_slice(source->file, offset, size, out))
-		return false;
-	page_set_add(&source->touched, offset, size);
-	return true;
+	return source->pages.page_size == 0 && image_file_is_plain(&source->file);
 }

@@ -53,29 +53,47 @@ static enum kioku_status read_in_page(struct kioku_source *source, uint64_t phys
 	return status;
 }
 
-static enum kioku_status read_bytes(struct kioku_source *source, uint64_t physical, void *buffer,
-				    size_t size, struct kioku_error *error)
+/* Some of the bytes of a PRESENT extent, as the source keeps them: a source_part_fn. */
+static enum kioku_status read_part(void *user, const struct extent *extent, uint64_t physical,
+				   uint8_t *out, size_t *size, struct kioku_error *error)
+{
+	struct kioku_source *source = user;
+	uint64_t offset = extent->offset + (physical - extent->start);
+
+	if (source->pages.page_size > 0)
+		return read_in_page(source, physical, out, size, error);
+	if (source->driver->access) {
+		page_set_add(&source->touched, physical, *size);
+		return source->driver->access->read(source->access, physical, offset, out, *size,
+						    error);
+	}
+	const char *problem;
+	size_t got = image_file_read(&source->file, offset, out, *size, &problem);
+	if (got == *size)
+		return KIOKU_OK;
+	return error_at(error, KIOKU_ERROR_ABSENT, physical + got,
+			"the byte at physical address 0x%llx cannot be read: %s",
+			(unsigned long long)(physical + got), problem);
+}
+
+enum kioku_status source_read_parts(const struct source_layout *layout, size_t *hint,
+				    uint64_t physical, void *buffer, size_t size,
+				    source_part_fn *function, void *user, struct kioku_error *error)
 {
 	uint8_t *out = buffer;
 
 	/* No extent reaches the last address, so physical cannot wrap around. */
 	while (size > 0) {
-		const struct extent *extent =
-			range_map_find(&source->layout->extents, physical, &source->hint);
+		const struct extent *extent = range_map_find(&layout->extents, physical, hint);
 		if (!extent || extent->kind > KIOKU_RANGE_ZERO)
 			return absent(extent, physical, error);
 
-		uint64_t skipped = physical - extent->start;
-		uint64_t left = extent->size - skipped;
+		uint64_t left = extent->size - (physical - extent->start);
 		size_t part = left < size ? (size_t)left : size;
-		if (extent->kind == KIOKU_RANGE_ZERO) {
+		if (extent->kind == KIOKU_RANGE_ZERO)
 			memset(out, 0, part);
-		} else if (source->pages.page_size > 0) {
-			TRY(read_in_page(source, physical, out, &part, error));
-		} else {
-			page_set_add(&source->touched, extent->offset + skipped, part);
-			memcpy(out, source->file.data + extent->offset + skipped, part);
-		}
+		else
+			TRY(function(user, extent, physical, out, &part, error));
 		out += part;
 		physical += part;
 		size -= part;
@@ -83,12 +101,19 @@ static enum kioku_status read_bytes(struct kioku_source *source, uint64_t physic
 	return KIOKU_OK;
 }
 
+enum kioku_status source_read(struct kioku_source *source, uint64_t physical, void *buffer,
+			      size_t size, struct kioku_error *error)
+{
+	return source_read_parts(source->layout, &source->hint, physical, buffer, size, read_part,
+				 source, error);
+}
+
 enum kioku_status kioku_source_read(struct kioku_source *source, uint64_t physical, void *buffer,
 				    size_t size, struct kioku_error *error)
 {
 	source->requests++;
 	source->rounds++;
-	return read_bytes(source, physical, buffer, size, error);
+	return source_read(source, physical, buffer, size, error);
 }
 
 void kioku_source_read_many(struct kioku_source *source, struct kioku_read *reads, size_t count)
@@ -97,7 +122,7 @@ void kioku_source_read_many(struct kioku_source *source, struct kioku_read *read
 	source->rounds += count > 0;
 	for (size_t i = 0; i < count; i++)
 		reads[i].status =
-			read_bytes(source, reads[i].address, reads[i].buffer, reads[i].size, NULL);
+			source_read(source, reads[i].address, reads[i].buffer, reads[i].size, NULL);
 }
 
 bool source_map(struct kioku_source *source, uint64_t physical, uint64_t size, struct bytes *out)
@@ -105,13 +130,15 @@ bool source_map(struct kioku_source *source, uint64_t physical, uint64_t size, s
 	const struct extent *extent =
 		range_map_find(&source->layout->extents, physical, &source->hint);
 
-	if (!extent || extent->kind != KIOKU_RANGE_PRESENT || source->pages.page_size > 0)
+	if (!extent || extent->kind != KIOKU_RANGE_PRESENT || source->pages.page_size > 0 ||
+	    source->driver->access)
 		return false;
 	uint64_t skipped = physical - extent->start;
 	uint64_t left = extent->size - skipped;
 	source->requests++;
 	source->rounds++;
-	return source_file_bytes(source, extent->offset + skipped, size < left ? size : left, out);
+	return image_file_look(&source->file, extent->offset + skipped, size < left ? size : left,
+			       out);
 }
 
 /*
@@ -146,7 +173,7 @@ uint64_t source_next_data(struct kioku_source *source, uint64_t *physical, uint6
 			return 0;
 		if (extent->kind != KIOKU_RANGE_PRESENT)
 			continue;
-		if (source->pages.page_size > 0) {
+		if (!source_is_plain(source) || source->driver->access) {
 			*physical = start;
 			return stop - start;
 		}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <kioku/kioku.h>
 
@@ -70,6 +71,77 @@ const char *kioku_presence_name(enum kioku_presence presence)
 	return presence == KIOKU_CELL_NOT_APPLICABLE ? "not applicable" : "unreadable";
 }
 
+/* Capture: says what it was asked for. */
+
+static const struct kioku_image_format lime = { "lime", "lime", "LiME" };
+static const struct kioku_image_format kdump = { "kdump", "kdump", "compressed kdump" };
+
+const struct kioku_image_format *const *kioku_image_formats(void)
+{
+	static const struct kioku_image_format *const all[] = { &lime, &kdump, NULL };
+	return all;
+}
+
+const char *const *kioku_image_codecs(void)
+{
+	static const char *const all[] = { "zstd", "lz4", "gzip", NULL };
+	return all;
+}
+
+static const char *or_none(const char *text)
+{
+	return text ? text : "-";
+}
+
+static void tell(const struct kioku_capture_options *options, const char *destination)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "to %s as %s pages %s codec %s level %d threads %u digests %u rate %llu "
+		 "timeout %u manifest %s key %s context %d swap %d kernel %d",
+		 destination, or_none(options->format), or_none(options->page_codec),
+		 or_none(options->codec), options->level, options->threads, options->digests,
+		 (unsigned long long)options->rate, options->read_timeout,
+		 or_none(options->manifest), or_none(options->signing_key), options->context,
+		 options->swap, options->kernel != NULL);
+	options->diagnostic(options->diagnostic_user, KIOKU_NOTE, text);
+}
+
+/* One GiB in ten seconds at most, until it is stopped. */
+static bool go_slowly(const struct kioku_capture_options *options)
+{
+	struct kioku_capture_progress progress = { .total = 1 << 30 };
+
+	while (progress.done < progress.total) {
+		progress.done += 1 << 20;
+		progress.lost += 4096;
+		usleep(10000);
+		if (!options->progress(options->progress_user, &progress))
+			return false;
+		if (progress.done == 64 << 20)
+			options->diagnostic(options->diagnostic_user, KIOKU_WARNING, "aside");
+	}
+	return true;
+}
+
+enum kioku_status kioku_capture(struct kioku_source *source, const char *destination,
+				const struct kioku_capture_options *options,
+				struct kioku_capture_result *result, struct kioku_error *error)
+{
+	tell(options, destination);
+	if (scenario(source, "exists"))
+		return fail(error, KIOKU_ERROR_ARGUMENT, "it exists already");
+	if (scenario(source, "full"))
+		return fail(error, KIOKU_ERROR_OS, "cannot write: no space");
+	*result = (struct kioku_capture_result){ .memory_size = 4096, .complete = true };
+	result->complete = !scenario(source, "slow") || go_slowly(options);
+	result->lost_size = scenario(source, "lossy") ? 4096 : 0;
+	strcpy(result->image_md5, "d41d8cd98f00b204e9800998ecf8427e");
+	strcpy(result->image_sha256, "e3b0c442");
+	return KIOKU_OK;
+}
+
 /* Source: physical memory is one MiB, whose second page is missing. */
 
 enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
@@ -105,7 +177,7 @@ bool kioku_source_is_ambiguous(const struct kioku_source *source)
 
 const char *kioku_source_format(const struct kioku_source *source)
 {
-	return "fake";
+	return strcmp(source->where, "live") == 0 ? "kcore" : "fake";
 }
 
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)

@@ -10,11 +10,13 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import time
 import unittest
 
 TOOL = None
@@ -417,6 +419,140 @@ class Commands(unittest.TestCase):
                     self.assertEqual(done.returncode, 2, done)
             with open(os.path.join(folder, "image"), encoding="ascii") as file:
                 self.assertEqual(file.read(), "evidence")
+
+
+class Capture(unittest.TestCase):
+    def asked(self, *arguments):
+        """What acquire or convert asks the library for, as a dictionary."""
+        done = run(*arguments)
+        self.assertEqual(done.returncode, 0, done)
+        words = re.search(r"^kioku: note: (to .*)$", done.errors, re.M).group(1).split()
+        return dict(zip(words[::2], words[1::2])) | {"text": done.text}
+
+    def refused(self, *arguments, stdout=subprocess.PIPE):
+        done = run(*arguments, stdout=stdout)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertNotIn("note: to", done.errors)
+        return done.errors
+
+    def test_no_destination(self):
+        errors = self.refused("acquire")
+        for word in ("-o FILE", "-o DIR/", "-o -"):
+            self.assertIn(word, errors)
+        self.refused("acquire", "image")
+        self.refused("convert", "image")
+
+    def test_defaults(self):
+        live = self.asked("acquire", "-o", "x.lime")
+        self.assertEqual((live["to"], live["as"], live["codec"], live["digests"], live["timeout"],
+                          live["context"], live["swap"], live["kernel"]),
+                         ("x.lime", "-", "-", "3", "5000", "1", "0", "0"))
+        image = self.asked("acquire", "image", "-o", "x.lime")
+        self.assertEqual((image["timeout"], image["context"], image["kernel"]), ("0", "0", "1"))
+        self.assertEqual(self.asked("convert", "image", "x.lime"), image)
+        self.assertEqual(self.asked("convert", "nokernel", "x.lime")["kernel"], "0")
+
+    def test_options(self):
+        asked = self.asked("acquire", "-o", "x", "--as", "kdump:zstd", "--compress", "gzip:3",
+                           "--digest", "sha256", "--sign", "key", "--manifest", "m", "--rate", "3M",
+                           "--timeout", "7", "--threads", "2", "--no-context", "--swap")
+        self.assertEqual(asked, {"to": "x", "as": "kdump", "pages": "zstd", "codec": "gzip",
+                                 "level": "3", "digests": "2", "key": "key", "manifest": "m",
+                                 "rate": "3145728", "timeout": "7", "threads": "2", "context": "0",
+                                 "swap": "1", "kernel": "0", "text": ""})
+        self.assertEqual(self.asked("acquire", "-o", "x", "--digest", "none")["digests"], "0")
+        self.assertEqual(self.asked("acquire", "-o", "x", "--compress", "none")["codec"], "none")
+        self.assertEqual(self.asked("acquire", "-o", "x", "--low-priority")["to"], "x")
+
+    def test_refused_options(self):
+        for wrong in (["--as", "raw2"], ["--as", "lime:zstd"], ["--compress", "xz"],
+                      ["--compress", "zstd:"], ["--compress", "zstd:x"], ["--compress", "none:1"],
+                      ["--digest", "sha1"], ["--digest", ""], ["--digest", "md5,none"],
+                      ["--rate", "0"], ["--rate", "-1"], ["--rate", "1X"], ["--timeout", "x"],
+                      ["--threads", "2000"], ["--context", "--no-context"], ["--sign", ""],
+                      ["--page-codec", "zstd"], ["--format", "json"]):
+            with self.subTest(wrong):
+                self.refused("acquire", "-o", "x", *wrong)
+        self.refused("acquire", "-o", "-", "--swap")
+        self.refused("acquire", "-o", "-", "--context")
+        self.refused("acquire", "-o", "-", "--sign", "key")
+        self.refused("acquire", "image", "-o", "x", "--swap")
+        self.refused("acquire", "image", "-o", "x", "--context")
+        self.refused("convert", "image", "x", "--swap")
+
+    def test_names_in_a_folder(self):
+        host = re.sub("[^A-Za-z0-9._-]", "_", os.uname().nodename)[:64]
+        with tempfile.TemporaryDirectory() as folder:
+            for arguments, extension in (([], "lime"), (["--compress", "zstd"], "lime.zst"),
+                                         (["--as", "kdump", "--compress", "lz4"], "kdump.lz4"),
+                                         (["--compress", "gzip"], "lime.gz")):
+                asked = self.asked("acquire", "-o", folder, *arguments)
+                expected = f"^{folder}/{host}_[0-9]{{8}}-[0-9]{{6}}[.]{extension}$"
+                self.assertRegex(asked["to"], expected)
+                self.assertEqual(asked["text"], asked["to"] + "\n")
+            self.assertIn(folder + "/" + host, self.asked("acquire", "-o", folder + "/")["to"])
+
+    def test_stream(self):
+        done = run("acquire", "-o", "-")
+        self.assertIn("as lime", done.errors)
+        self.assertIn("context 0", done.errors)
+        self.assertTrue(done.errors.endswith("d41d8cd98f00b204e9800998ecf8427e  -\ne3b0c442  -\n"))
+        done = run("acquire", "-o", "-", "--manifest", "m")
+        self.assertIn("context 1", done.errors)
+        self.assertNotIn("  -\n", done.errors)
+        ours, theirs = pty.openpty()
+        self.assertIn("terminal", self.refused("acquire", "-o", "-", stdout=theirs))
+        os.close(ours)
+        os.close(theirs)
+
+    def test_status(self):
+        for source, status in (("image", 0), ("lossy", 3), ("exists", 2), ("full", 1)):
+            with self.subTest(source):
+                self.assertEqual(run("convert", source, "x").returncode, status)
+
+    def test_signals(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with subprocess.Popen([TOOL, "convert", "slow", "x"], stderr=subprocess.PIPE) as tool:
+                tool.stderr.readline()
+                tool.send_signal(number)
+                errors = tool.stderr.read().decode()
+            self.assertEqual(tool.returncode, 3)
+            self.assertIn(f"gap: stopped by {number.name}", errors)
+        with subprocess.Popen(["nohup", TOOL, "convert", "slow", "x"], stderr=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as tool:
+            while b"note: to" not in tool.stderr.readline():
+                pass
+            tool.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+            tool.send_signal(signal.SIGINT)
+            self.assertIn(b"SIGINT", tool.stderr.read())
+
+    def test_progress(self):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 70, 0, 0))
+        with subprocess.Popen([TOOL, "convert", "slow", "x"], stderr=theirs) as tool:
+            os.close(theirs)
+            time.sleep(1.5)
+            tool.send_signal(signal.SIGINT)
+            seen = b""
+            try:
+                while block := os.read(ours, 4096):
+                    seen += block
+            except OSError:
+                pass
+        os.close(ours)
+        lines = seen.decode().split("\r\n")
+        self.assertRegex(lines[1], r"%.* of 1[.]0 GiB, [0-9.]+ MiB/s, [0-9:]+ left.* lost")
+        self.assertEqual(len(lines), 5)
+        self.assertRegex(lines[1], "\r\x1b\\[Kkioku: warning: aside$")
+        for line in lines[2].split("\r"):
+            self.assertLess(len(line.replace("\x1b[K", "")), 70)
+        self.assertIn("stopped by SIGINT", lines[3])
+
+    def test_help(self):
+        text = run("help", "acquire").text
+        self.assertIn("\n  lime ", text)
+        self.assertIn("codecs: zstd lz4 gzip none", text)
 
 
 if __name__ == "__main__":

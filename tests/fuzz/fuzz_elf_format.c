@@ -25,15 +25,22 @@ static void read_notes(struct bytes notes, const struct elf_header *header, uint
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes file = { data, size }, notes;
+	struct bytes file = { data, size }, section, table, notes;
 	struct elf_segment segment;
 	struct elf_header header;
 
 	if (elf_header_decode(file, &header))
 		return 0;
+	if (header.segment_count == PN_XNUM &&
+	    (!bytes_slice(file, header.section_offset, ELF_SECTION_SIZE, &section) ||
+	     elf_large_count_decode(section, &header)))
+		return 0;
 	FUZZ_CHECK(header.segment_count <= ELF_SEGMENT_LIMIT);
+	if (header.segment_offset > size)
+		return 0;
+	table = (struct bytes){ data + header.segment_offset, size - header.segment_offset };
 	for (uint32_t i = 0; i < header.segment_count; i++) {
-		if (!elf_segment_decode(file, &header, i, &segment))
+		if (!elf_segment_decode(table, &header, i, &segment))
 			break;
 		if (segment.type == PT_NOTE &&
 		    bytes_slice(file, segment.offset, segment.filesz, &notes))

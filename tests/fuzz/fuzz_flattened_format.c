@@ -4,10 +4,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct flattened flattened;
-	uint64_t end = 0;
+	uint64_t end = 0, offset = FLATTENED_HEADER_SIZE;
+	struct flattened flattened = { 0 };
+	struct bytes file = { data, size }, raw;
 
-	if (flattened_decode((struct bytes){ data, size }, &flattened, NULL) == KIOKU_OK) {
+	if (flattened_check_header(file, size, NULL) != KIOKU_OK)
+		return 0;
+	while (!flattened.complete && bytes_slice(file, offset, FLATTENED_RECORD_SIZE, &raw) &&
+	       flattened_take_record(&flattened, raw.data, size, &offset, NULL) == KIOKU_OK)
+		FUZZ_CHECK(flattened.complete || offset <= size);
+	if (flattened_finish(&flattened, NULL) == KIOKU_OK) {
 		const struct range_map *records = &flattened.records;
 		for (size_t i = 0; i < records->count; i++) {
 			const struct extent *record = &records->extents[i];

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lime_is_magic(file);
 	lime_is_compressed(file);
 	for (uint64_t offset = 0; offset < size; offset += LIME_HEADER_SIZE) {
-		if (lime_header_decode(file, offset, &header))
+		struct bytes head = { data + offset, size - offset };
+		if (lime_header_decode(head, &header))
 			continue;
 		FUZZ_CHECK(header.start <= header.last);
 		FUZZ_CHECK(header.last - header.start + 1 != 0);

@@ -5,6 +5,7 @@ parsers know. Run it again after changing it, and commit what it wrote."""
 
 import pathlib
 import struct
+import zlib
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -124,10 +125,59 @@ def lzo():
                       bytes([0x11, 0, 0]))
 
 
+def seek_table(*sizes):
+    entries = b"".join(struct.pack("<II", *pair) for pair in sizes)
+    head = struct.pack("<II", 0x184D2A5E, len(entries) + 9)
+    return head + entries + struct.pack("<IBI", len(sizes), 0, 0x8F92EAB1)
+
+
+def gzip_member(data, known=True):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(data) + packer.flush()
+    extra = struct.pack("<H2sHII", 12, b"KK", 8, 24 + len(body) + 8, len(data)) if known else b""
+    head = b"\x1f\x8b\x08" + (b"\4" if known else b"\0") + bytes(5) + b"\xff" + extra
+    return head + body + struct.pack("<II", zlib.crc32(data), len(data))
+
+
+def frames():
+    # Stored blocks: three bytes of a block's head, its size times 8, 1 in the last one.
+    single = struct.pack("<IBB", 0xFD2FB528, 0x20, 5) + bytes([5 << 3 | 1, 0, 0]) + b"hello"
+    run = struct.pack("<IBIB", 0xFD2FB528, 0xA0, 40, 0)[:9] + bytes([40 << 3 & 255 | 3, 1, 0, 120])
+    unknown = struct.pack("<IBB", 0xFD2FB528, 4, 0x58) + bytes([1, 0, 0]) + bytes(4)
+    skipped = struct.pack("<II", 0x184D2A53, 6) + b"ignore"
+    yield "zstd_table", single + run + seek_table((len(single), 5), (len(run), 40))
+    yield "zstd_walked", skipped + single + run + unknown
+    yield "zstd_table_cut", (single + seek_table((len(single), 5)))[:-3]
+    yield "zstd_table_wrong", single + run + seek_table((len(single), 5), (len(run) + 1, 40))
+    lz4 = struct.pack("<IBBQB", 0x184D2204, 0x6C, 0x50, 5, 0) + struct.pack("<I", 0x80000005)
+    lz4 += b"hello" + bytes(4) + bytes(4)
+    stream = struct.pack("<IBBB", 0x184D2204, 0x70, 0x40, 0) + struct.pack("<I", 0x80000001)
+    stream += b"x" + bytes(4) + bytes(4)
+    yield "lz4_table", lz4 + seek_table((len(lz4), 5))
+    yield "lz4_unknown", lz4 + stream
+    yield "lz4_cut", lz4 + stream[:-5]
+    yield "gzip", gzip_member(b"hello" * 9) + gzip_member(b"") + gzip_member(b"", known=False)
+    yield "gzip_cut", gzip_member(b"hello" * 9)[:-4]
+
+
+def avml():
+    def chunk(kind, payload):
+        return struct.pack("<II", (len(payload) + 4) << 8 | kind, 0x12345678) + payload
+
+    body = b"\xff\6\0\0sNaPpY" + chunk(1, b"stored") + b"\xfe\2\0\0pp" + chunk(0, b"\2\4hi")
+    header = struct.pack("<4sIQQQ", b"AVML", 2, 0x1000, 0x1007, 0)
+    yield "block", header + body + struct.pack("<Q", len(body))
+    yield "large_length", header + chunk(0, b"\xff\xff\x7f")
+    yield "unknown_chunk", header + chunk(2, b"what")
+    yield "cut", header + body[:-3]
+    yield "version_1", struct.pack("<4sIQQQ", b"AVML", 1, 0x1000, 0x1007, 0)
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
-                          ("lzo_format", lzo())):
+                          ("lzo_format", lzo()), ("frame_format", frames()),
+                          ("avml_format", avml())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

@@ -161,11 +161,12 @@ static void decodes_fields(void)
 				 0x4444444444444444, 0x5555555555555555, 0x6666666666666666,
 				 0x7777777777777777 },
 		 1);
-	struct bytes bytes = { image.data, image.size };
+	struct bytes bytes = { image.data, image.size }, table;
 	CHECK(!elf_header_decode(bytes, &header));
 	CHECK(header.is_64 && !header.big_endian);
+	CHECK(bytes_slice(bytes, header.segment_offset, ELF_SEGMENT_SIZE, &table));
 	CHECK(header.type == 4 && header.machine == 62 && header.segment_count == 1);
-	CHECK(elf_segment_decode(bytes, &header, 0, &segment));
+	CHECK(elf_segment_decode(table, &header, 0, &segment));
 	CHECK_EQUAL(segment.type, 0x11111111);
 	CHECK_EQUAL(segment.flags, 7);
 	CHECK_EQUAL(segment.offset, 0x2222222222222222);
@@ -174,7 +175,7 @@ static void decodes_fields(void)
 	CHECK_EQUAL(segment.filesz, 0x5555555555555555);
 	CHECK_EQUAL(segment.memsz, 0x6666666666666666);
 	CHECK_EQUAL(segment.align, 0x7777777777777777);
-	CHECK(!elf_segment_decode(bytes, &header, 1, &segment));
+	CHECK(!elf_segment_decode(table, &header, 1, &segment));
 }
 
 /* dump-guest-memory writes the count to section header 0 from 65535 segments on. */

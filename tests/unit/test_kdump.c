@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "format/kdump_format.h"
+#include "source/channel.h"
 #include "source/driver.h"
 #include "source/page_codec.h"
 #include "test_image.h"
@@ -188,6 +189,27 @@ static void reads_every_compression(void)
 	AUTO_SOURCE struct kioku_source *source = open_image(&image, &heard);
 	CHECK(heard.status == KIOKU_OK && heard.gaps == 0 && heard.others == 0);
 	check_all(source);
+}
+
+/* Its pages go through a cache that is not for several threads. */
+static void has_one_channel_at_a_time(void)
+{
+	struct image image;
+	struct heard heard;
+	struct source_channel *channel, *other;
+	char byte;
+
+	put_all(&image);
+	AUTO_SOURCE struct kioku_source *source = open_image(&image, &heard);
+	CHECK_EQUAL(source_channel_open(source, &channel, NULL), KIOKU_OK);
+	CHECK(!source_channel_is_free(channel));
+	CHECK_EQUAL(source_channel_read(channel, 0x2fff, &byte, 1, NULL), KIOKU_OK);
+	CHECK_EQUAL(byte, 'b');
+	CHECK_EQUAL(source_channel_open(source, &other, NULL), KIOKU_ERROR_UNSUPPORTED);
+	CHECK(!other);
+	source_channel_close(channel);
+	CHECK_EQUAL(source_channel_open(source, &channel, NULL), KIOKU_OK);
+	source_channel_close(channel);
 }
 
 /* Pieces from the last to the first; one was wrong at first and is written again. */
@@ -425,8 +447,9 @@ static void opens_large_fragmented_images(void)
 	CHECK(usage.ru_maxrss < 1024 * 1024);
 }
 
-TAP_MAIN(TEST(reads_every_compression), TEST(reads_flattened_images),
-	 TEST(holes_are_zero_only_in_whole_files), TEST(survives_every_truncation),
-	 TEST(lists_lost_pages), TEST(damaged_pages_are_absent), TEST(refuses_impossible_headers),
-	 TEST(one_part_of_a_split_image), TEST(reads_images_with_one_bitmap), TEST(caches_pages),
+TAP_MAIN(TEST(reads_every_compression), TEST(has_one_channel_at_a_time),
+	 TEST(reads_flattened_images), TEST(holes_are_zero_only_in_whole_files),
+	 TEST(survives_every_truncation), TEST(lists_lost_pages), TEST(damaged_pages_are_absent),
+	 TEST(refuses_impossible_headers), TEST(one_part_of_a_split_image),
+	 TEST(reads_images_with_one_bitmap), TEST(caches_pages),
 	 TEST(opens_large_fragmented_images))

@@ -28,11 +28,11 @@ static void decodes_a_header(void)
 	struct lime_header header;
 
 	CHECK(lime_is_magic(bytes) && !lime_is_compressed(bytes));
-	CHECK(!lime_header_decode(bytes, 0, &header));
+	CHECK(!lime_header_decode(bytes, &header));
 	CHECK_EQUAL(header.start, 0x1ff000);
 	CHECK_EQUAL(header.last, 0x2ff3ff);
-	CHECK_SAYS(lime_header_decode(bytes, 1, &header), "cut short");
-	CHECK_SAYS(lime_header_decode(bytes, UINT64_MAX, &header), "cut short");
+	bytes.size--;
+	CHECK_SAYS(lime_header_decode(bytes, &header), "cut short");
 }
 
 static void reads_records(void)

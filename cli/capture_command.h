@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What acquire and convert have in common, which is nearly all. */
+#ifndef CLI_CAPTURE_COMMAND_H
+#define CLI_CAPTURE_COMMAND_H
+
+#include "session.h"
+
+#define OPTIONS_CAPTURE                                                                \
+	(OPTION_AS | OPTION_COMPRESS | OPTION_DIGEST | OPTION_SIGN | OPTION_MANIFEST | \
+	 OPTION_RATE | OPTION_TIMEOUT | OPTION_THREADS | OPTION_LOW_PRIORITY)
+
+/*
+ * Captures the source, which is the first argument, to destination: a file, a folder to name one in,
+ * or "-". Returns an enum exit_status.
+ */
+int capture_run(struct session *session, const char *destination);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From writer_emit() to the disk: what a writer emits is cut into slots of a ring, packed by the
+ * codec if there is one, written, and only then digested in segments and noted down; the digests of
+ * the whole image go on beside that.
+ */
+#ifndef CAPTURE_OUTPUT_H
+#define CAPTURE_OUTPUT_H
+
+#include "capture/codec.h"
+#include "capture/digest.h"
+#include "capture/ring.h"
+#include "capture/run.h"
+#include "capture/segments.h"
+#include "capture/sink.h"
+#include "capture/writer.h"
+
+#define OUTPUT_SLOTS 16
+
+enum output_consumer { OUTPUT_WRITES, OUTPUT_SEGMENTS, OUTPUT_LANES }; /* lanes: and after */
+
+enum slot_kind {
+	SLOT_BYTES, /* written as they are */
+	SLOT_FRAME, /* packed first */
+	SLOT_HOLE,  /* zeros that take no room on the disk */
+};
+
+struct output_slot {
+	uint8_t *raw, *packed; /* FRAME_WRITE_SIZE bytes; what the codec may make of them */
+	size_t raw_size;
+	enum slot_kind kind;
+	size_t frame;         /* index of the frame that it becomes */
+	const uint8_t *data;  /* what is written; NULL: a hole */
+	uint64_t size;        /* of it */
+	enum image_part part; /* where it goes on */
+	bool is_split;        /* the digest of the image waits for both parts */
+	double begin, end;    /* when the memory in it was read; begin < 0: none is in it */
+};
+
+/* A digest of the whole image. */
+struct output_lane {
+	struct image_output *output;
+	unsigned consumer;
+	struct digest digest;
+	char hex[DIGEST_HEX_SIZE];
+};
+
+struct image_output {
+	struct run *run;
+	struct sink sink;
+	const struct codec *codec; /* NULL: none */
+	int level;
+	struct ring ring;
+	struct output_slot slots[OUTPUT_SLOTS];
+	uint8_t *memory; /* of all slots, in one mapping */
+	size_t memory_size;
+
+	/* The producer's: the thread that emits. */
+	int slot;      /* the one being filled, or RING_OVER */
+	size_t fill;   /* bytes in it */
+	double begin, end; /* of the memory whose bytes are being emitted; begin < 0: none */
+	bool is_split, is_closing;
+	enum image_part selected;
+	uint64_t back_start, front_size;
+	uint8_t *front; /* what the front part waits with, FRAME_WRITE_SIZE bytes */
+	size_t front_fill;
+
+	pthread_mutex_t frames_lock;
+	struct packed_frame {
+		uint32_t packed, content;
+	} *frames;
+	size_t frame_count, frame_capacity;
+
+	bool has_segments;
+	struct segments segments;
+	struct output_lane lanes[2];
+	unsigned lane_count;
+	uint64_t positions[PART_COUNT]; /* the writing thread's */
+	size_t partial;                 /* bytes of the next slot that were written before an error */
+};
+
+/*
+ * digests: enum kioku_digest, combined; MD5 that is refused becomes a warning. journal: a descriptor
+ * or -1. The sink must be open. output_release() in any case, after all threads have ended.
+ * Errors: NO_MEMORY, UNSUPPORTED.
+ */
+enum kioku_status output_init(struct image_output *output, struct run *run,
+			      const struct codec *codec, int level, unsigned digests, int journal,
+			      struct kioku_error *error);
+void output_release(struct image_output *output);
+
+/* For the thread that emits: what follows was read then; begin < 0: it is not memory. */
+void output_times(struct image_output *output, double begin, double end);
+
+/* After the last writer_emit(): what closes a compressed file; the other threads come to an end. */
+enum kioku_status output_end(struct image_output *output, struct kioku_error *error);
+
+/* What the threads do; each returns when it is over. An error is run_fail()'s. */
+void output_pack(struct image_output *output); /* any number; only with a codec */
+void output_write(struct image_output *output);
+void output_segment(struct image_output *output); /* only if has_segments */
+void output_digest(struct output_lane *lane);
+
+#endif

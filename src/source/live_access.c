@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading the memory of the machine this runs on, and what its kernel says of single pages. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "base/page_state.h"
+#include "source/live_driver.h"
+
+/* include/uapi/linux/kernel-page-flags.h; OFFLINE was BALLOON, with the same bit, before 5.0. */
+#define KPF_HWPOISON  (1ull << 19)
+#define KPF_NOPAGE    (1ull << 20)
+#define KPF_OFFLINE   (1ull << 23)
+
+#define FLAGS_AT_ONCE 512
+
+struct access {
+	int memory, mem, kpageflags; /* -1: not there, or not needed */
+	size_t page_size;
+	bool reads_pages;
+};
+
+enum kioku_status live_read_at(int descriptor, uint64_t offset, void *buffer, size_t size,
+			       struct kioku_error *error)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t got = pread(descriptor, (uint8_t *)buffer + done, size - done,
+				    (off_t)(offset + done));
+		if (got > 0)
+			done += (size_t)got;
+		else if (got == 0)
+			return error_set(error, KIOKU_ERROR_ABSENT, "it ends at file offset 0x%llx",
+					 (unsigned long long)(offset + done));
+		else if (errno == EFAULT)
+			return error_set(error, KIOKU_ERROR_ABSENT,
+					 "there is no memory at file offset 0x%llx",
+					 (unsigned long long)(offset + done));
+		else if (errno != EINTR)
+			return error_os(error, "read at file offset 0x%llx",
+					(unsigned long long)(offset + done));
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status live_read_mapped(int descriptor, size_t page_size, uint64_t physical,
+				   void *buffer, size_t size, struct kioku_error *error)
+{
+	size_t skipped = physical & (page_size - 1);
+	const uint8_t *page = mmap(NULL, skipped + size, PROT_READ, MAP_SHARED, descriptor,
+				   (off_t)(physical - skipped));
+
+	if (page == MAP_FAILED)
+		return error_os(error, "mmap of physical address 0x%llx",
+				(unsigned long long)physical);
+	memcpy(buffer, page + skipped, size);
+	munmap((void *)page, skipped + size);
+	return KIOKU_OK;
+}
+
+static void close_access(void *state)
+{
+	struct access *access = state;
+
+	if (!access)
+		return;
+	cleanup_close(&access->memory);
+	cleanup_close(&access->mem);
+	cleanup_close(&access->kpageflags);
+	free(access);
+}
+
+DEFINE_CLEANUP(access, struct access, close_access)
+
+/*
+ * kcore's file offsets depend on how many segments there are (elf_kcore_store_hdr() in
+ * fs/proc/kcore.c puts memory behind the headers), and opening it brings these up to date.
+ */
+static enum kioku_status check_headers(const struct live *live, const struct access *access,
+				       struct kioku_error *error)
+{
+	AUTO_FREE uint8_t *now = malloc(live->headers_size + 1);
+
+	if (!now)
+		return error_no_memory(error);
+	if (live_read_at(access->memory, 0, now, live->headers_size, error) != KIOKU_OK ||
+	    memcmp(now, live->headers, live->headers_size) != 0)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "memory was added to the machine, or taken away, since it was "
+				 "opened; open it again");
+	return KIOKU_OK;
+}
+
+static enum kioku_status open_access(const struct kioku_source *source, void **out,
+				     struct kioku_error *error)
+{
+	const struct live *live = source->state;
+	CLEANUP(cleanup_access) struct access *access = malloc(sizeof(*access));
+
+	*out = NULL;
+	if (!access)
+		return error_no_memory(error);
+	*access = (struct access){ -1, -1, -1, live->page_size, live->reads_pages };
+	TRY(live_open_file(live, live->memory_path, &access->memory, error));
+	if (live->headers)
+		TRY(check_headers(live, access, error));
+	/* What needs them says so when it is read. */
+	access->mem = open(live->paths->mem, O_RDONLY | O_CLOEXEC);
+	access->kpageflags = open(live->paths->kpageflags, O_RDONLY | O_CLOEXEC);
+	*out = TAKE(access);
+	return KIOKU_OK;
+}
+
+static enum kioku_status read_some(const struct access *access, uint64_t offset, void *buffer,
+				   size_t size, struct kioku_error *error)
+{
+	if (offset & LIVE_MAPPED)
+		return live_read_mapped(access->mem, access->page_size, offset & ~LIVE_MAPPED,
+					buffer, size, error);
+	return live_read_at(access->memory, offset, buffer, size, error);
+}
+
+static enum kioku_status read_memory(void *state, uint64_t physical, uint64_t offset, void *buffer,
+				     size_t size, struct kioku_error *error)
+{
+	const struct access *access = state;
+
+	for (size_t done = 0, part; done < size; done += part) {
+		size_t in_page = access->page_size - ((offset + done) & (access->page_size - 1));
+		part = size - done;
+		if (access->reads_pages && part > in_page)
+			part = in_page;
+		enum kioku_status status =
+			read_some(access, offset + done, (uint8_t *)buffer + done, part, error);
+		if (status == KIOKU_OK)
+			continue;
+		error_prefix(error, "physical address 0x%llx",
+			     (unsigned long long)(physical + done));
+		if (error)
+			error->address = physical + done;
+		return status;
+	}
+	return KIOKU_OK;
+}
+
+/*
+ * NOPAGE is memory whose section is offline: since 5.14 kcore gives zeros for it, as for OFFLINE
+ * pages (which a balloon or virtio-mem has taken) and HWPOISON ones (read_kcore_iter() in
+ * fs/proc/kcore.c, stable_page_flags() in fs/proc/page.c). Earlier kernels touch them. A page that
+ * is RAM in part has a struct page, as its whole section has (get_max_dump_pfn()).
+ */
+static enum page_state state_of(uint64_t flags)
+{
+	if (flags & KPF_HWPOISON)
+		return PAGE_POISONED;
+	return flags & (KPF_NOPAGE | KPF_OFFLINE) ? PAGE_OFFLINE : PAGE_READ;
+}
+
+static bool find_states(void *state, uint64_t physical, size_t count, uint8_t *states)
+{
+	const struct access *access = state;
+	uint64_t flags[FLAGS_AT_ONCE], first = physical / access->page_size;
+
+	if (access->kpageflags < 0)
+		return false;
+	memset(states, PAGE_READ, count);
+	for (size_t i = 0; i < count;) {
+		/* A page of the machine may be several of ours. */
+		uint64_t page = (physical + i * CAPTURE_PAGE) / access->page_size;
+		if (i == 0 || page - first >= FLAGS_AT_ONCE) {
+			ssize_t got = pread(access->kpageflags, flags, sizeof(flags),
+					    (off_t)(page * sizeof(*flags)));
+			/* Past the last page that the kernel knows nothing speaks against reading. */
+			if (got < (ssize_t)sizeof(flags))
+				memset((uint8_t *)flags + (got > 0 ? got : 0), 0,
+				       sizeof(flags) - (size_t)(got > 0 ? got : 0));
+			first = page;
+		}
+		states[i++] = (uint8_t)state_of(flags[page - first]);
+	}
+	return true;
+}
+
+const struct source_access live_access = {
+	.open = open_access,
+	.close = close_access,
+	.read = read_memory,
+	.states = find_states,
+};
