@@ -298,7 +298,8 @@ class Recorded:
 
     def rows(self, view, image, *options):
         outcome = json.loads((self.known.folder / f"live-{view}.json").read_text())
-        if outcome["status"] or outcome["errors"]:
+        # The lists of a machine that runs may change under the reader.
+        if outcome["status"] not in (0, 3):
             raise ToolError(f"{view} {image}: exit status {outcome['status']}: "
                             f"{outcome['errors'][-300:]}")
         return json.loads(outcome["rows"])
@@ -347,8 +348,8 @@ def test_recording(session, known):
                 ("memory", memory, (tool, acquisition)),
                 ("sidecars", sidecars, (acquisition,)),
                 ("verify", verified, (tool, acquisition)),
-                ("ps", compare.ps, (tool, known, acquisition.image)),
-                ("threads", compare.threads, (tool, known, acquisition.image)),
+                ("ps", compare.ps, (tool.torn(), known, acquisition.image)),
+                ("threads", compare.threads, (tool.torn(), known, acquisition.image)),
                 ("read", compare.read, (tool, known, acquisition.image))):
             if name == "pipe" and title == "sidecars":
                 continue  # a stream has none
