@@ -11,6 +11,7 @@
 
 #include <kioku/address.h>
 #include <kioku/capture.h>
+#include <kioku/capture.h>
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/source.h>

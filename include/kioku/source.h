@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A source is a machine's physical address space: an image file today, a live machine or a link to
- * one later. It is a sorted list of ranges and a way to read them.
+ * A source is a machine's physical address space: an image file, the machine this runs on, or a link
+ * to one later. It is a sorted list of ranges and a way to read them.
  */
 #ifndef KIOKU_SOURCE_H
 #define KIOKU_SOURCE_H
@@ -46,11 +46,13 @@ struct kioku_source_options {
 
 /*
  * Opens a source. where is a path, whose format is found from its content, or FORMAT:PATH
- * (raw: or padded:, lime:, elf:, kdump:) to force one. options may be NULL. A truncated image opens, with
+ * (raw: or padded:, lime:, elf:, kdump:) to force one, or the machine this runs on: "kcore",
+ * "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
+ * says of others why they cannot. "./live" is a file. options may be NULL. A truncated image opens, with
  * the missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. Files are mapped: when
  * somebody shortens one while it is open, reading what is gone raises SIGBUS.
  * Errors: OS, CORRUPT (a header contradicts itself), UNSUPPORTED (recognised but not a physical
- * memory image, such as a process core), ARGUMENT.
+ * memory image, such as a process core; a live machine that lets nobody in), ARGUMENT.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_source_open(const char *where, const struct kioku_source_options *options,
@@ -63,8 +65,14 @@ KIOKU_PUBLIC void kioku_source_close(struct kioku_source *source);
  */
 KIOKU_PUBLIC bool kioku_source_is_ambiguous(const struct kioku_source *source);
 
-/* The name of the format that was recognised: "raw", "lime", "elf", "kdump". Borrowed. */
+/*
+ * The name of the format that was recognised: "raw", "lime", "elf", "kdump"; of a live machine the
+ * way to its memory: "kcore", "devcrash", "devmem". Borrowed.
+ */
 KIOKU_PUBLIC const char *kioku_source_format(const struct kioku_source *source);
+
+/* Whether it is the machine this runs on, whose memory changes while it is read. */
+KIOKU_PUBLIC bool kioku_source_is_live(const struct kioku_source *source);
 
 /* Sorted, disjoint; borrowed until the source closes. */
 KIOKU_PUBLIC const struct kioku_range *kioku_source_ranges(const struct kioku_source *source,

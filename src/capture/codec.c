@@ -103,8 +103,8 @@ static void *gzip_open(int level)
 {
 	z_stream *stream = calloc(1, sizeof(*stream));
 
-	if (stream && deflateInit2(stream, level, Z_DEFLATED, RAW_DEFLATE, 8, Z_DEFAULT_STRATEGY) !=
-			      Z_OK) {
+	if (stream &&
+	    deflateInit2(stream, level, Z_DEFLATED, RAW_DEFLATE, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
 		free(stream);
 		return NULL;
 	}

@@ -49,8 +49,8 @@ static void fetch_answer(struct fetch *fetch)
 {
 	pthread_mutex_unlock(&fetch->lock);
 	enum kioku_status status =
-		source_channel_read(fetch->channel, fetch->physical,
-				    fetch->buffer + fetch->offset, fetch->size, &fetch->error);
+		source_channel_read(fetch->channel, fetch->physical, fetch->buffer + fetch->offset,
+				    fetch->size, &fetch->error);
 	pthread_mutex_lock(&fetch->lock);
 	fetch->status = status;
 	if (fetch->state == FETCH_ASKED) {
@@ -138,8 +138,7 @@ static uint8_t *copy_around(const uint8_t *buffer, size_t offset, size_t size)
 
 	if (copy) {
 		memcpy(copy, buffer, offset);
-		memcpy(copy + offset + size, buffer + offset + size,
-		       CAPTURE_BLOCK - offset - size);
+		memcpy(copy + offset + size, buffer + offset + size, CAPTURE_BLOCK - offset - size);
 	}
 	return copy;
 }

@@ -195,7 +195,7 @@ static enum kioku_status write_block(struct memory *memory, const struct capture
 
 	if (!count_absent(memory, block->physical))
 		return error_no_memory(error);
-	output_times(writer->output, block->begin, block->end);
+	image_output_times(writer->output, block->begin, block->end);
 	TRY(writer->format->data(writer, block, error));
 	return count_block(memory, block) ? KIOKU_OK : error_no_memory(error);
 }
@@ -214,7 +214,7 @@ static enum kioku_status write_all(struct memory *memory, struct kioku_error *er
 	bool complete = !ring_is_aborted(&memory->ring) && memory->reader.complete;
 	if (complete && !count_absent(memory, UINT64_MAX))
 		return error_no_memory(error);
-	output_times(writer->output, -1, -1);
+	image_output_times(writer->output, -1, -1);
 	TRY(writer->format->end(writer, complete, error));
 	memory->complete = complete;
 	return KIOKU_OK;
@@ -227,7 +227,7 @@ void memory_write(struct memory *memory)
 	if (write_all(memory, &error) != KIOKU_OK)
 		fail(memory, &error);
 	/* After an error, too: what was emitted is written, unless it is the output that failed. */
-	if (output_end(memory->writer->output, &error) != KIOKU_OK)
+	if (image_output_end(memory->writer->output, &error) != KIOKU_OK)
 		fail(memory, &error);
 }
 

@@ -7,7 +7,7 @@
 #define CAPTURE_MEMORY_H
 
 #include "capture/digest.h"
-#include "capture/output.h"
+#include "capture/image_output.h"
 #include "capture/reader.h"
 
 enum memory_consumer { MEMORY_WRITES, MEMORY_LANES }; /* lanes: and after */

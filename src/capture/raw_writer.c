@@ -19,8 +19,9 @@ static enum kioku_status end(struct image_writer *writer, bool complete, struct 
 }
 
 const struct writer_format raw_writer = {
-	.public = { "raw", "raw", "memory alone, ranges one after another; addresses are in the "
-				  "manifest only" },
+	.public = { "raw", "raw",
+		    "memory alone, ranges one after another; addresses are in the "
+		    "manifest only" },
 	.begin = begin,
 	.data = data,
 	.end = end,

@@ -109,8 +109,9 @@ static void lose_page(struct reader *reader, struct memory_slot *slot, size_t pa
 /* What reading one page ran into, without the address, so that neighbours say the same. */
 static const char *fault_reason(const struct kioku_error *error)
 {
-	return error->status == KIOKU_ERROR_OS && error->os_errno ? strerror(error->os_errno)
-								   : kioku_status_name(error->status);
+	return error->status == KIOKU_ERROR_OS && error->os_errno
+		       ? strerror(error->os_errno)
+		       : kioku_status_name(error->status);
 }
 
 /* False: the source is given up. */

@@ -30,11 +30,11 @@ struct ring {
 	struct ring_shape shape;
 	pthread_mutex_t lock;
 	pthread_cond_t free, work, worked, ready[RING_CONSUMERS];
-	uint64_t produced, claimed;         /* slots so far; by the producer and by workers */
-	uint64_t prepared;                  /* slots that all workers are through with, in a row */
-	bool done[RING_SLOTS];              /* by a worker, beyond prepared */
-	uint64_t consumed[RING_CONSUMERS];  /* slots that each let go of */
-	bool left[RING_CONSUMERS];          /* ring_leave() */
+	uint64_t produced, claimed;        /* slots so far; by the producer and by workers */
+	uint64_t prepared;                 /* slots that all workers are through with, in a row */
+	bool done[RING_SLOTS];             /* by a worker, beyond prepared */
+	uint64_t consumed[RING_CONSUMERS]; /* slots that each let go of */
+	bool left[RING_CONSUMERS];         /* ring_leave() */
 	bool ended, aborted;
 };
 

@@ -19,7 +19,7 @@ struct run {
 	struct kioku_error error; /* the first one */
 	atomic_bool stop;
 	struct findings findings;
-	struct diagnostics diagnostics; /* to findings */
+	struct diagnostics diagnostics;       /* to findings */
 	_Atomic uint64_t done, lost, written; /* bytes: of memory, of memory, of the image */
 };
 

@@ -106,8 +106,8 @@ enum kioku_status segments_add(struct segments *segments, enum image_part which,
 		next = next ? next + now : NULL;
 		size -= now;
 		if (part->position % MANIFEST_SEGMENT_SIZE == 0)
-			TRY(end_segment(segments, part,
-					part->position / MANIFEST_SEGMENT_SIZE - 1, error));
+			TRY(end_segment(segments, part, part->position / MANIFEST_SEGMENT_SIZE - 1,
+					error));
 	}
 	return KIOKU_OK;
 }

@@ -21,8 +21,8 @@ struct segments {
 	struct segment_part parts[PART_COUNT];
 	struct manifest_segment *segments; /* owned */
 	size_t count, capacity;
-	double last;          /* when memory was read last */
-	int journal;          /* a descriptor, borrowed; -1: there is none, or it failed */
+	double last; /* when memory was read last */
+	int journal; /* a descriptor, borrowed; -1: there is none, or it failed */
 	bool journal_failed;
 };
 

@@ -7,7 +7,7 @@
 #define FORMAT_COUNT (sizeof(writers) / sizeof(*writers))
 
 static const struct writer_format *const writers[] = {
-	&lime_writer, &padded_writer, &raw_writer,
+	&lime_writer, &padded_writer, &raw_writer, &elf_writer, &avml_writer, &kdump_writer,
 };
 
 /* Other extensions that files of a format have. */
@@ -22,7 +22,13 @@ static const struct {
 const struct kioku_image_format *const *kioku_image_formats(void)
 {
 	static const struct kioku_image_format *const formats[] = {
-		&lime_writer.public, &padded_writer.public, &raw_writer.public, NULL,
+		&lime_writer.public,
+		&padded_writer.public,
+		&raw_writer.public,
+		&elf_writer.public,
+		&avml_writer.public,
+		&kdump_writer.public,
+		NULL,
 	};
 	return formats;
 }

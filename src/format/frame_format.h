@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 
+/* SNAPPY: a chunk of a stream in Snappy's framing format (format/avml_format.h). */
 enum frame_codec { FRAME_ZSTD, FRAME_LZ4, FRAME_GZIP, FRAME_SNAPPY };
 
 /* Bytes that go into each frame that is written; the last one has fewer. */
@@ -21,8 +22,8 @@ enum frame_codec { FRAME_ZSTD, FRAME_LZ4, FRAME_GZIP, FRAME_SNAPPY };
 /* A frame that holds more is not unpacked for the sake of one byte of it. */
 #define FRAME_CONTENT_LIMIT (64u << 20)
 
-/* 4 TiB of frames as they are written; a bound for what a hostile index costs. */
-#define FRAME_COUNT_LIMIT (1u << 24)
+/* 8 TiB of frames as they are written; a bound for what a hostile index costs. */
+#define FRAME_COUNT_LIMIT (1u << 25)
 
 struct frame {
 	uint64_t offset, content; /* of its first byte: in the file, and in what is unpacked */

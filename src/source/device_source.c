@@ -27,9 +27,7 @@ static enum kioku_status open_devcrash(struct kioku_source *source,
 	struct live *live = source->state;
 
 	live->reads_pages = true;
-	enum kioku_status status = add_all(source, live->paths->crash, error);
-	live->reads_pages = status == KIOKU_OK;
-	return status;
+	return add_all(source, live->paths->crash, error);
 }
 
 /* A page of RAM that a CONFIG_STRICT_DEVMEM kernel would not give out. */
@@ -54,6 +52,7 @@ static enum kioku_status open_devmem(struct kioku_source *source,
 {
 	struct live *live = source->state;
 	AUTO_CLOSE int descriptor = -1;
+	struct kioku_error reason;
 	uint64_t probe;
 	uint8_t byte;
 
@@ -61,15 +60,14 @@ static enum kioku_status open_devmem(struct kioku_source *source,
 	if (!find_probe(live, &probe))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "there is no RAM above 1 MiB to try it with");
-	enum kioku_status status = live_read_at(descriptor, probe, &byte, 1, error);
-	if (status == KIOKU_ERROR_OS && errno == EPERM)
+	enum kioku_status status = live_read_at(descriptor, probe, &byte, 1, &reason);
+	if (status == KIOKU_ERROR_OS && reason.os_errno == EPERM)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "%s does not give out RAM (CONFIG_STRICT_DEVMEM)",
 				 live->paths->mem);
-	if (status != KIOKU_OK) {
-		error_prefix(error, "cannot read %s", live->paths->mem);
-		return status;
-	}
+	if (status != KIOKU_OK)
+		return error_set(error, status, "cannot read %s: %s", live->paths->mem,
+				 reason.message);
 	return add_all(source, live->paths->mem, error);
 }
 

@@ -61,7 +61,7 @@ struct source_driver {
 	void (*close)(struct kioku_source *source);
 };
 
-extern const struct source_driver raw_source, lime_source, elf_source, kdump_source;
+extern const struct source_driver raw_source, lime_source, avml_source, elf_source, kdump_source;
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
@@ -89,6 +89,7 @@ struct source_layout {
 struct kioku_source {
 	atomic_uint references; /* its owner's, and one of each channel */
 	bool has_channel;       /* of sources that only one may read at a time */
+	char *where; /* as it was opened; allocated */
 	const struct source_driver *driver;
 	struct image_file file; /* that driver->access does not need */
 	int descriptor;
@@ -106,6 +107,7 @@ struct kioku_source {
 	struct kioku_cpu *cpus; /* allocated; freed with the source */
 	size_t cpu_count;
 	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
+	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
 	struct page_set touched; /* of the file on disk; of the physical space where there is no file */

@@ -47,6 +47,9 @@ static enum kioku_status read_notes(struct reading *reading, const struct elf_se
 	/* What the notes say is found in memory as well: without them is a gap and no end. */
 	if (is_there && image_file_keep(&source->file, start, left, &notes, NULL) == KIOKU_OK)
 		TRY(notes_read(&reading->notes, notes, segment->align, &position, error));
+	if (!source->notes.data && reading->header.is_64 && !reading->header.big_endian &&
+	    segment->align != 8)
+		source->notes = notes;
 	if (position < segment->filesz && !reading->notes_damaged) {
 		reading->notes_damaged = true; /* said once, however many segments there are */
 		diagnose(&source->diagnostics, KIOKU_GAP,

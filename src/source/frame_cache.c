@@ -3,15 +3,20 @@
 
 #include "source/frame_cache.h"
 
+static struct cached_frame *use(struct frame_cache *cache, struct cached_frame *slot)
+{
+	slot->used = ++cache->clock;
+	cache->last = (size_t)(slot - cache->slots);
+	return slot;
+}
+
 struct cached_frame *frame_cache_find(struct frame_cache *cache, const struct frame *frame)
 {
-	for (size_t i = 0; i < FRAME_CACHE_COUNT; i++) {
-		struct cached_frame *slot = &cache->slots[i];
-		if (slot->frame == frame) {
-			slot->used = ++cache->clock;
-			return slot;
-		}
-	}
+	if (cache->slots[cache->last].frame == frame)
+		return use(cache, &cache->slots[cache->last]);
+	for (size_t i = 0; i < FRAME_CACHE_COUNT; i++)
+		if (cache->slots[i].frame == frame)
+			return use(cache, &cache->slots[i]);
 	return NULL;
 }
 
@@ -60,8 +65,7 @@ struct cached_frame *frame_cache_claim(struct frame_cache *cache, const struct f
 	}
 	slot->frame = frame;
 	slot->problem = NULL;
-	slot->used = ++cache->clock;
-	return slot;
+	return use(cache, slot);
 }
 
 void frame_cache_release(struct frame_cache *cache)

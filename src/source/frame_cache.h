@@ -6,7 +6,7 @@
 #include "format/frame_format.h"
 
 /* Frames and bytes that a cache keeps; one frame, whatever its size. */
-#define FRAME_CACHE_COUNT 32u
+#define FRAME_CACHE_COUNT 128u
 #define FRAME_CACHE_SIZE  (8u << 20)
 
 struct cached_frame {
@@ -20,6 +20,7 @@ struct cached_frame {
 /* All zero is an empty one. */
 struct frame_cache {
 	struct cached_frame slots[FRAME_CACHE_COUNT];
+	size_t last; /* found or claimed */
 	uint64_t clock;
 };
 

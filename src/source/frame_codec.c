@@ -85,50 +85,26 @@ static enum frame_result unpack_gzip(struct bytes packed, uint8_t *out, size_t c
 }
 
 #ifdef HAVE_SNAPPY
-/* One chunk's payload; how much it was, or 0. */
-static size_t unpack_chunk(const struct snappy_chunk *chunk, struct bytes payload, uint8_t *out,
-			   size_t capacity)
-{
-	size_t size = payload.size;
-
-	if (chunk->kind == SNAPPY_STORED) {
-		if (size > capacity)
-			return 0;
-		memcpy(out, payload.data, size);
-	} else {
-		size = capacity;
-		if (snappy_uncompress((const char *)payload.data, payload.size, (char *)out,
-				      &size) != SNAPPY_OK)
-			return 0;
-	}
-	return snappy_checksum(out, size) == chunk->checksum ? size : 0;
-}
-
-/* Some chunks in a row: a frame as avml_source.c makes it. */
+/* One chunk: a frame as avml_source.c makes it. */
 static enum frame_result unpack_snappy(struct bytes packed, uint8_t *out, size_t capacity,
 				       struct frame_sizes *sizes)
 {
 	struct snappy_chunk chunk;
 	struct bytes payload;
-	size_t at = 0, filled = 0;
+	size_t got = capacity;
 
-	while (at < packed.size) {
-		struct bytes head = { packed.data + at, packed.size - at };
-		if (snappy_chunk_decode(head, &chunk))
-			return FRAME_DAMAGED;
-		at += chunk.kind == SNAPPY_SKIPPED ? 4 : SNAPPY_CHUNK_HEAD_SIZE;
-		if (!bytes_slice(packed, at, chunk.size, &payload))
-			return FRAME_DAMAGED;
-		at += chunk.size;
-		if (chunk.kind == SNAPPY_SKIPPED || chunk.size == 0)
-			continue;
-		size_t got = unpack_chunk(&chunk, payload, out + filled, capacity - filled);
-		if (got == 0)
-			return FRAME_DAMAGED;
-		filled += got;
+	if (snappy_chunk_decode(packed, &chunk) || chunk.kind == SNAPPY_SKIPPED ||
+	    !bytes_slice(packed, SNAPPY_CHUNK_HEAD_SIZE, chunk.size, &payload))
+		return FRAME_DAMAGED;
+	if (chunk.kind == SNAPPY_STORED && payload.size <= capacity) {
+		got = payload.size;
+		memcpy(out, payload.data, got);
+	} else if (snappy_uncompress((const char *)payload.data, payload.size, (char *)out, &got) !=
+		   SNAPPY_OK) {
+		return FRAME_DAMAGED;
 	}
-	*sizes = (struct frame_sizes){ at, filled };
-	return FRAME_UNPACKED;
+	*sizes = (struct frame_sizes){ SNAPPY_CHUNK_HEAD_SIZE + payload.size, got };
+	return snappy_checksum(out, got) == chunk.checksum ? FRAME_UNPACKED : FRAME_DAMAGED;
 }
 #else
 #define unpack_snappy NULL

@@ -227,7 +227,7 @@ static enum kioku_status map_segments(struct kcore *kcore, struct range_map *map
 {
 	struct guess direct = { 0 };
 
-	if (!has_physical(kcore))
+	if (kcore->count > 0 && !has_physical(kcore))
 		TRY(guess_physical(kcore, error));
 	TRY(find_direct_map(kcore, &direct, error));
 	if (direct.bytes == 0)
@@ -253,7 +253,8 @@ static enum kioku_status map_segments(struct kcore *kcore, struct range_map *map
 struct layout {
 	struct kioku_source *source;
 	struct range_map extents;
-	int mem; /* a descriptor of /dev/mem, or -1 */
+	int mem; /* a descriptor of /dev/mem, -1: not opened, or not possible */
+	bool tried_mem;
 	uint64_t lost, first_lost;
 	struct kioku_error reason; /* why the first bytes were lost */
 };
@@ -271,13 +272,18 @@ static void layout_release(struct layout *layout)
  */
 static bool add_missing(struct layout *layout, uint64_t start, uint64_t size)
 {
-	const struct live *live = layout->source->state;
+	struct live *live = layout->source->state;
 	struct extent extent = { start, size, start | LIVE_MAPPED, KIOKU_RANGE_PRESENT };
-	uint8_t byte;
 
-	if (layout->mem >= 0 && live_read_mapped(layout->mem, live->page_size, start, &byte, 1,
-						 &layout->reason) == KIOKU_OK)
+	if (!layout->tried_mem &&
+	    live_open_file(live, live->paths->mem, &layout->mem, &layout->reason) != KIOKU_OK)
+		layout->mem = -1;
+	layout->tried_mem = true;
+	if (layout->mem >= 0 && live_read_mapped(layout->mem, live->page_size, start, NULL, size,
+						 &layout->reason) == KIOKU_OK) {
+		live->has_mapped = true;
 		return source_add_range(layout->source, &layout->extents, extent);
+	}
 	layout->first_lost = layout->lost ? layout->first_lost : start;
 	layout->lost += size;
 	extent.kind = KIOKU_RANGE_UNREADABLE;
@@ -314,8 +320,6 @@ static enum kioku_status add_layout(struct kcore *kcore, const struct range_map 
 	const struct live *live = kcore->live;
 	CLEANUP(layout_release) struct layout layout = { .source = kcore->source, .mem = -1 };
 
-	if (live_open_file(live, live->paths->mem, &layout.mem, &layout.reason) != KIOKU_OK)
-		layout.mem = -1;
 	for (size_t i = 0; i < live->ram.count; i++)
 		if (!add_ram(&layout, map, &live->ram.extents[i]))
 			return error_no_memory(error);
@@ -325,6 +329,7 @@ static enum kioku_status add_layout(struct kcore *kcore, const struct range_map 
 			 "and cannot be had otherwise: %s",
 			 (unsigned long long)layout.lost, (unsigned long long)layout.first_lost,
 			 live->paths->kcore, layout.reason.message);
+	TRY(live_access.open(kcore->source, &kcore->source->access, error));
 	return source_add_layout(kcore->source, &layout.extents, error);
 }
 
@@ -343,7 +348,6 @@ static enum kioku_status open_kcore(struct kioku_source *source,
 	TRY(read_headers(&kcore, descriptor, error));
 	TRY(read_segments(&kcore, descriptor, error));
 	TRY(map_segments(&kcore, &map, error));
-	TRY(live_access.open(source, &source->access, error));
 	return add_layout(&kcore, &map, error);
 }
 

@@ -196,6 +196,7 @@ static enum kioku_status read_notes(struct kdump *kdump, struct kioku_error *err
 	if (header->notes_size > 0 && image_file_keep(kdump->file, header->notes_offset,
 						      header->notes_size, &notes, NULL) == KIOKU_OK)
 		TRY(notes_read(&reading, notes, 4, &used, error));
+	source->notes = notes;
 	if (used < header->notes_size || vmcoreinfo.size < header->vmcoreinfo_size)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "the notes of the image are damaged: registers of CPUs or the VMCOREINFO "

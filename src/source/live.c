@@ -228,6 +228,7 @@ static enum kioku_status try_driver(struct kioku_source *source, const struct so
 	/* Nothing of it may be there when the next one is tried. */
 	free(TAKE(live->headers));
 	free(TAKE(live->notes));
+	live->has_mapped = live->reads_pages = false;
 	source->vmcoreinfo = (struct bytes){ 0 };
 	return status;
 }
@@ -278,11 +279,14 @@ enum kioku_status live_open(struct kioku_source *source, const char *name,
 	return no_way_in(source, error);
 }
 
+bool kioku_source_is_live(const struct kioku_source *source)
+{
+	return source->driver->access == &live_access;
+}
+
 const struct live_machine *source_live_machine(const struct kioku_source *source)
 {
-	return source->driver->access == &live_access
-		       ? &((const struct live *)source->state)->machine
-		       : NULL;
+	return kioku_source_is_live(source) ? &((const struct live *)source->state)->machine : NULL;
 }
 
 bool source_iomem_changed(const struct kioku_source *source)
@@ -290,7 +294,7 @@ bool source_iomem_changed(const struct kioku_source *source)
 	const struct live *live = source->state;
 	CLEANUP(range_map_release) struct range_map ram = { 0 };
 
-	if (!source_live_machine(source))
+	if (!kioku_source_is_live(source))
 		return false;
 	struct live now = { .paths = live->paths };
 	AUTO_FREE char *iomem = now.machine.iomem = read_text(live->paths->iomem);

@@ -54,7 +54,8 @@ enum kioku_status live_read_mapped(int descriptor, size_t page_size, uint64_t ph
 	if (page == MAP_FAILED)
 		return error_os(error, "mmap of physical address 0x%llx",
 				(unsigned long long)physical);
-	memcpy(buffer, page + skipped, size);
+	if (buffer)
+		memcpy(buffer, page + skipped, size);
 	munmap((void *)page, skipped + size);
 	return KIOKU_OK;
 }
@@ -105,8 +106,8 @@ static enum kioku_status open_access(const struct kioku_source *source, void **o
 	TRY(live_open_file(live, live->memory_path, &access->memory, error));
 	if (live->headers)
 		TRY(check_headers(live, access, error));
-	/* What needs them says so when it is read. */
-	access->mem = open(live->paths->mem, O_RDONLY | O_CLOEXEC);
+	if (live->has_mapped)
+		TRY(live_open_file(live, live->paths->mem, &access->mem, error));
 	access->kpageflags = open(live->paths->kpageflags, O_RDONLY | O_CLOEXEC);
 	*out = TAKE(access);
 	return KIOKU_OK;
@@ -157,27 +158,36 @@ static enum page_state state_of(uint64_t flags)
 	return flags & (KPF_NOPAGE | KPF_OFFLINE) ? PAGE_OFFLINE : PAGE_READ;
 }
 
+/* Flags of count pages; none behind the last that the kernel knows. */
+static bool read_flags(int descriptor, uint64_t page, size_t count, uint64_t *flags)
+{
+	ssize_t got =
+		pread(descriptor, flags, count * sizeof(*flags), (off_t)(page * sizeof(*flags)));
+
+	if (got < 0)
+		return false;
+	memset((uint8_t *)flags + got, 0, count * sizeof(*flags) - (size_t)got);
+	return true;
+}
+
 static bool find_states(void *state, uint64_t physical, size_t count, uint8_t *states)
 {
 	const struct access *access = state;
-	uint64_t flags[FLAGS_AT_ONCE], first = physical / access->page_size;
+	uint64_t flags[FLAGS_AT_ONCE], first = 0, known = 0;
 
 	if (access->kpageflags < 0)
 		return false;
-	memset(states, PAGE_READ, count);
-	for (size_t i = 0; i < count;) {
+	for (size_t i = 0; i < count; i++) {
 		/* A page of the machine may be several of ours. */
 		uint64_t page = (physical + i * CAPTURE_PAGE) / access->page_size;
-		if (i == 0 || page - first >= FLAGS_AT_ONCE) {
-			ssize_t got = pread(access->kpageflags, flags, sizeof(flags),
-					    (off_t)(page * sizeof(*flags)));
-			/* Past the last page that the kernel knows nothing speaks against reading. */
-			if (got < (ssize_t)sizeof(flags))
-				memset((uint8_t *)flags + (got > 0 ? got : 0), 0,
-				       sizeof(flags) - (size_t)(got > 0 ? got : 0));
+		size_t wanted = count - i < FLAGS_AT_ONCE ? count - i : FLAGS_AT_ONCE;
+		if (i == 0 || page - first >= known) {
+			if (!read_flags(access->kpageflags, page, wanted, flags))
+				return false;
 			first = page;
+			known = wanted;
 		}
-		states[i++] = (uint8_t)state_of(flags[page - first]);
+		states[i] = (uint8_t)state_of(flags[page - first]);
 	}
 	return true;
 }

@@ -22,6 +22,7 @@ struct live {
 
 	const char *memory_path; /* of the file that PRESENT extents are in */
 	bool reads_pages;        /* which gives out no more than a page at once */
+	bool has_mapped;         /* some extents are LIVE_MAPPED */
 	uint8_t *headers;        /* of kcore, as they were when the source was opened */
 	size_t headers_size;
 	uint8_t *notes;
@@ -55,9 +56,17 @@ enum kioku_status live_open_file(const struct live *live, const char *path, int 
 enum kioku_status live_read_at(int descriptor, uint64_t offset, void *buffer, size_t size,
 			       struct kioku_error *error);
 
-/* Copies what lies at a physical address out of a mapping of /dev/mem. Errors: OS. */
+/*
+ * Copies what lies at a physical address out of a mapping of /dev/mem; only finds out whether it
+ * could if buffer is NULL. Errors: OS.
+ */
 enum kioku_status live_read_mapped(int descriptor, size_t page_size, uint64_t physical,
 				   void *buffer, size_t size, struct kioku_error *error);
+
+/* As kioku_source_open(), where the machine shows itself at these paths. */
+enum kioku_status source_open_on(const struct live_paths *paths, const char *where,
+				 const struct kioku_source_options *options,
+				 struct kioku_source **out, struct kioku_error *error);
 
 /*
  * Opens the machine at these paths by the driver of that name, or by the first that can ("live").

@@ -4,8 +4,8 @@
 #include "source/driver.h"
 
 /* Ascending in how readily they say yes: of several that say maybe, the first gets the file. */
-static const struct source_driver *const drivers[] = { &lime_source, &elf_source, &kdump_source,
-						       &raw_source };
+static const struct source_driver *const drivers[] = { &lime_source, &avml_source, &elf_source,
+						       &kdump_source, &raw_source };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(*drivers))
 
@@ -16,7 +16,6 @@ static const struct source_driver *const drivers[] = { &lime_source, &elf_source
 static const struct {
 	const char *magic, *name;
 } unread[] = {
-	{ "AVML", "compressed AVML image" }, /* avml src/image.rs, read as a little-endian number */
 	{ "EVF\x09\x0d\x0a\xff", "EWF (E01) image" },
 	{ "QEVM", "QEMU save file" },
 	{ "LibvirtQemudSave", "libvirt save file" },
@@ -59,8 +58,8 @@ static enum kioku_status refuse_unread(struct bytes head, struct kioku_error *er
 	return KIOKU_OK;
 }
 
-enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size, const struct source_driver **out,
-				       struct kioku_error *error)
+enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size,
+				       const struct source_driver **out, struct kioku_error *error)
 {
 	const struct source_driver *sure = NULL, *maybe = NULL;
 

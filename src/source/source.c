@@ -45,8 +45,8 @@ static enum kioku_status detect(struct kioku_source *source, struct kioku_error 
 				    &source->driver, error);
 }
 
-static enum kioku_status open_source(struct kioku_source *source, const char *where,
-				     const struct kioku_source_options *given,
+static enum kioku_status open_source(struct kioku_source *source, const struct live_paths *paths,
+				     const char *where, const struct kioku_source_options *given,
 				     struct kioku_error *error)
 {
 	struct kioku_source_options options;
@@ -55,7 +55,7 @@ static enum kioku_status open_source(struct kioku_source *source, const char *wh
 	TRY(complete_options(given, &options, error));
 	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
 	if (source_is_live_name(where))
-		return live_open(source, where, &live_paths, &options, error);
+		return live_open(source, where, paths, &options, error);
 	source->driver = forced_driver(where, &path);
 	TRY(source_open_file(source, path, error));
 	if (source->driver != &raw_source)
@@ -69,8 +69,9 @@ static enum kioku_status open_source(struct kioku_source *source, const char *wh
 	return source->driver->open(source, &options, error);
 }
 
-enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
-				    struct kioku_source **out, struct kioku_error *error)
+enum kioku_status source_open_on(const struct live_paths *paths, const char *where,
+				 const struct kioku_source_options *options,
+				 struct kioku_source **out, struct kioku_error *error)
 {
 	AUTO_SOURCE struct kioku_source *source = calloc(1, sizeof(*source));
 
@@ -79,13 +80,22 @@ enum kioku_status kioku_source_open(const char *where, const struct kioku_source
 		return error_no_memory(error);
 	atomic_init(&source->references, 1);
 	source->descriptor = -1;
-	enum kioku_status status = open_source(source, where, options, error);
+	source->where = strdup(where);
+	if (!source->where)
+		return error_no_memory(error);
+	enum kioku_status status = open_source(source, paths, where, options, error);
 	if (status != KIOKU_OK) {
 		error_prefix(error, "cannot open %s", where);
 		return status;
 	}
 	*out = TAKE(source);
 	return KIOKU_OK;
+}
+
+enum kioku_status kioku_source_open(const char *where, const struct kioku_source_options *options,
+				    struct kioku_source **out, struct kioku_error *error)
+{
+	return source_open_on(&live_paths, where, options, out, error);
 }
 
 void kioku_source_close(struct kioku_source *source)
@@ -100,6 +110,7 @@ void kioku_source_close(struct kioku_source *source)
 		source->driver->access->close(source->access);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
+	free(source->where);
 	free(source->cpus);
 	page_cache_release(&source->pages);
 	page_set_release(&source->touched);
@@ -214,6 +225,11 @@ const char *kioku_source_format(const struct kioku_source *source)
 	return source->driver->name;
 }
 
+const char *source_where(const struct kioku_source *source)
+{
+	return source->where;
+}
+
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)
 {
 	*count = source->layout->range_count;
@@ -224,6 +240,11 @@ const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source, siz
 {
 	*count = source->cpu_count;
 	return source->cpus;
+}
+
+struct bytes source_notes(const struct kioku_source *source)
+{
+	return source->notes;
 }
 
 const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size)

@@ -28,6 +28,15 @@ uint64_t source_next_data(struct kioku_source *source, uint64_t *physical, uint6
 /* Whether every byte of [physical, physical + size) is PRESENT or ZERO. */
 bool source_has(const struct kioku_source *source, uint64_t physical, uint64_t size);
 
+/*
+ * The ELF notes that came with the image, 64-bit, little-endian, with an alignment of 4; empty if
+ * there are none of that kind.
+ */
+struct bytes source_notes(const struct kioku_source *source);
+
+/* What kioku_source_open() was given. */
+const char *source_where(const struct kioku_source *source);
+
 /* The end of the last range, in bytes. */
 uint64_t source_end(const struct kioku_source *source);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "capture/sink.h"
+#include "capture/image_sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 /* Large enough to write in sequence, small enough for the bound on memory that this is about. */
 enum { DROP_STEP = 8 << 20 };
 
-static void find_kind(struct sink *sink)
+static void find_kind(struct image_sink *sink)
 {
 	struct stat status;
 
@@ -19,9 +19,10 @@ static void find_kind(struct sink *sink)
 	sink->base = position > 0 ? (uint64_t)position : 0;
 }
 
-enum kioku_status sink_open(struct sink *sink, const char *path, struct kioku_error *error)
+enum kioku_status image_sink_open(struct image_sink *sink, const char *path,
+				  struct kioku_error *error)
 {
-	*sink = (struct sink){ .path = path, .descriptor = STDOUT_FILENO };
+	*sink = (struct image_sink){ .path = path, .descriptor = STDOUT_FILENO };
 	if (strcmp(path, "-") == 0) {
 		sink->path = "the standard output";
 		find_kind(sink);
@@ -37,7 +38,7 @@ enum kioku_status sink_open(struct sink *sink, const char *path, struct kioku_er
 	return KIOKU_OK;
 }
 
-void sink_release(struct sink *sink)
+void image_sink_release(struct image_sink *sink)
 {
 	if (sink->owns && sink->descriptor >= 0)
 		close(sink->descriptor);
@@ -48,7 +49,7 @@ void sink_release(struct sink *sink)
  * Starts to write back what is new, and drops what was written back meanwhile: pages can leave the
  * cache only once they are clean.
  */
-static void drop_behind(struct sink *sink)
+static void drop_behind(struct image_sink *sink)
 {
 	off_t flushed = (off_t)(sink->base + sink->flushed);
 	off_t dropped = (off_t)(sink->base + sink->dropped);
@@ -67,19 +68,20 @@ static void drop_behind(struct sink *sink)
 	sink->flushed = sink->size;
 }
 
-static ssize_t write_some(const struct sink *sink, uint64_t offset, const void *data, size_t size)
+static ssize_t write_some(const struct image_sink *sink, uint64_t offset, const void *data,
+			  size_t size)
 {
 	return sink->can_seek ? pwrite(sink->descriptor, data, size, (off_t)offset)
 			      : write(sink->descriptor, data, size);
 }
 
-enum kioku_status sink_write(struct sink *sink, uint64_t offset, const void *data, size_t size,
-			     size_t *written, struct kioku_error *error)
+enum kioku_status image_sink_write(struct image_sink *sink, uint64_t offset, const void *data,
+				   size_t size, size_t *written, struct kioku_error *error)
 {
 	*written = 0;
 	while (*written < size) {
-		ssize_t part = write_some(sink, offset + *written,
-					  (const char *)data + *written, size - *written);
+		ssize_t part = write_some(sink, offset + *written, (const char *)data + *written,
+					  size - *written);
 		if (part < 0 && errno == EINTR)
 			continue;
 		if (part == 0)
@@ -94,8 +96,8 @@ enum kioku_status sink_write(struct sink *sink, uint64_t offset, const void *dat
 	return KIOKU_OK;
 }
 
-enum kioku_status sink_hole(struct sink *sink, uint64_t offset, uint64_t size,
-			    struct kioku_error *error)
+enum kioku_status image_sink_hole(struct image_sink *sink, uint64_t offset, uint64_t size,
+				  struct kioku_error *error)
 {
 	if (offset + size <= sink->size)
 		return KIOKU_OK;
@@ -105,7 +107,23 @@ enum kioku_status sink_hole(struct sink *sink, uint64_t offset, uint64_t size,
 	return KIOKU_OK;
 }
 
-enum kioku_status sink_sync(struct sink *sink, struct kioku_error *error)
+enum kioku_status image_sink_read(const struct image_sink *sink, uint64_t offset, void *buffer,
+				  size_t size, size_t *got, struct kioku_error *error)
+{
+	ssize_t part;
+
+	do
+		part = pread(sink->descriptor, buffer, size, (off_t)offset);
+	while (part < 0 && errno == EINTR);
+	if (part == 0)
+		errno = EIO;
+	if (part <= 0)
+		return error_os(error, "cannot read %s back", sink->path);
+	*got = (size_t)part;
+	return KIOKU_OK;
+}
+
+enum kioku_status image_sink_sync(struct image_sink *sink, struct kioku_error *error)
 {
 	if (sink->is_file && fsync(sink->descriptor) != 0)
 		return error_os(error, "cannot write to %s", sink->path);

@@ -4,15 +4,15 @@
  * codec if there is one, written, and only then digested in segments and noted down; the digests of
  * the whole image go on beside that.
  */
-#ifndef CAPTURE_OUTPUT_H
-#define CAPTURE_OUTPUT_H
+#ifndef CAPTURE_IMAGE_OUTPUT_H
+#define CAPTURE_IMAGE_OUTPUT_H
 
 #include "capture/codec.h"
 #include "capture/digest.h"
 #include "capture/ring.h"
 #include "capture/run.h"
 #include "capture/segments.h"
-#include "capture/sink.h"
+#include "capture/image_sink.h"
 #include "capture/writer.h"
 
 #define OUTPUT_SLOTS 16
@@ -47,7 +47,7 @@ struct output_lane {
 
 struct image_output {
 	struct run *run;
-	struct sink sink;
+	struct image_sink sink;
 	const struct codec *codec; /* NULL: none */
 	int level;
 	struct ring ring;
@@ -56,8 +56,8 @@ struct image_output {
 	size_t memory_size;
 
 	/* The producer's: the thread that emits. */
-	int slot;      /* the one being filled, or RING_OVER */
-	size_t fill;   /* bytes in it */
+	int slot;          /* the one being filled, or RING_OVER */
+	size_t fill;       /* bytes in it */
 	double begin, end; /* of the memory whose bytes are being emitted; begin < 0: none */
 	bool is_split, is_closing;
 	enum image_part selected;
@@ -68,7 +68,7 @@ struct image_output {
 	pthread_mutex_t frames_lock;
 	struct packed_frame {
 		uint32_t packed, content;
-	} *frames;
+	} * frames;
 	size_t frame_count, frame_capacity;
 
 	bool has_segments;
@@ -76,29 +76,29 @@ struct image_output {
 	struct output_lane lanes[2];
 	unsigned lane_count;
 	uint64_t positions[PART_COUNT]; /* the writing thread's */
-	size_t partial;                 /* bytes of the next slot that were written before an error */
+	size_t partial; /* bytes of the next slot that were written before an error */
 };
 
 /*
- * digests: enum kioku_digest, combined; MD5 that is refused becomes a warning. journal: a descriptor
- * or -1. The sink must be open. output_release() in any case, after all threads have ended.
+ * digests: enum kioku_digest, combined; MD5 that is refused becomes a warning. Sink and journal are
+ * for the caller to fill in. image_output_release() in any case, after all threads have ended.
  * Errors: NO_MEMORY, UNSUPPORTED.
  */
-enum kioku_status output_init(struct image_output *output, struct run *run,
-			      const struct codec *codec, int level, unsigned digests, int journal,
-			      struct kioku_error *error);
-void output_release(struct image_output *output);
+enum kioku_status image_output_init(struct image_output *output, struct run *run,
+				    const struct codec *codec, int level, unsigned digests,
+				    struct kioku_error *error);
+void image_output_release(struct image_output *output);
 
 /* For the thread that emits: what follows was read then; begin < 0: it is not memory. */
-void output_times(struct image_output *output, double begin, double end);
+void image_output_times(struct image_output *output, double begin, double end);
 
 /* After the last writer_emit(): what closes a compressed file; the other threads come to an end. */
-enum kioku_status output_end(struct image_output *output, struct kioku_error *error);
+enum kioku_status image_output_end(struct image_output *output, struct kioku_error *error);
 
 /* What the threads do; each returns when it is over. An error is run_fail()'s. */
-void output_pack(struct image_output *output); /* any number; only with a codec */
-void output_write(struct image_output *output);
-void output_segment(struct image_output *output); /* only if has_segments */
-void output_digest(struct output_lane *lane);
+void image_output_pack(struct image_output *output); /* any number; only with a codec */
+void image_output_write(struct image_output *output);
+void image_output_segment(struct image_output *output); /* only if has_segments */
+void image_output_digest(struct output_lane *lane);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The producer's side; output_threads.c has the others. */
-#include "capture/output.h"
+#include "capture/image_output.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -50,19 +50,20 @@ static enum kioku_status add_lane(struct image_output *output, enum kioku_digest
 	return KIOKU_OK;
 }
 
-enum kioku_status output_init(struct image_output *output, struct run *run,
-			      const struct codec *codec, int level, unsigned digests, int journal,
-			      struct kioku_error *error)
+enum kioku_status image_output_init(struct image_output *output, struct run *run,
+				    const struct codec *codec, int level, unsigned digests,
+				    struct kioku_error *error)
 {
 	output->run = run;
 	output->codec = codec;
 	output->level = level;
+	output->sink.descriptor = -1;
 	output->slot = RING_OVER;
 	output->begin = -1;
 	pthread_mutex_init(&output->frames_lock, NULL);
 	output->has_segments = digests != 0;
 	TRY(allocate(output, error));
-	TRY(segments_init(&output->segments, journal, error));
+	TRY(segments_init(&output->segments, -1, error));
 	if (digests & KIOKU_DIGEST_MD5)
 		TRY(add_lane(output, KIOKU_DIGEST_MD5, error));
 	if (digests & KIOKU_DIGEST_SHA256)
@@ -76,7 +77,7 @@ enum kioku_status output_init(struct image_output *output, struct run *run,
 	return KIOKU_OK;
 }
 
-void output_release(struct image_output *output)
+void image_output_release(struct image_output *output)
 {
 	if (output->ring.shape.slots > 0)
 		ring_release(&output->ring);
@@ -85,12 +86,13 @@ void output_release(struct image_output *output)
 	segments_release(&output->segments);
 	if (output->memory)
 		munmap(output->memory, output->memory_size);
+	image_sink_release(&output->sink);
 	free(output->front);
 	free(output->frames);
 	pthread_mutex_destroy(&output->frames_lock);
 }
 
-void output_times(struct image_output *output, double begin, double end)
+void image_output_times(struct image_output *output, double begin, double end)
 {
 	output->begin = begin;
 	output->end = end;
@@ -345,7 +347,7 @@ static enum kioku_status finish(struct image_output *output, struct kioku_error 
 	return flush(output, error);
 }
 
-enum kioku_status output_end(struct image_output *output, struct kioku_error *error)
+enum kioku_status image_output_end(struct image_output *output, struct kioku_error *error)
 {
 	enum kioku_status status = finish(output, error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What happens to slots that are published: packing, writing, digests. */
 #include "base/error.h"
-#include "capture/output.h"
+#include "capture/image_output.h"
 
 /* The image cannot go on: everybody is told, and no more memory is read. */
 static void fail(struct image_output *output, const struct kioku_error *error)
@@ -25,8 +25,8 @@ static bool pack(struct image_output *output, void *context, struct output_slot 
 
 	if (slot->kind != SLOT_FRAME)
 		return true;
-	size_t packed = codec->pack(context, slot->raw, slot->raw_size, slot->packed,
-				    codec->bound());
+	size_t packed =
+		codec->pack(context, slot->raw, slot->raw_size, slot->packed, codec->bound());
 	slot->data = slot->packed;
 	slot->size = packed;
 	pthread_mutex_lock(&output->frames_lock);
@@ -36,7 +36,7 @@ static bool pack(struct image_output *output, void *context, struct output_slot 
 	return packed > 0;
 }
 
-void output_pack(struct image_output *output)
+void image_output_pack(struct image_output *output)
 {
 	void *context = output->codec->open(output->level);
 	bool works = context != NULL;
@@ -65,10 +65,10 @@ static bool write_slot(struct image_output *output, const struct output_slot *sl
 		*position = output->back_start;
 	output->partial = 0;
 	if (!slot->data)
-		status = sink_hole(&output->sink, *position, slot->size, &error);
+		status = image_sink_hole(&output->sink, *position, slot->size, &error);
 	else
-		status = sink_write(&output->sink, *position, slot->data, (size_t)slot->size,
-				    &output->partial, &error);
+		status = image_sink_write(&output->sink, *position, slot->data, (size_t)slot->size,
+					  &output->partial, &error);
 	atomic_store(&output->run->written, output->sink.size);
 	*position += slot->size;
 	if (status != KIOKU_OK)
@@ -76,7 +76,7 @@ static bool write_slot(struct image_output *output, const struct output_slot *sl
 	return status == KIOKU_OK;
 }
 
-void output_write(struct image_output *output)
+void image_output_write(struct image_output *output)
 {
 	int slot;
 	bool works = true;
@@ -118,7 +118,7 @@ static enum kioku_status end_segments(struct image_output *output, struct kioku_
 	return output->is_split ? segments_finish(&output->segments, PART_BACK, error) : KIOKU_OK;
 }
 
-void output_segment(struct image_output *output)
+void image_output_segment(struct image_output *output)
 {
 	struct kioku_error error = { 0 };
 	enum kioku_status status = KIOKU_OK;
@@ -140,7 +140,7 @@ void output_segment(struct image_output *output)
 			 "was captured since");
 }
 
-void output_digest(struct output_lane *lane)
+void image_output_digest(struct output_lane *lane)
 {
 	struct image_output *output = lane->output;
 	bool works = true, is_split = false;
@@ -150,9 +150,9 @@ void output_digest(struct output_lane *lane)
 		const struct output_slot *slot = &output->slots[index];
 		is_split = slot->is_split;
 		if (!is_split)
-			works = slot->data ? digest_add(&lane->digest, slot->data,
-							(size_t)slot->size)
-					   : digest_add_zeros(&lane->digest, slot->size);
+			works = slot->data
+					? digest_add(&lane->digest, slot->data, (size_t)slot->size)
+					: digest_add_zeros(&lane->digest, slot->size);
 		ring_pass(&output->ring, lane->consumer);
 	}
 	if (is_split || ring_is_aborted(&output->ring))

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One capture from its options to its manifest. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "capture/context.h"
+#include "capture/options.h"
+#include "capture/pipeline.h"
+#include "capture/record.h"
+#include "capture/swap.h"
+#include "capture/writers.h"
+#include "source/live.h"
+
+struct capture {
+	struct kioku_source *source;
+	const char *destination;
+	struct kioku_capture_options options;
+	const struct writer_format *format;
+	const struct codec *codec;
+	struct plan plan;
+	struct record record;
+	struct pipeline pipeline;
+};
+
+static void capture_release(struct capture *capture)
+{
+	pipeline_release(&capture->pipeline);
+	record_release(&capture->record);
+	plan_release(&capture->plan);
+}
+
+static struct diagnostics caller(const struct capture *capture)
+{
+	return (struct diagnostics){ capture->options.diagnostic,
+				     capture->options.diagnostic_user };
+}
+
+/* Everything that can be refused before anything is made. */
+static enum kioku_status prepare(struct capture *capture, struct kioku_error *error)
+{
+	const struct kioku_capture_options *options = &capture->options;
+
+	TRY(naming_make(&capture->record.naming, capture->destination, options->manifest, error));
+	TRY(options_check(options, capture->record.naming.manifest != NULL, capture->codec, error));
+	TRY(plan_make(capture->source, &capture->plan, error));
+	TRY(naming_check_new(&capture->record.naming, error));
+	return record_begin(&capture->record, capture->source, capture->destination,
+			    capture->format, capture->codec, &capture->plan, error);
+}
+
+/* Swap areas change less than memory does, and what makes an image readable less than those. */
+static bool swap_goes_on(void *user, uint64_t done, uint64_t total)
+{
+	struct capture *capture = user;
+
+	return pipeline_report(&capture->pipeline);
+}
+
+static enum kioku_status take_swap(struct capture *capture, struct kioku_capture_result *result,
+				   struct kioku_error *error)
+{
+	struct manifest *manifest = &capture->record.manifest;
+	struct diagnostics diagnostics = caller(capture);
+	struct swap_copies copies = { 0 };
+
+	if (!capture->options.swap || !source_live_machine(capture->source) ||
+	    !capture->record.naming.swap || !manifest->complete)
+		return KIOKU_OK;
+	enum kioku_status status = swap_copy(capture->record.naming.swap, capture->options.rate,
+					     swap_goes_on, capture, &diagnostics, &copies, error);
+	manifest->swaps = TAKE(copies.files);
+	manifest->swap_count = copies.count;
+	copies.count = 0;
+	if (status == KIOKU_OK)
+		manifest->complete = result->complete = copies.complete;
+	swap_copies_release(&copies);
+	return status;
+}
+
+static enum kioku_status take_context(struct capture *capture, struct kioku_error *error)
+{
+	struct manifest *manifest = &capture->record.manifest;
+	struct diagnostics diagnostics = caller(capture);
+	const char *path = capture->record.naming.context;
+
+	if (!capture->options.context || !source_live_machine(capture->source) || !path)
+		return KIOKU_OK;
+	manifest->context = calloc(1, sizeof(*manifest->context));
+	if (!manifest->context)
+		return error_no_memory(error);
+	return context_write(path, capture->source, &diagnostics, manifest->context, error);
+}
+
+/* What stands beside the image. The image itself is on the disk before its manifest is. */
+static enum kioku_status take_rest(struct capture *capture, struct kioku_capture_result *result,
+				   struct kioku_error *error)
+{
+	struct record *record = &capture->record;
+
+	TRY(image_sink_sync(&capture->pipeline.output.sink, error));
+	TRY(record_write_digests(record, error));
+	TRY(take_swap(capture, result, error));
+	TRY(take_context(capture, error));
+	return KIOKU_OK;
+}
+
+static void copy_digest(char *out, size_t size, const char *hex)
+{
+	snprintf(out, size, "%s", hex ? hex : "");
+}
+
+static void fill_result(const struct capture *capture, struct kioku_capture_result *result)
+{
+	const struct manifest *manifest = &capture->record.manifest;
+	const struct pipeline *pipeline = &capture->pipeline;
+
+	result->lost_size = atomic_load(&pipeline->run.lost);
+	result->image_size = manifest->image_size;
+	result->complete = manifest->complete;
+	copy_digest(result->image_md5, sizeof(result->image_md5), manifest->image_md5);
+	copy_digest(result->image_sha256, sizeof(result->image_sha256), manifest->image_sha256);
+	copy_digest(result->memory_md5, sizeof(result->memory_md5), manifest->memory_md5);
+	copy_digest(result->memory_sha256, sizeof(result->memory_sha256), manifest->memory_sha256);
+}
+
+/*
+ * Whatever happened to the image, a manifest says how far it goes; except that of an image in two
+ * parts that broke off, no number says that, and the journal does.
+ */
+static enum kioku_status conclude(struct capture *capture, enum kioku_status status,
+				  struct kioku_capture_result *result, struct kioku_error *error)
+{
+	struct pipeline *pipeline = &capture->pipeline;
+	struct diagnostics diagnostics = caller(capture);
+	struct kioku_error second = { 0 };
+
+	if (record_finish(&capture->record, capture->source, &pipeline->memory, &pipeline->output,
+			  &second) != KIOKU_OK) {
+		diagnose(&diagnostics, KIOKU_WARNING, "there is no manifest: %s", second.message);
+		return status;
+	}
+	fill_result(capture, result);
+	if (status == KIOKU_OK)
+		status = take_rest(capture, result, error);
+	if (status != KIOKU_OK)
+		capture->record.manifest.complete = result->complete = false;
+	if (status != KIOKU_OK && pipeline->output.is_split)
+		return status;
+	if (record_write_manifest(&capture->record, capture->options.signing_key, &second) ==
+	    KIOKU_OK)
+		return status;
+	if (status != KIOKU_OK) {
+		diagnose(&diagnostics, KIOKU_WARNING, "there is no manifest: %s", second.message);
+		return status;
+	}
+	result->complete = false;
+	if (error)
+		*error = second;
+	return second.status;
+}
+
+static enum kioku_status run_capture(struct capture *capture, struct kioku_capture_result *result,
+				     struct kioku_error *error)
+{
+	struct pipeline *pipeline = &capture->pipeline;
+
+	TRY(prepare(capture, error));
+	result->memory_size = capture->plan.size;
+	/* What can be refused is refused before there is a file. */
+	TRY(pipeline_init(pipeline, capture->source, &capture->options, capture->format,
+			  capture->codec, &capture->plan, error));
+	TRY(image_sink_open(&pipeline->output.sink, capture->destination, error));
+	TRY(record_open_journal(&capture->record, error));
+	enum kioku_status status = pipeline_run(pipeline, capture->record.journal, error);
+	status = conclude(capture, status, result, error);
+	result->seconds = run_seconds(&pipeline->run);
+	return status;
+}
+
+enum kioku_status kioku_capture(struct kioku_source *source, const char *destination,
+				const struct kioku_capture_options *options,
+				struct kioku_capture_result *result, struct kioku_error *error)
+{
+	struct kioku_capture_result ignored;
+	AUTO_FREE struct capture *capture = calloc(1, sizeof(*capture));
+
+	result = result ? result : &ignored;
+	*result = (struct kioku_capture_result){ 0 };
+	if (!capture)
+		return error_no_memory(error);
+	capture->source = source;
+	capture->destination = destination;
+	capture->record.journal = -1;
+	enum kioku_status status = options_complete(options, &capture->options, error);
+	if (status == KIOKU_OK)
+		status =
+			writers_choose(destination, capture->options.format, capture->options.codec,
+				       &capture->format, &capture->codec, error);
+	if (status == KIOKU_OK)
+		status = run_capture(capture, result, error);
+	capture_release(capture);
+	return status;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "capture/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "capture/signature.h"
+#include "source/live.h"
+
+/* Copies a text if there is one; false: no memory. */
+static bool copy(char **out, const char *text)
+{
+	*out = text && *text ? strdup(text) : NULL;
+	return *out || !text || !*text;
+}
+
+/* Now, in ISO 8601 UTC. */
+static char *timestamp(void)
+{
+	struct timespec now;
+	struct tm utc;
+	char *text, seconds[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
+	return asprintf(&text, "%s.%06ldZ", seconds, now.tv_nsec / 1000) < 0 ? NULL : text;
+}
+
+static bool note_machine(struct manifest *manifest, const struct live_machine *machine)
+{
+	manifest->refusals = calloc(machine->refusal_count + 1, sizeof(*manifest->refusals));
+	bool noted = manifest->refusals && copy(&manifest->host_name, machine->host_name) &&
+		     copy(&manifest->release, machine->release) &&
+		     copy(&manifest->version, machine->version) &&
+		     copy(&manifest->machine, machine->machine) &&
+		     copy(&manifest->boot_id, machine->boot_id) &&
+		     copy(&manifest->cmdline, machine->cmdline);
+
+	for (size_t i = 0; noted && i < machine->refusal_count; i++) {
+		struct manifest_refusal *refusal = &manifest->refusals[manifest->refusal_count++];
+		noted = copy(&refusal->driver, machine->refusals[i].driver) &&
+			copy(&refusal->reason, machine->refusals[i].reason);
+	}
+	return noted;
+}
+
+static bool note_plan(struct manifest *manifest, const struct plan *plan)
+{
+	manifest->ranges = calloc(plan->count + 1, sizeof(*manifest->ranges));
+	if (!manifest->ranges)
+		return false;
+	for (size_t i = 0; i < plan->count; i++)
+		manifest->ranges[i] = (struct manifest_range){ .start = plan->ranges[i].start,
+							       .size = plan->ranges[i].size };
+	manifest->range_count = plan->count;
+	return true;
+}
+
+enum kioku_status record_begin(struct record *record, struct kioku_source *source,
+			       const char *destination, const struct writer_format *format,
+			       const struct codec *codec, const struct plan *plan,
+			       struct kioku_error *error)
+{
+	const struct live_machine *machine = source_live_machine(source);
+	struct manifest *manifest = &record->manifest;
+	bool is_stream = strcmp(destination, "-") == 0;
+
+	manifest->started = timestamp();
+	if (!manifest->started || !copy(&manifest->tool_version, KIOKU_VERSION) ||
+	    !copy(&manifest->where, source_where(source)) ||
+	    !copy(&manifest->driver, kioku_source_format(source)) ||
+	    !copy(&manifest->image_name, is_stream ? NULL : naming_base(destination)) ||
+	    !copy(&manifest->image_format, format->public.name) ||
+	    !copy(&manifest->image_codec, codec ? codec->name : NULL) ||
+	    !note_plan(manifest, plan) || (machine && !note_machine(manifest, machine)))
+		return error_no_memory(error);
+	return KIOKU_OK;
+}
+
+void record_release(struct record *record)
+{
+	manifest_release(&record->manifest);
+	naming_release(&record->naming);
+	cleanup_close(&record->journal);
+	record->journal = -1;
+}
+
+static enum kioku_status write_text(int descriptor, const char *path, const char *text, size_t size,
+				    struct kioku_error *error)
+{
+	while (size > 0) {
+		ssize_t written = write(descriptor, text, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return error_os(error, "cannot write %s", path);
+		text += written;
+		size -= (size_t)written;
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status record_open_journal(struct record *record, struct kioku_error *error)
+{
+	const char *path = record->naming.journal;
+
+	if (!path)
+		return KIOKU_OK;
+	AUTO_FREE char *head = journal_head(&record->manifest);
+	if (!head)
+		return error_no_memory(error);
+	record->journal =
+		open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	if (record->journal < 0 && errno == EEXIST)
+		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", path);
+	if (record->journal < 0)
+		return error_os(error, "cannot create %s", path);
+	return write_text(record->journal, path, head, strlen(head), error);
+}
+
+/* Pages that were never come to are missing. */
+static bool note_states(struct manifest *manifest, const struct plan *plan, struct memory *memory)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_range *range = &plan->ranges[i];
+		enum page_state rest = range->is_stored ? PAGE_MISSING : range->absent;
+		struct page_map *map = &memory->maps[i];
+		uint64_t left = plan_pages(range->start, range->size) - map->pages;
+		if (left > 0 && !page_map_add(map, rest, left))
+			return false;
+		manifest->ranges[i].states = page_map_finish(map);
+		if (!manifest->ranges[i].states)
+			return false;
+	}
+	return true;
+}
+
+static bool note_root(struct manifest *manifest)
+{
+	uint8_t root[MANIFEST_HASH_SIZE];
+	char hex[DIGEST_HEX_SIZE];
+
+	if (manifest->segment_count == 0)
+		return true;
+	if (!manifest_root(manifest->segments, manifest->segment_count, root))
+		return false;
+	digest_hex(root, sizeof(root), hex);
+	return copy(&manifest->root, hex);
+}
+
+static void note_footprint(struct manifest *manifest)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) != 0)
+		return;
+	manifest->peak_memory = (uint64_t)usage.ru_maxrss * 1024;
+	manifest->cpu_seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+				(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Which of the two a digest in text is, its length says. */
+static bool note_digest(char **md5, char **sha256, const char *hex)
+{
+	return copy(strlen(hex) == 32 ? md5 : sha256, hex);
+}
+
+static bool note_digests(struct manifest *manifest, const struct memory *memory,
+			 const struct image_output *output)
+{
+	for (unsigned i = 0; i < output->lane_count; i++)
+		if (output->lanes[i].hex[0] &&
+		    !note_digest(&manifest->image_md5, &manifest->image_sha256,
+				 output->lanes[i].hex))
+			return false;
+	for (unsigned i = 0; i < memory->lane_count; i++)
+		if (memory->lanes[i].hex[0] &&
+		    !note_digest(&manifest->memory_md5, &manifest->memory_sha256,
+				 memory->lanes[i].hex))
+			return false;
+	return true;
+}
+
+enum kioku_status record_finish(struct record *record, struct kioku_source *source,
+				struct memory *memory, struct image_output *output,
+				struct kioku_error *error)
+{
+	struct manifest *manifest = &record->manifest;
+	struct segments *segments = &output->segments;
+	struct reader *reader = &memory->reader;
+
+	manifest->complete = memory->complete;
+	manifest->ended = timestamp();
+	manifest->iomem_changed =
+		source_live_machine(source) != NULL && source_iomem_changed(source);
+	manifest->image_size = output->sink.size;
+	manifest->segments = TAKE(segments->segments);
+	manifest->segment_count = segments->count;
+	manifest->errors = TAKE(reader->errors);
+	manifest->error_count = reader->error_count;
+	reader->error_count = 0;
+	note_footprint(manifest);
+	if (!manifest->ended || !note_states(manifest, memory->writer->plan, memory) ||
+	    !note_root(manifest) || !note_digests(manifest, memory, output))
+		return error_no_memory(error);
+	return KIOKU_OK;
+}
+
+static enum kioku_status write_digest(const char *path, const char *hex, const char *name,
+				      struct kioku_error *error)
+{
+	AUTO_FREE char *line = NULL;
+
+	if (!path || !hex)
+		return KIOKU_OK;
+	/* md5sum's form; one whose name it would escape is escaped as it does. */
+	if (asprintf(&line, "%s  %s\n", hex, name) < 0)
+		return error_no_memory(error);
+	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+	if (file < 0)
+		return error_os(error, "cannot create %s", path);
+	return write_text(file, path, line, strlen(line), error);
+}
+
+enum kioku_status record_write_digests(const struct record *record, struct kioku_error *error)
+{
+	const struct manifest *manifest = &record->manifest;
+
+	TRY(write_digest(record->naming.md5, manifest->image_md5, manifest->image_name, error));
+	return write_digest(record->naming.sha256, manifest->image_sha256, manifest->image_name,
+			    error);
+}
+
+/* A file that is on the disk when this returns. */
+static enum kioku_status write_file(const char *path, const void *data, size_t size,
+				    struct kioku_error *error)
+{
+	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+
+	if (file < 0)
+		return error_os(error, "cannot create %s", path);
+	TRY(write_text(file, path, data, size, error));
+	return fsync(file) == 0 ? KIOKU_OK : error_os(error, "cannot write %s", path);
+}
+
+/* That a name is there, too, is on the disk then; not every file system can say so. */
+static void sync_folder(const char *path)
+{
+	const char *base = naming_base(path);
+	AUTO_FREE char *folder = base == path ? strdup(".") : strndup(path, (size_t)(base - path));
+	AUTO_CLOSE int descriptor = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (descriptor >= 0)
+		fsync(descriptor);
+}
+
+enum kioku_status record_write_manifest(const struct record *record, const char *signing_key,
+					struct kioku_error *error)
+{
+	const struct naming *naming = &record->naming;
+	AUTO_FREE char *text = NULL;
+	uint8_t signature[SIGNATURE_SIZE];
+	size_t size;
+
+	if (!naming->manifest)
+		return KIOKU_OK;
+	TRY(manifest_encode(&record->manifest, &text, &size, error));
+	if (signing_key) {
+		struct bytes signed_text = { (const uint8_t *)text, size };
+		TRY(signature_make(signing_key, signed_text, signature, error));
+		TRY(write_file(naming->signature, signature, sizeof(signature), error));
+	}
+	enum kioku_status status = write_file(naming->unfinished, text, size, error);
+	if (status == KIOKU_OK && rename(naming->unfinished, naming->manifest) != 0)
+		status = error_os(error, "cannot rename %s to %s", naming->unfinished,
+				  naming->manifest);
+	if (status != KIOKU_OK) {
+		unlink(naming->unfinished);
+		return status;
+	}
+	unlink(naming->journal);
+	sync_folder(naming->manifest);
+	return KIOKU_OK;
+}
