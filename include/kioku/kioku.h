@@ -11,7 +11,6 @@
 
 #include <kioku/address.h>
 #include <kioku/capture.h>
-#include <kioku/capture.h>
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/source.h>

@@ -5,9 +5,9 @@
 
 #include "base/cleanup.h"
 #include "capture/context.h"
-#include "capture/options.h"
+#include "capture/capture_options.h"
 #include "capture/pipeline.h"
-#include "capture/record.h"
+#include "capture/account.h"
 #include "capture/swap.h"
 #include "capture/writers.h"
 #include "source/live.h"
@@ -19,14 +19,14 @@ struct capture {
 	const struct writer_format *format;
 	const struct codec *codec;
 	struct plan plan;
-	struct record record;
+	struct account account;
 	struct pipeline pipeline;
 };
 
 static void capture_release(struct capture *capture)
 {
 	pipeline_release(&capture->pipeline);
-	record_release(&capture->record);
+	account_release(&capture->account);
 	plan_release(&capture->plan);
 }
 
@@ -41,12 +41,13 @@ static enum kioku_status prepare(struct capture *capture, struct kioku_error *er
 {
 	const struct kioku_capture_options *options = &capture->options;
 
-	TRY(naming_make(&capture->record.naming, capture->destination, options->manifest, error));
-	TRY(options_check(options, capture->record.naming.manifest != NULL, capture->codec, error));
+	TRY(naming_make(&capture->account.naming, capture->destination, options->manifest, error));
+	TRY(options_check(options, capture->account.naming.manifest != NULL, capture->codec,
+			  error));
 	TRY(plan_make(capture->source, &capture->plan, error));
-	TRY(naming_check_new(&capture->record.naming, error));
-	return record_begin(&capture->record, capture->source, capture->destination,
-			    capture->format, capture->codec, &capture->plan, error);
+	TRY(naming_check_new(&capture->account.naming, error));
+	return account_begin(&capture->account, capture->source, capture->destination,
+			     capture->format, capture->codec, &capture->plan, error);
 }
 
 /* Swap areas change less than memory does, and what makes an image readable less than those. */
@@ -60,14 +61,14 @@ static bool swap_goes_on(void *user, uint64_t done, uint64_t total)
 static enum kioku_status take_swap(struct capture *capture, struct kioku_capture_result *result,
 				   struct kioku_error *error)
 {
-	struct manifest *manifest = &capture->record.manifest;
+	struct manifest *manifest = &capture->account.manifest;
 	struct diagnostics diagnostics = caller(capture);
 	struct swap_copies copies = { 0 };
 
 	if (!capture->options.swap || !source_live_machine(capture->source) ||
-	    !capture->record.naming.swap || !manifest->complete)
+	    !capture->account.naming.swap || !manifest->complete)
 		return KIOKU_OK;
-	enum kioku_status status = swap_copy(capture->record.naming.swap, capture->options.rate,
+	enum kioku_status status = swap_copy(capture->account.naming.swap, capture->options.rate,
 					     swap_goes_on, capture, &diagnostics, &copies, error);
 	manifest->swaps = TAKE(copies.files);
 	manifest->swap_count = copies.count;
@@ -80,9 +81,9 @@ static enum kioku_status take_swap(struct capture *capture, struct kioku_capture
 
 static enum kioku_status take_context(struct capture *capture, struct kioku_error *error)
 {
-	struct manifest *manifest = &capture->record.manifest;
+	struct manifest *manifest = &capture->account.manifest;
 	struct diagnostics diagnostics = caller(capture);
-	const char *path = capture->record.naming.context;
+	const char *path = capture->account.naming.context;
 
 	if (!capture->options.context || !source_live_machine(capture->source) || !path)
 		return KIOKU_OK;
@@ -96,10 +97,10 @@ static enum kioku_status take_context(struct capture *capture, struct kioku_erro
 static enum kioku_status take_rest(struct capture *capture, struct kioku_capture_result *result,
 				   struct kioku_error *error)
 {
-	struct record *record = &capture->record;
+	struct account *account = &capture->account;
 
 	TRY(image_sink_sync(&capture->pipeline.output.sink, error));
-	TRY(record_write_digests(record, error));
+	TRY(account_write_digests(account, error));
 	TRY(take_swap(capture, result, error));
 	TRY(take_context(capture, error));
 	return KIOKU_OK;
@@ -112,7 +113,7 @@ static void copy_digest(char *out, size_t size, const char *hex)
 
 static void fill_result(const struct capture *capture, struct kioku_capture_result *result)
 {
-	const struct manifest *manifest = &capture->record.manifest;
+	const struct manifest *manifest = &capture->account.manifest;
 	const struct pipeline *pipeline = &capture->pipeline;
 
 	result->lost_size = atomic_load(&pipeline->run.lost);
@@ -135,8 +136,8 @@ static enum kioku_status conclude(struct capture *capture, enum kioku_status sta
 	struct diagnostics diagnostics = caller(capture);
 	struct kioku_error second = { 0 };
 
-	if (record_finish(&capture->record, capture->source, &pipeline->memory, &pipeline->output,
-			  &second) != KIOKU_OK) {
+	if (account_finish(&capture->account, capture->source, &pipeline->memory, &pipeline->output,
+			   &second) != KIOKU_OK) {
 		diagnose(&diagnostics, KIOKU_WARNING, "there is no manifest: %s", second.message);
 		return status;
 	}
@@ -144,10 +145,10 @@ static enum kioku_status conclude(struct capture *capture, enum kioku_status sta
 	if (status == KIOKU_OK)
 		status = take_rest(capture, result, error);
 	if (status != KIOKU_OK)
-		capture->record.manifest.complete = result->complete = false;
+		capture->account.manifest.complete = result->complete = false;
 	if (status != KIOKU_OK && pipeline->output.is_split)
 		return status;
-	if (record_write_manifest(&capture->record, capture->options.signing_key, &second) ==
+	if (account_write_manifest(&capture->account, capture->options.signing_key, &second) ==
 	    KIOKU_OK)
 		return status;
 	if (status != KIOKU_OK) {
@@ -171,8 +172,8 @@ static enum kioku_status run_capture(struct capture *capture, struct kioku_captu
 	TRY(pipeline_init(pipeline, capture->source, &capture->options, capture->format,
 			  capture->codec, &capture->plan, error));
 	TRY(image_sink_open(&pipeline->output.sink, capture->destination, error));
-	TRY(record_open_journal(&capture->record, error));
-	enum kioku_status status = pipeline_run(pipeline, capture->record.journal, error);
+	TRY(account_open_journal(&capture->account, error));
+	enum kioku_status status = pipeline_run(pipeline, capture->account.journal, error);
 	status = conclude(capture, status, result, error);
 	result->seconds = run_seconds(&pipeline->run);
 	return status;
@@ -191,7 +192,7 @@ enum kioku_status kioku_capture(struct kioku_source *source, const char *destina
 		return error_no_memory(error);
 	capture->source = source;
 	capture->destination = destination;
-	capture->record.journal = -1;
+	capture->account.journal = -1;
 	enum kioku_status status = options_complete(options, &capture->options, error);
 	if (status == KIOKU_OK)
 		status =

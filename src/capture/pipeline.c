@@ -2,7 +2,7 @@
 #include "capture/pipeline.h"
 
 #include "base/cleanup.h"
-#include "capture/options.h"
+#include "capture/capture_options.h"
 
 #define REPORT_INTERVAL 0.2 /* seconds */
 

@@ -43,14 +43,14 @@ static enum kioku_status read_headers(struct kcore *kcore, int descriptor,
 				      struct kioku_error *error)
 {
 	struct live *live = kcore->live;
-	uint8_t first[sizeof(Elf64_Ehdr)];
+	uint8_t first[ELF_HEADER_SIZE];
 	struct elf_header *header = &kcore->header;
 
 	TRY(live_read_at(descriptor, 0, first, sizeof(first), error));
 	const char *problem = elf_header_decode((struct bytes){ first, sizeof(first) }, header);
 	if (problem)
 		return error_set(error, KIOKU_ERROR_CORRUPT, "%s", problem);
-	if (header->type != ET_CORE || !header->is_64)
+	if (header->type != ET_CORE || !header->is_64 || header->segment_offset > HEADERS_LIMIT)
 		return error_set(error, KIOKU_ERROR_CORRUPT, "it is no 64-bit ELF core");
 
 	uint64_t size = header->segment_offset +
@@ -93,14 +93,15 @@ static enum kioku_status read_segments(struct kcore *kcore, int descriptor,
 				       struct kioku_error *error)
 {
 	const struct elf_header *header = &kcore->header;
-	struct bytes headers = { kcore->live->headers, kcore->live->headers_size };
+	struct bytes headers = { kcore->live->headers, kcore->live->headers_size }, table;
 
+	bytes_slice(headers, header->segment_offset, headers.size - header->segment_offset, &table);
 	kcore->segments = calloc(header->segment_count + 1u, sizeof(*kcore->segments));
 	if (!kcore->segments)
 		return error_no_memory(error);
 	for (uint32_t i = 0; i < header->segment_count; i++) {
 		struct elf_segment segment;
-		if (!elf_segment_decode(headers, header, i, &segment))
+		if (!elf_segment_decode(table, header, i, &segment))
 			break;
 		if (segment.type == PT_NOTE)
 			TRY(read_notes(kcore, descriptor, &segment, error));

@@ -126,13 +126,23 @@ enum kioku_status live_open_file(const struct live *live, const char *path, int 
 			path);
 }
 
-static void refuse(struct kioku_source *source, const char *driver, const char *reason)
+static void refuse(struct live *live, const char *driver, const char *reason)
 {
-	struct live_machine *machine = &((struct live *)source->state)->machine;
+	struct live_machine *machine = &live->machine;
 	struct live_refusal *refusal = &machine->refusals[machine->refusal_count++];
 
 	refusal->driver = driver;
 	snprintf(refusal->reason, sizeof(refusal->reason), "%.255s", reason);
+}
+
+/* Where another driver helped; else the error says it all. */
+static void report_refusals(const struct kioku_source *source)
+{
+	const struct live_machine *machine = &((const struct live *)source->state)->machine;
+
+	for (size_t i = 0; i < machine->refusal_count; i++)
+		diagnose(&source->diagnostics, KIOKU_NOTE, "%s is not used: %s",
+			 machine->refusals[i].driver, machine->refusals[i].reason);
 }
 
 /* --- the machine */
@@ -268,13 +278,13 @@ enum kioku_status live_open(struct kioku_source *source, const char *name,
 			continue;
 		enum kioku_status status =
 			try_driver(source, drivers[i], options, any ? &reason : error);
+		if (status == KIOKU_OK)
+			report_refusals(source);
 		if (status == KIOKU_OK || !any)
 			return status;
 		if (status == KIOKU_ERROR_NO_MEMORY)
 			return error_no_memory(error);
-		refuse(source, drivers[i]->name, reason.message);
-		diagnose(&source->diagnostics, KIOKU_NOTE, "%s is not used: %s", drivers[i]->name,
-			 reason.message);
+		refuse(live, drivers[i]->name, reason.message);
 	}
 	return no_way_in(source, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What can be said about options before anything is done. */
-#ifndef CAPTURE_OPTIONS_H
-#define CAPTURE_OPTIONS_H
+#ifndef CAPTURE_CAPTURE_OPTIONS_H
+#define CAPTURE_CAPTURE_OPTIONS_H
 
 #include <kioku/capture.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "capture/record.h"
+#include "capture/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,13 +63,13 @@ static bool note_plan(struct manifest *manifest, const struct plan *plan)
 	return true;
 }
 
-enum kioku_status record_begin(struct record *record, struct kioku_source *source,
-			       const char *destination, const struct writer_format *format,
-			       const struct codec *codec, const struct plan *plan,
-			       struct kioku_error *error)
+enum kioku_status account_begin(struct account *account, struct kioku_source *source,
+				const char *destination, const struct writer_format *format,
+				const struct codec *codec, const struct plan *plan,
+				struct kioku_error *error)
 {
 	const struct live_machine *machine = source_live_machine(source);
-	struct manifest *manifest = &record->manifest;
+	struct manifest *manifest = &account->manifest;
 	bool is_stream = strcmp(destination, "-") == 0;
 
 	manifest->started = timestamp();
@@ -84,12 +84,12 @@ enum kioku_status record_begin(struct record *record, struct kioku_source *sourc
 	return KIOKU_OK;
 }
 
-void record_release(struct record *record)
+void account_release(struct account *account)
 {
-	manifest_release(&record->manifest);
-	naming_release(&record->naming);
-	cleanup_close(&record->journal);
-	record->journal = -1;
+	manifest_release(&account->manifest);
+	naming_release(&account->naming);
+	cleanup_close(&account->journal);
+	account->journal = -1;
 }
 
 static enum kioku_status write_text(int descriptor, const char *path, const char *text, size_t size,
@@ -107,22 +107,22 @@ static enum kioku_status write_text(int descriptor, const char *path, const char
 	return KIOKU_OK;
 }
 
-enum kioku_status record_open_journal(struct record *record, struct kioku_error *error)
+enum kioku_status account_open_journal(struct account *account, struct kioku_error *error)
 {
-	const char *path = record->naming.journal;
+	const char *path = account->naming.journal;
 
 	if (!path)
 		return KIOKU_OK;
-	AUTO_FREE char *head = journal_head(&record->manifest);
+	AUTO_FREE char *head = journal_head(&account->manifest);
 	if (!head)
 		return error_no_memory(error);
-	record->journal =
+	account->journal =
 		open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-	if (record->journal < 0 && errno == EEXIST)
+	if (account->journal < 0 && errno == EEXIST)
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", path);
-	if (record->journal < 0)
+	if (account->journal < 0)
 		return error_os(error, "cannot create %s", path);
-	return write_text(record->journal, path, head, strlen(head), error);
+	return write_text(account->journal, path, head, strlen(head), error);
 }
 
 /* Pages that were never come to are missing. */
@@ -188,11 +188,11 @@ static bool note_digests(struct manifest *manifest, const struct memory *memory,
 	return true;
 }
 
-enum kioku_status record_finish(struct record *record, struct kioku_source *source,
-				struct memory *memory, struct image_output *output,
-				struct kioku_error *error)
+enum kioku_status account_finish(struct account *account, struct kioku_source *source,
+				 struct memory *memory, struct image_output *output,
+				 struct kioku_error *error)
 {
-	struct manifest *manifest = &record->manifest;
+	struct manifest *manifest = &account->manifest;
 	struct segments *segments = &output->segments;
 	struct reader *reader = &memory->reader;
 
@@ -229,12 +229,12 @@ static enum kioku_status write_digest(const char *path, const char *hex, const c
 	return write_text(file, path, line, strlen(line), error);
 }
 
-enum kioku_status record_write_digests(const struct record *record, struct kioku_error *error)
+enum kioku_status account_write_digests(const struct account *account, struct kioku_error *error)
 {
-	const struct manifest *manifest = &record->manifest;
+	const struct manifest *manifest = &account->manifest;
 
-	TRY(write_digest(record->naming.md5, manifest->image_md5, manifest->image_name, error));
-	return write_digest(record->naming.sha256, manifest->image_sha256, manifest->image_name,
+	TRY(write_digest(account->naming.md5, manifest->image_md5, manifest->image_name, error));
+	return write_digest(account->naming.sha256, manifest->image_sha256, manifest->image_name,
 			    error);
 }
 
@@ -261,17 +261,17 @@ static void sync_folder(const char *path)
 		fsync(descriptor);
 }
 
-enum kioku_status record_write_manifest(const struct record *record, const char *signing_key,
-					struct kioku_error *error)
+enum kioku_status account_write_manifest(const struct account *account, const char *signing_key,
+					 struct kioku_error *error)
 {
-	const struct naming *naming = &record->naming;
+	const struct naming *naming = &account->naming;
 	AUTO_FREE char *text = NULL;
 	uint8_t signature[SIGNATURE_SIZE];
 	size_t size;
 
 	if (!naming->manifest)
 		return KIOKU_OK;
-	TRY(manifest_encode(&record->manifest, &text, &size, error));
+	TRY(manifest_encode(&account->manifest, &text, &size, error));
 	if (signing_key) {
 		struct bytes signed_text = { (const uint8_t *)text, size };
 		TRY(signature_make(signing_key, signed_text, signature, error));

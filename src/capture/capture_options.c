@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "capture/options.h"
+#include "capture/capture_options.h"
 
 #include <sched.h>
 #include <string.h>
