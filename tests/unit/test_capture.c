@@ -189,6 +189,30 @@ static void counts_what_is_missing(void)
 	leave_folder();
 }
 
+static void remembers_what_was_converted(void)
+{
+	struct test_capture test;
+	struct manifest manifest;
+	char first[65];
+
+	enter_folder();
+	write_memory("source");
+	capture_init(&test);
+	CHECK_EQUAL(capture_path(&test, "source", "a.lime"), KIOKU_OK);
+	memcpy(first, test.result.image_sha256, sizeof(first));
+	CHECK_EQUAL(capture_path(&test, "lime:a.lime", "b\\n.elf"), KIOKU_OK);
+	read_manifest("b\\n.elf.manifest.json", &manifest);
+	CHECK_SAYS(manifest.converted_from, first);
+	manifest_release(&manifest);
+	CHECK_EQUAL(unlink("a.lime.manifest.json"), 0);
+	CHECK_EQUAL(capture_path(&test, "a.lime", "c.elf"), KIOKU_OK);
+	read_manifest("c.elf.manifest.json", &manifest);
+	CHECK_SAYS(manifest.converted_from, first);
+	manifest_release(&manifest);
+	CHECK_EQUAL(system("sha256sum --quiet -c *.sha256 && md5sum --quiet -c *.md5"), 0);
+	leave_folder();
+}
+
 static bool stop_at_once(void *user, const struct kioku_capture_progress *progress)
 {
 	unsigned *calls = user;
@@ -288,5 +312,5 @@ static void works_without_digests(void)
 }
 
 TAP_MAIN(TEST(round_trips), TEST(any_number_of_threads), TEST(writes_streams),
-	 TEST(counts_what_is_missing), TEST(stops_cleanly), TEST(keeps_to_a_rate), TEST(refuses),
-	 TEST(works_without_digests))
+	 TEST(counts_what_is_missing), TEST(remembers_what_was_converted), TEST(stops_cleanly),
+	 TEST(keeps_to_a_rate), TEST(refuses), TEST(works_without_digests))
