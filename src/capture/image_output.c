@@ -231,6 +231,28 @@ static enum kioku_status put_front(struct image_output *output, const uint8_t *d
 	return output->front_fill == FRAME_WRITE_SIZE ? flush_front(output, error) : KIOKU_OK;
 }
 
+/* data NULL: zeros. */
+static enum kioku_status emit(struct image_output *output, const uint8_t *data, uint64_t size,
+			      struct kioku_error *error)
+{
+	bool to_front = output->is_split && output->selected == PART_FRONT;
+
+	while (size > 0) {
+		size_t part = size < FRAME_WRITE_SIZE ? (size_t)size : FRAME_WRITE_SIZE;
+		TRY(to_front ? put_front(output, data, &part, error)
+			     : put(output, data, &part, error));
+		data = data ? data + part : NULL;
+		size -= part;
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status writer_emit(struct image_writer *writer, const void *data, size_t size,
+			      struct kioku_error *error)
+{
+	return emit(writer->output, data, size, error);
+}
+
 /*
  * Slots that stand for zeros, which take no room on the disk; no larger than others, so that the
  * journal is never far behind the file.
