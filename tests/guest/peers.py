@@ -131,8 +131,7 @@ def filtered(tool, known, image, path):
 
 def by_gdb(tool, known, image, path):
     """By the kernel's own addresses: its text, and the direct map at both ends of memory."""
-    facts = {fact["name"]: fact["value"] for fact in tool.info(image)["kernel"]["facts"]}
-    direct_map = int(facts["direct_map_base"], 16)
+    direct_map = int(tool.info(image)["kernel"]["direct_map_base"], 16)
     banner = known.address("linux_banner")
     last = max(int(piece["physical"], 16) + piece["size"] for piece in known.facts["ram_map"])
     places = [(banner, known.image_physical(banner)), (direct_map + 0x1000, 0x1000),
