@@ -61,8 +61,12 @@ struct kioku_verify_result {
 };
 
 /*
- * Checks an image. Errors: NOT_FOUND (there is nothing to check it against), OS, CORRUPT (a manifest
- * that cannot be understood), ARGUMENT (the range lies outside, a key that cannot be read).
+ * Checks an image: against its manifest, else against the journal of a capture that was killed, else
+ * against digest files beside it. A manifest with a signature that was not asked for is told in the
+ * result. Errors: NOT_FOUND (there is nothing to check it against), OS, CORRUPT or UNSUPPORTED (a
+ * manifest that cannot be understood), ARGUMENT (the range lies outside, or a digest covers the whole
+ * file; a key that is none), STOPPED (by a callback), NO_MEMORY. Bytes that cannot be read are damage
+ * and no error.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status kioku_verify(const char *image,
 							const struct kioku_verify_options *options,

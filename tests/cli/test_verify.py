@@ -547,8 +547,9 @@ class Captures(Case):
                 with self.subTest(image_format, wait=wait):
                     found = self.found("prefix")
                     self.assertEqual((found["proof"], found["damage"]), ("journal", []))
-                    if found["segments"] > 1:
-                        self.flip(MIB // 2)
+                    lines = self.path("image.manifest.partial").read_text("ascii").splitlines()
+                    for line in lines[1:found["segments"] + 1][-1:]:
+                        self.flip(json.loads(line)["segment"] * MIB + 1)
                         self.found("damaged")
 
 
