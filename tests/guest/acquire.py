@@ -19,7 +19,7 @@ CONTENT = set("rz")
 TOLERATED = 1e-4     # of the steady pages may have changed and come back
 PAGE_RUN = re.compile(r"([a-z])(\d+)")
 # How a message may name each kind of loss.
-NAMED = {"p": "poison", "f": "fault|read", "t": "time", "m": "miss|reach|not in"}
+NAMED = {"p": "hardware memory error", "f": "fault|read", "t": "time", "m": "miss|reach|not in"}
 
 
 class Acquisition:
@@ -132,9 +132,9 @@ def show(ranges):
     return ", ".join(f"{start:#x}-{end:#x}" for start, end in ranges)
 
 
-def sidecars(acquisition):
+def sidecars(acquisition, *names):
     """md5sum and sha256sum know them."""
-    for name in ("md5sum", "sha256sum"):
+    for name in names:
         file = f"{acquisition.image.name}.{name.removesuffix('sum')}"
         done = subprocess.run([name, "-c", file], cwd=acquisition.folder, capture_output=True,
                               text=True)
@@ -264,12 +264,12 @@ def context(acquisition):
 
 # --- faults
 
-def faulty_memory(tool, acquisition):
+def faulty_memory(acquisition):
     """What was plugged in is there; what is offline, poisoned or ballooned is said to be."""
     faults = json.loads((acquisition.known.folder / "faults.json").read_text())
     runs = page_states(acquisition.manifest())
     states = States(runs)
-    if acquisition.status != 3 or not re.search("poison", acquisition.text, re.I):
+    if acquisition.status != 3 or not re.search(NAMED["p"], acquisition.text):
         yield f"exit status {acquisition.status}: {acquisition.text[-300:]}"
     if states.of(faults["poisoned"]) != "p":
         yield f"the poisoned page is in state {states.of(faults['poisoned'])!r}"
@@ -342,22 +342,21 @@ def test_recording(session, known):
     tool = session.tool
     for name, image in IMAGES.items():
         acquisition = Acquisition(known, name, image)
-        for title, test, arguments in (
-                ("outcome", outcome, (acquisition,)),
-                ("System RAM", complete, (acquisition,)),
-                ("memory", memory, (tool, acquisition)),
-                ("sidecars", sidecars, (acquisition,)),
-                ("verify", verified, (tool, acquisition)),
-                ("ps", compare.ps, (tool.torn(), known, acquisition.image)),
-                ("threads", compare.threads, (tool.torn(), known, acquisition.image)),
-                ("read", compare.read, (tool, known, acquisition.image))):
-            if name == "pipe" and title == "sidecars":
-                continue  # a stream has none
-            session.check(known, f"acquired, {name}, {title}", test, *arguments)
+        tests = {"outcome": (outcome, acquisition),
+                 "System RAM": (complete, acquisition),
+                 "memory": (memory, tool, acquisition),
+                 "verify": (verified, tool, acquisition),
+                 "ps": (compare.ps, tool.torn(), known, acquisition.image),
+                 "threads": (compare.threads, tool.torn(), known, acquisition.image)}
         if name == "disk":
-            session.check(known, "acquired, disk, context", context, acquisition)
+            tests |= {"sidecars": (sidecars, acquisition, "md5sum", "sha256sum"),
+                      "read": (compare.read, tool, known, acquisition.image),
+                      "context": (context, acquisition)}
         if name == "faults":
-            session.check(known, "acquired, faults, states", faulty_memory, tool, acquisition)
+            tests |= {"sidecars": (sidecars, acquisition, "sha256sum"),
+                      "states": (faulty_memory, acquisition)}
+        for title, (test, *arguments) in tests.items():
+            session.check(known, f"acquired, {name}, {title}", test, *arguments)
     for view in ("ps", "threads"):
         session.check(known, f"live, {view}", live, known, view)
     if (known.folder / "peer").exists():
