@@ -73,8 +73,8 @@ bool source_is_live_name(const char *where);
  * The driver for a file of that size, by its first SOURCE_HEAD_SIZE bytes.
  * Errors: CORRUPT (two formats claim it), UNSUPPORTED (a known format that nobody reads yet).
  */
-enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size, const struct source_driver **out,
-				       struct kioku_error *error);
+enum kioku_status source_driver_detect(struct bytes head, uint64_t file_size,
+				       const struct source_driver **out, struct kioku_error *error);
 
 /* One answer to which physical address lies where; only raw images ever have more than one. */
 struct source_layout {
@@ -89,7 +89,7 @@ struct source_layout {
 struct kioku_source {
 	atomic_uint references; /* its owner's, and one of each channel */
 	bool has_channel;       /* of sources that only one may read at a time */
-	char *where; /* as it was opened; allocated */
+	char *where;            /* as it was opened; allocated */
 	const struct source_driver *driver;
 	struct image_file file; /* that driver->access does not need */
 	int descriptor;
@@ -110,7 +110,8 @@ struct kioku_source {
 	struct bytes notes;      /* likewise: source_notes() */
 
 	struct diagnostics diagnostics;
-	struct page_set touched; /* of the file on disk; of the physical space where there is no file */
+	struct page_set
+		touched; /* of the file on disk; of the physical space where there is no file */
 	uint64_t requests, rounds;
 };
 

@@ -288,27 +288,6 @@ def faulty_memory(acquisition):
     return f"{filled} pages of what was plugged in are in use"
 
 
-# --- live
-
-class Recorded:
-    """Stands for a tool that ran in the guest."""
-
-    def __init__(self, known):
-        self.known = known
-
-    def rows(self, view, image, *options):
-        outcome = json.loads((self.known.folder / f"live-{view}.json").read_text())
-        # The lists of a machine that runs may change under the reader.
-        if outcome["status"] not in (0, 3):
-            raise ToolError(f"{view} {image}: exit status {outcome['status']}: "
-                            f"{outcome['errors'][-300:]}")
-        return json.loads(outcome["rows"])
-
-
-def live(known, view):
-    return (yield from getattr(compare, view)(Recorded(known), known, "live"))
-
-
 # --- LiME's module
 
 def peer(tool, acquisition):
@@ -357,7 +336,5 @@ def test_recording(session, known):
                       "states": (faulty_memory, acquisition)}
         for title, (test, *arguments) in tests.items():
             session.check(known, f"acquired, {name}, {title}", test, *arguments)
-    for view in ("ps", "threads"):
-        session.check(known, f"live, {view}", live, known, view)
     if (known.folder / "peer").exists():
         session.check(known, "LiME's module", peer, tool, Acquisition(known, "peer", "ram.lime"))

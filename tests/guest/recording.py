@@ -131,14 +131,6 @@ class Recorder:
         self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd "
                              "--manifest /output/pipe.lime.zst.manifest.json", "pipe.lime.zst")
 
-    def live(self):
-        """kioku reads the machine that it runs on."""
-        for view in ("ps", "threads"):
-            status, text = self.machine.said(f"kioku {view} live --format json 2>/lab/live-errors")
-            errors = self.machine.said("cat /lab/live-errors")[1]
-            outcome = {"status": status, "rows": text, "errors": errors}
-            (self.folder / f"live-{view}.json").write_text(json.dumps(outcome))
-
     def faulty(self):
         """Memory that came, went, failed and was given back while the machine ran."""
         machine = self.machine
@@ -203,7 +195,6 @@ def run(plan, tool, folder):
         machine.keep_truth(folder)
         facts = recorder.copy(folder / "ram.img")
         recorder.plain()
-        recorder.live()
         if plan.peer:
             recorder.peer()
         machine.keep_truth(folder, "truth-after")
