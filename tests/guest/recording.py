@@ -128,7 +128,7 @@ class Recorder:
 
     def plain(self):
         self.acquire("disk", "kioku acquire -o /output/disk.lime")
-        self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd "
+        self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd --digest sha256 "
                              "--manifest /output/pipe.lime.zst.manifest.json", "pipe.lime.zst")
 
     def faulty(self):
