@@ -109,7 +109,19 @@ bool source_channel_is_free(const struct source_channel *channel)
 bool source_channel_states(struct source_channel *channel, uint64_t physical, size_t count,
 			   uint8_t *states)
 {
-	const struct source_access *access = channel->source->driver->access;
+	const struct kioku_source *source = channel->source;
+	const struct source_access *access = source->driver->access;
 
-	return access && access->states(channel->access, physical, count, states);
+	if (access)
+		return access->states(channel->access, physical, count, states);
+	if (source->states.count == 0)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t page = physical + i * CAPTURE_PAGE;
+		size_t next = range_map_after(&source->states, page);
+		bool is_known = next < source->states.count &&
+				source->states.extents[next].start < page + CAPTURE_PAGE;
+		states[i] = (uint8_t)(is_known ? source->states.extents[next].kind : PAGE_READ);
+	}
+	return true;
 }

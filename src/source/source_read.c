@@ -15,7 +15,8 @@ static enum kioku_status absent(const struct extent *extent, uint64_t physical,
 	const char *reason = !extent ? "is not in the image"
 			     : extent->kind == KIOKU_RANGE_EXCLUDED
 				     ? "was left out of the image"
-				     : "is missing: the image is truncated";
+				     : "is missing: the image is truncated, or it was lost when "
+				       "the image was made";
 
 	return error_at(error, KIOKU_ERROR_ABSENT, physical, "physical address 0x%llx %s",
 			(unsigned long long)physical, reason);
