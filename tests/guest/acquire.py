@@ -5,7 +5,6 @@ yields problems."""
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 
@@ -44,11 +43,10 @@ class Acquisition:
         return Ram(self.folder / "after.img", self.ram_map)
 
     def manifest(self):
-        return json.loads(self.image.with_name(self.image.name + ".manifest.json").read_text())
+        return json.loads(self.beside(".manifest.json").read_text())
 
-    def discard(self):
-        """Its memory takes three times the guest's size."""
-        shutil.rmtree(self.folder)
+    def beside(self, extension):
+        return self.image.with_name(self.image.name + extension)
 
 
 def system_ram(iomem):
@@ -246,7 +244,7 @@ def marker_pages(known):
 def context(acquisition):
     """The archive beside it has what the guest itself said."""
     known = acquisition.known
-    with tarfile.open(acquisition.image.with_name(acquisition.image.name + ".context.tar.gz")) as tar:
+    with tarfile.open(acquisition.beside(".context.tar.gz")) as tar:
         files = {re.sub(r"^\./", "", member.name): tar.extractfile(member).read()
                  for member in tar if member.isfile()}
     expected = {"iomem": "\n".join(known.before["iomem"]), "version": known.before["version"],
