@@ -16,7 +16,7 @@ import kernels  # noqa: E402
 import lime  # noqa: E402
 from acquire import system_ram  # noqa: E402
 
-KERNEL, MEMORY = "bookworm", 1024
+KERNEL, MEMORY = "bookworm", 512
 STATIC = TOP / "build-static/kioku"
 ROUNDS = 3
 PEAK_GOAL, SIZE_GOAL = 24 << 20, 8 << 20
@@ -51,7 +51,7 @@ class Machine:
         head = self.folder / "kcore-head"
         self.machine.stream("dd if=/proc/kcore bs=64k count=1", head)
         ranges = system_ram(self.said("cat /proc/iomem").splitlines())
-        spans = [span for start, end in ranges for span in file_spans(head.read_bytes(), start, end)]
+        spans = [span for bounds in ranges for span in file_spans(head.read_bytes(), *bounds)]
         return "; ".join(f"dd if=/proc/kcore of=/dev/null bs=1M iflag=skip_bytes,count_bytes "
                          f"skip={offset} count={size}" for offset, size in spans)
 
@@ -82,8 +82,8 @@ def inside(bench):
                       f"{acquire} -o /output/ram.lime; sync", module.format(" digest=sha256"), 1,
                       ("", "LiME "))
     yield bench.times("acquire to a disk, zstd, MD5 and SHA-256 / LiME's module with SHA-256",
-                      f"{acquire} -o /output/ram.lime.zst; sync", module.format(" digest=sha256"), 1,
-                      ("", "LiME "))
+                      f"{acquire} -o /output/ram.lime.zst; sync",
+                      module.format(" digest=sha256"), 1, ("", "LiME "))
     yield peak(bench)
 
 

@@ -205,8 +205,8 @@ def headers(name):
                 deb.unlink()
             for file in (ready / "Makefile", *ready.glob(".kernelvariables")):
                 text = file.read_text()
-                file.write_text(re.sub(r"(?<![\w.])/usr/(src|lib)/linux-", rf"{folder}/usr/\1/linux-",
-                                       text))
+                file.write_text(re.sub(r"(?<![\w.])/usr/(src|lib)/linux-",
+                                       rf"{folder}/usr/\1/linux-", text))
             (folder / "complete").touch()
     return ready
 

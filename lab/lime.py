@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""LiME's kernel module, as Debian ships its source (lime-forensics-dkms), built for a lab kernel."""
+"""LiME's kernel module for a kernel of the lab, from Debian's package of its source."""
 
 import shutil
 import subprocess
