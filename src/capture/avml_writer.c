@@ -14,6 +14,13 @@
 #include "capture/writer.h"
 #include "format/avml_format.h"
 
+/*
+ * Bytes of memory in a block. AVML writes no more than AVML_BLOCK_LIMIT and reads any number; each
+ * start of a block is one that may fall into memory that does not compress, as an initrd is, but
+ * volatility3 holds a block's stream as a whole.
+ */
+#define BLOCK_LIMIT (256u << 20)
+
 /* What is held back at most until a block can begin. */
 #define HELD_LIMIT  (4u * CAPTURE_BLOCK)
 
@@ -88,7 +95,7 @@ static uint64_t reach(uint64_t start, uint64_t held_end, uint64_t held_size, uin
 	if (stream + 1 > content)
 		return 0;
 	uint64_t chunks = (content - 1 - stream) / SNAPPY_CHUNK_HEAD_SIZE;
-	uint64_t end = smaller(held_end + chunks * SNAPPY_CONTENT_LIMIT, start + AVML_BLOCK_LIMIT);
+	uint64_t end = smaller(held_end + chunks * SNAPPY_CONTENT_LIMIT, start + BLOCK_LIMIT);
 	if (end >= range_end)
 		return range_end;
 	end -= end % CAPTURE_BLOCK;

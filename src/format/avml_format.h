@@ -13,7 +13,7 @@
 #define AVML_VERSION      2u
 #define AVML_HEADER_SIZE  32u /* u32 magic, u32 version, u64 start, u64 last, u8[8] reserved */
 #define AVML_TRAILER_SIZE 8u  /* u64: bytes of the stream before it */
-#define AVML_BLOCK_LIMIT  0x1000000u /* bytes of memory in a block as AVML writes and reads them */
+#define AVML_BLOCK_LIMIT  0x1000000u /* bytes of memory in a block as AVML writes them */
 
 struct avml_header {
 	uint64_t start, last; /* physical addresses of the first and the last byte */
