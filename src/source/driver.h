@@ -99,6 +99,7 @@ struct kioku_source {
 	bool may_rearrange; /* nobody said, and nothing in the file does, how it is arranged */
 	const struct source_layout *layout; /* the one in use */
 	size_t hint;                        /* range_map_find()'s, in the layout in use */
+	struct range_map states; /* kind: enum page_state; what a manifest says of absent pages */
 
 	void *state;             /* the driver's own */
 	void *access;            /* the source's own way in, of drivers that have that */
@@ -161,6 +162,10 @@ enum kioku_status source_read(struct kioku_source *source, uint64_t physical, vo
 /* Takes over a map (which is empty afterwards) as the next layout. Errors: NO_MEMORY. */
 enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
 				    struct kioku_error *error);
+
+/* Takes over a map (which is empty afterwards) in place of the only layout. Errors: NO_MEMORY. */
+enum kioku_status source_replace_layout(struct kioku_source *source, struct range_map *map,
+					struct kioku_error *error);
 
 /*
  * Opens the file behind a source, and its compressed frames. Errors: OS, ARGUMENT, UNSUPPORTED,

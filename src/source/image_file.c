@@ -73,12 +73,14 @@ bool image_file_is_cut(const struct image_file *file)
 	return top && top->kind == IMAGE_LAYER_FLATTENED && !top->flattened.complete;
 }
 
-const char *image_file_packing(const struct image_file *file)
+const char *image_file_codec(const struct image_file *file)
 {
-	if (image_file_is_plain(file))
-		return NULL;
 	const struct image_layer *first = &file->layers[0];
-	return first->kind == IMAGE_LAYER_FLATTENED ? "flattened" : frame_codec_name(first->codec);
+
+	if (file->layer_count == 0 || first->kind == IMAGE_LAYER_FLATTENED ||
+	    first->codec == FRAME_SNAPPY)
+		return "";
+	return frame_codec_name(first->codec);
 }
 
 /* --- what is there */

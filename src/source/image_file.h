@@ -73,8 +73,8 @@ bool image_file_is_plain(const struct image_file *file);
 /* Whether a flattened layer has no end: what no record wrote may have been in one that is lost. */
 bool image_file_is_cut(const struct image_file *file);
 
-/* How the layers are called, as in "zstd-compressed", or NULL for a plain file. */
-const char *image_file_packing(const struct image_file *file);
+/* The codec that the file as a whole is compressed with, by name; "" if it is not. */
+const char *image_file_codec(const struct image_file *file);
 
 /*
  * The longest run at an offset of bytes that are all there, or all not there, at most size: it is

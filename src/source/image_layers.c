@@ -115,10 +115,10 @@ enum kioku_status image_file_unpack(struct image_file *file, const struct diagno
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "it is compressed with %s, which this build cannot read", name);
 	enum kioku_status status = seek_table_decode(file->mapped, &walk.index, error);
-	if (status == KIOKU_OK)
-		page_set_add(file->touched,
-			     file->mapped.size - walk.index.count * SEEK_TABLE_ENTRY_SIZE,
-			     file->mapped.size);
+	if (status == KIOKU_OK) {
+		uint64_t table = walk.index.count * SEEK_TABLE_ENTRY_SIZE;
+		page_set_add(file->touched, file->mapped.size - table, table);
+	}
 	if (status == KIOKU_ERROR_NOT_FOUND)
 		status = walk_frames(&walk, diagnostics, error);
 	if (status == KIOKU_ERROR_LIMIT)

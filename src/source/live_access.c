@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
-#include "source/channel.h"
+#include "base/page_state.h"
 #include "source/live_driver.h"
 
 /* include/uapi/linux/kernel-page-flags.h; OFFLINE was BALLOON, with the same bit, before 5.0. */
@@ -211,18 +211,6 @@ uint64_t live_offline_run(const struct live *live, uint64_t physical, uint64_t s
 			return page * CAPTURE_PAGE - physical;
 	}
 	return size;
-}
-
-uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
-			   enum page_state *state)
-{
-	bool offline = false;
-	uint64_t run = kioku_source_is_live(source)
-			       ? live_offline_run(source->state, physical, size, &offline)
-			       : size;
-
-	*state = offline ? PAGE_OFFLINE : PAGE_MISSING;
-	return run;
 }
 
 const struct source_access live_access = {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "source/live_driver.h"
+#include "source/overlay.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
 static enum kioku_status complete_options(const struct kioku_source_options *given,
@@ -66,7 +67,15 @@ static enum kioku_status open_source(struct kioku_source *source, const struct l
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
 				 "placements are for raw images, but this is a %s",
 				 source->driver->help);
-	return source->driver->open(source, &options, error);
+
+	CLEANUP(overlay_release) struct overlay overlay = { 0 };
+	if (options.placement_count == 0) /* the caller knows better */
+		TRY(overlay_open(&overlay, source, path, error));
+	if (overlay_can_place(&overlay))
+		TRY(overlay_place(&overlay, source, error));
+	else
+		TRY(source->driver->open(source, &options, error));
+	return overlay_apply(&overlay, source, error);
 }
 
 enum kioku_status source_open_on(const struct live_paths *paths, const char *where,
@@ -110,6 +119,7 @@ void kioku_source_close(struct kioku_source *source)
 		source->driver->access->close(source->access);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
+	range_map_release(&source->states);
 	free(source->where);
 	free(source->cpus);
 	page_cache_release(&source->pages);
@@ -202,11 +212,10 @@ enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size
 	return page_cache_init(&source->pages, page_size) ? KIOKU_OK : error_no_memory(error);
 }
 
-enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
-				    struct kioku_error *error)
+/* Takes over a map and lists its ranges. */
+static enum kioku_status fill_layout(struct source_layout *layout, struct range_map *map,
+				     struct kioku_error *error)
 {
-	struct source_layout *layout = &source->layouts[source->layout_count++];
-
 	layout->extents = *map;
 	*map = (struct range_map){ 0 };
 	if (!range_map_normalise(&layout->extents))
@@ -215,9 +224,29 @@ enum kioku_status source_add_layout(struct kioku_source *source, struct range_ma
 	if (!layout->ranges)
 		return error_no_memory(error);
 	layout->range_count = list_ranges(&layout->extents, layout->ranges);
+	return KIOKU_OK;
+}
+
+enum kioku_status source_add_layout(struct kioku_source *source, struct range_map *map,
+				    struct kioku_error *error)
+{
+	struct source_layout *layout = &source->layouts[source->layout_count++];
+
+	TRY(fill_layout(layout, map, error));
 	report_missing(source, layout);
 	source->layout = &source->layouts[0];
 	return KIOKU_OK;
+}
+
+enum kioku_status source_replace_layout(struct kioku_source *source, struct range_map *map,
+					struct kioku_error *error)
+{
+	struct source_layout *layout = &source->layouts[0];
+
+	range_map_release(&layout->extents);
+	free(layout->ranges);
+	layout->ranges = NULL;
+	return fill_layout(layout, map, error);
 }
 
 const char *kioku_source_format(const struct kioku_source *source)
