@@ -133,7 +133,7 @@ bool session_is_source(const struct session *session, const char *path)
 	const char *colon = strchr(where, ':');
 	struct stat output, source;
 
-	if (stat(path, &output) != 0)
+	if ((session->source && kioku_source_is_live(session->source)) || stat(path, &output) != 0)
 		return false;
 	if (stat(where, &source) != 0 && (!colon || stat(colon + 1, &source) != 0))
 		return false;

@@ -12,11 +12,11 @@
 static enum kioku_status absent(const struct extent *extent, uint64_t physical,
 				struct kioku_error *error)
 {
-	const char *reason = !extent ? "is not in the image"
-			     : extent->kind == KIOKU_RANGE_EXCLUDED
-				     ? "was left out of the image"
-				     : "is missing: the image is truncated, or it was lost when "
-				       "the image was made";
+	const char *reason =
+		!extent ? "is not in the image"
+		: extent->kind == KIOKU_RANGE_EXCLUDED
+			? "was left out of the image"
+			: "is missing: it could not be read, or the image is truncated";
 
 	return error_at(error, KIOKU_ERROR_ABSENT, physical, "physical address 0x%llx %s",
 			(unsigned long long)physical, reason);
