@@ -89,7 +89,7 @@ struct source_layout {
 struct kioku_source {
 	atomic_uint references; /* its owner's, and one of each channel */
 	bool has_channel;       /* of sources that only one may read at a time */
-	char *where; /* as it was opened; allocated */
+	char *where;            /* as it was opened; allocated */
 	const struct source_driver *driver;
 	struct image_file file; /* that driver->access does not need */
 	int descriptor;
