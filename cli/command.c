@@ -6,7 +6,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct command *const commands[] = {
-	&info_command,    &type_command,    &read_command, &profile_command,
+	&info_command,    &type_command,    &read_command,   &profile_command,
 	&acquire_command, &convert_command, &verify_command, &help_command,
 };
 

@@ -41,6 +41,7 @@ int main(int argc, char **argv)
 
 	clock_gettime(CLOCK_MONOTONIC, &session.started);
 	setlocale(LC_CTYPE, "");
+	setenv("TZ", "UTC0", 1); /* all times are UTC: no zone is read from a disk */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that grew to its limit is an error like a full disk */
 	if (argc < 2) {

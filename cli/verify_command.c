@@ -140,9 +140,9 @@ static void write_result(struct json *json, const struct kioku_verify_result *re
 
 static int exit_status_of(enum kioku_verdict verdict)
 {
-	return verdict == KIOKU_INTACT ? STATUS_COMPLETE :
-	       verdict == KIOKU_PREFIX ? STATUS_GAPS :
-					 STATUS_FAILED;
+	return verdict == KIOKU_INTACT   ? STATUS_COMPLETE
+	       : verdict == KIOKU_PREFIX ? STATUS_GAPS
+					 : STATUS_FAILED;
 }
 
 static int explain(const struct session *session, enum kioku_status status,

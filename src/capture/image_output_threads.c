@@ -71,9 +71,13 @@ static bool write_slot(struct image_output *output, const struct output_slot *sl
 					  &output->partial, &error);
 	atomic_store(&output->run->written, output->sink.size);
 	*position += slot->size;
-	if (status != KIOKU_OK)
+	if (status != KIOKU_OK) {
 		fail(output, &error);
-	return status == KIOKU_OK;
+		return false;
+	}
+	/* Before the slot is passed on: whoever follows may come to the end before this thread does. */
+	output->partial = 0;
+	return true;
 }
 
 void image_output_write(struct image_output *output)
@@ -86,8 +90,6 @@ void image_output_write(struct image_output *output)
 		if (works)
 			ring_pass(&output->ring, OUTPUT_WRITES);
 	}
-	if (works)
-		output->partial = 0;
 	ring_leave(&output->ring, OUTPUT_WRITES);
 }
 

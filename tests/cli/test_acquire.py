@@ -152,7 +152,10 @@ class Refusals(Case):
     def test_formats(self):
         self.refused("convert", "image.lime", "out", "--as", "nothing")
         self.refused("convert", "image.lime", "out", "--as", "kdump:nothing")
-        self.refused("convert", "image.lime", "out.lime", "--sign", "nokey")
+
+    def test_no_key(self):
+        self.run_tool("convert", "image.lime", "out.lime", "--sign", "nokey", status=1)
+        self.assertEqual(os.listdir(self.folder), ["image.lime"])
 
     def test_no_folder(self):
         self.run_tool("convert", "image.lime", "none/out.lime", status=1)
@@ -277,7 +280,7 @@ class Streams(Case):
 
 class Stops(Case):
     def start(self, *arguments, **more):
-        return subprocess.Popen([TOOL, *arguments], env=ENV, cwd=self.folder,
+        return subprocess.Popen([TOOL, *arguments], env=ENV, cwd=self.folder, bufsize=0,
                                 stderr=subprocess.PIPE, **more)
 
     def wait_for(self, name, size):
@@ -353,8 +356,10 @@ class Full(Case):
         if os.path.exists(self.at(name)):
             self.check_memory(contents(self.at(name)), whole=False)
         self.assertFalse(os.path.exists(self.at(name + ".md5")))
-        there = [s for s in SIDECARS if os.path.exists(self.at(name + s))]
-        if there:
+        journal = self.at(name + ".manifest.partial")
+        if os.path.exists(journal):  # without its first line it proves nothing
+            self.verify(name, 3 if b"\n" in contents(journal) else 1)
+        elif os.path.exists(self.at(name + ".manifest.json")):
             self.verify(name, 3)
 
     def test_limit(self):
@@ -427,7 +432,7 @@ class Faults(Case):
         self.assertIn("2", json.dumps(self.manifest("again.lime")))
 
     def test_hanging_block(self):
-        page = 0x200000 + 304 * PAGE
+        page = 0x200000 + 305 * PAGE
         start = self.file_offset(page)
         begin = time.monotonic()
         done = self.with_fault("convert", "image.lime", "out.lime", "--timeout", "300", status=3,
@@ -469,7 +474,7 @@ class OldKernel(Case):
         self.old("acquire", "image.lime", "-o", "out.lime.zst")
         self.old("acquire", "image.lime", "-o", "out.kdump")
         self.check_memory(self.old("acquire", "image.lime", "-o", "-").stdout)
-        self.old("info", "out.lime.zst")
+        self.old("info", "out.lime.zst", status=1)  # there is no kernel in it
         self.old("read", "out.kdump", "0x100000", "4K", "--physical")
         if "verify" in self.run_tool("help", "--list").stdout.decode().split():
             self.old("verify", "out.lime")

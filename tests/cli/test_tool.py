@@ -555,6 +555,44 @@ class Capture(unittest.TestCase):
         self.assertIn("codecs: zstd lz4 gzip none", text)
 
 
+class Verify(unittest.TestCase):
+    def test_verdicts(self):
+        for image, status, verdict in (("intact", 0, "intact"), ("prefix", 3, "valid prefix"),
+                                       ("damaged", 1, "damaged")):
+            done = run("verify", image)
+            self.assertEqual((done.returncode, done.errors), (status, "kioku: note: a note\n"))
+            self.assertIn(f"{image}: {verdict}: ", done.text.splitlines()[-1])
+            self.assertNotRegex(done.text, HOSTILE)
+            done = run("verify", image, "--format", "json")
+            self.assertEqual(done.returncode, status)
+            self.assertEqual(json.loads(done.text)["verdict"], image)
+
+    def test_damage(self):
+        done = run("verify", "damaged", "--range", "0x10-0x2fffff")
+        self.assertEqual(done.text.splitlines()[:-1], [
+            "evil \\x1b[2J signature",
+            "0x000000300000-0x0000003fffff  megabyte 3                segment differs",
+            "0x000000000010-0x0000002fffff  megabytes 0-2             run"])
+        done = run("verify", "damaged", "--range", "1+2M", "--format", "json", "--key", "k")
+        found = json.loads(done.text)
+        self.assertEqual(found["damage"][0], {"what": "evil \x1b[2J signature"})
+        self.assertEqual(found["damage"][1], {"offset": 0x300000, "size": 0x100000, "megabyte": 3,
+                                              "what": "segment differs"})
+        self.assertEqual(found["damage"][2]["size"], 2 << 20)
+        self.assertTrue(found["signature_checked"])
+
+    def test_refused(self):
+        done = run("verify", "unproven", "--format", "json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing to check it against", done.errors)
+        self.assertIsNone(json.loads(done.text)["verdict"])
+        self.assertEqual(run("verify", "wrong").returncode, 2)
+        for wrong in ("", "1", "-", "+", "1-", "1+", "1+0", "2-1", "x-y", "0-18446744073709551615",
+                      "2+18446744073709551615", "1-2-3", "-1"):
+            self.assertEqual(run("verify", "intact", f"--range={wrong}").returncode, 2, wrong)
+        self.assertEqual(run("verify", "intact", "--key=").returncode, 2)
+
+
 if __name__ == "__main__":
     TOOL = os.path.abspath(sys.argv.pop(1))
     unittest.main()

@@ -49,6 +49,14 @@ class Plan:
         return f"{self.kernel}-{self.memory}m"
 
 
+def plans(full):
+    if not full:
+        return [Plan("bookworm", peer=True), Plan("backports")]
+    return [Plan("bookworm", peer=True), Plan("backports", peer=True),
+            Plan("bookworm", 1024, cpu="max,la57=off"), Plan("backports", 5120, append="nokaslr"),
+            *(Plan(kernel, 512) for kernel in ("bullseye", "trixie", "sid"))]
+
+
 class Recorder:
     def __init__(self, machine, folder):
         self.machine = machine
