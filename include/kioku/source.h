@@ -46,11 +46,13 @@ struct kioku_source_options {
 
 /*
  * Opens a source. where is a path, whose format is found from its content, or FORMAT:PATH
- * (raw: or padded:, lime:, elf:, kdump:) to force one, or the machine this runs on: "kcore",
+ * (raw: or padded:, lime:, avml:, elf:, kdump:) to force one, or the machine this runs on: "kcore",
  * "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
- * says of others why they cannot. "./live" is a file. options may be NULL. A truncated image opens, with
- * the missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. Files are mapped: when
- * somebody shortens one while it is open, reading what is gone raises SIGBUS.
+ * says of others why they cannot. "./live" is a file. options may be NULL. Files compressed by zstd,
+ * lz4 or gzip, in frames of at most 64 MiB, are unpacked by need. A truncated image opens, with the
+ * missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. PATH.manifest.json, if it is about
+ * this file, adds which pages were lost and, without placements, where those of a raw image belong.
+ * Files are mapped: when somebody shortens one while it is open, reading what is gone raises SIGBUS.
  * Errors: OS, CORRUPT (a header contradicts itself), UNSUPPORTED (recognised but not a physical
  * memory image, such as a process core; a live machine that lets nobody in), ARGUMENT.
  */
@@ -66,8 +68,8 @@ KIOKU_PUBLIC void kioku_source_close(struct kioku_source *source);
 KIOKU_PUBLIC bool kioku_source_is_ambiguous(const struct kioku_source *source);
 
 /*
- * The name of the format that was recognised: "raw", "lime", "elf", "kdump"; of a live machine the
- * way to its memory: "kcore", "devcrash", "devmem". Borrowed.
+ * The name of the format that was recognised: "raw", "lime", "avml", "elf", "kdump"; of a
+ * live machine the way to its memory: "kcore", "devcrash", "devmem". Borrowed.
  */
 KIOKU_PUBLIC const char *kioku_source_format(const struct kioku_source *source);
 

@@ -96,7 +96,9 @@ static enum frame_result unpack_snappy(struct bytes packed, uint8_t *out, size_t
 	if (snappy_chunk_decode(packed, &chunk) || chunk.kind == SNAPPY_SKIPPED ||
 	    !bytes_slice(packed, SNAPPY_CHUNK_HEAD_SIZE, chunk.size, &payload))
 		return FRAME_DAMAGED;
-	if (chunk.kind == SNAPPY_STORED && payload.size <= capacity) {
+	if (chunk.kind == SNAPPY_STORED) {
+		if (payload.size > capacity)
+			return FRAME_TOO_LARGE;
 		got = payload.size;
 		memcpy(out, payload.data, got);
 	} else if (snappy_uncompress((const char *)payload.data, payload.size, (char *)out, &got) !=

@@ -41,6 +41,25 @@ def lime():
                     for at, data in MEMORY.items())
 
 
+def elf():
+    """An ELF core of two segments, without notes."""
+    at, head = 64 + 2 * 56, b"\x7fELF\2\1\1" + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    for physical, data in MEMORY.items():
+        head += struct.pack("<IIQQQQQQ", 1, 7, at, 0xFFFF888000000000 + physical, physical,
+                            len(data), len(data), 0)
+        at += len(data)
+    return head + b"".join(MEMORY.values())
+
+
+def flattened(data, piece=50000):
+    """Records from the last to the first, as makedumpfile -F may write them."""
+    pieces = [struct.pack(">qq", at, len(data[at:at + piece])) + data[at:at + piece]
+              for at in range(0, len(data), piece)]
+    head = b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1)
+    return head.ljust(4096, b"\0") + b"".join(reversed(pieces)) + struct.pack(">qq", -1, -1)
+
+
 class Images(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -78,7 +97,8 @@ class Images(unittest.TestCase):
     def test_command_line_tools(self):
         for command in (["zstd", "-q", "-c"], ["zstd", "-q", "-c", "-19", "--check"],
                         ["zstd", "-q", "-c", "--no-content-size"], ["lz4", "-q", "-c"],
-                        ["lz4", "-q", "-c", "-BD", "-B4"], ["lz4", "-q", "-c", "-BX", "--no-frame-crc"],
+                        ["lz4", "-q", "-c", "-BD", "-B4"],
+                        ["lz4", "-q", "-c", "-BX", "--no-frame-crc"],
                         ["gzip", "-c"], ["gzip", "-c", "-n", "-1"]):
             with self.subTest(command):
                 if not shutil.which(command[0]):
@@ -101,6 +121,32 @@ class Images(unittest.TestCase):
                               (packed.gzip_members(lime()), ["gzip", "-d", "-c"])):
             done = subprocess.run(command, input=data, capture_output=True, check=True)
             self.assertTrue(done.stdout == lime())
+
+    def test_flattened(self):
+        self.write(flattened(elf()))
+        self.check_whole("elf")
+        self.write(flattened(lime()))
+        self.check_whole("lime")
+        self.write(packed.seekable(flattened(elf()), "zstd"))
+        self.check_whole("elf")
+        self.write(flattened(elf())[:-16 - 100000])  # the end of the file, and so its beginning
+        info, errors = self.info()
+        self.assertIsNone(info)
+        self.assertIn("kioku: error", errors)
+
+    def test_what_convert_writes(self):
+        """Every format and codec, back to the same bytes."""
+        self.write(lime())
+        for form in ("lime", "padded", "raw", "elf", "avml", "kdump"):
+            for codec in ("none", "zstd", "lz4", "gzip"):
+                with self.subTest((form, codec)):
+                    other = os.path.join(self.folder.name, form + codec)
+                    done = self.run_tool("convert", self.path, other, "--as", form, "--compress",
+                                         codec)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.path, path = other, self.path
+                    self.check_whole({"padded": "raw"}.get(form, form))
+                    self.path = path
 
     def test_raw(self):
         data = memory(3 << 20)
