@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "capture/origin.h"
 #include "capture/signature.h"
 #include "source/live.h"
 
@@ -79,7 +80,8 @@ enum kioku_status account_begin(struct account *account, struct kioku_source *so
 	    !copy(&manifest->image_name, is_stream ? NULL : naming_base(destination)) ||
 	    !copy(&manifest->image_format, format->public.name) ||
 	    !copy(&manifest->image_codec, codec ? codec->name : NULL) ||
-	    !note_plan(manifest, plan) || (machine && !note_machine(manifest, machine)))
+	    !note_plan(manifest, plan) ||
+	    !(machine ? note_machine(manifest, machine) : origin_note(source, manifest)))
 		return error_no_memory(error);
 	return KIOKU_OK;
 }
@@ -213,15 +215,33 @@ enum kioku_status account_finish(struct account *account, struct kioku_source *s
 	return KIOKU_OK;
 }
 
+/* A name as md5sum lists it: one with a backslash or a line's end is escaped. NULL: no memory. */
+static char *escape_name(const char *name)
+{
+	char *escaped = malloc(2 * strlen(name) + 1), *out = escaped;
+
+	if (!escaped)
+		return NULL;
+	for (; *name; name++) {
+		char code = *name == '\\' ? '\\' : *name == '\n' ? 'n' : *name == '\r' ? 'r' : 0;
+		if (code)
+			*out++ = '\\';
+		*out++ = code ? code : *name;
+	}
+	*out = '\0';
+	return escaped;
+}
+
 static enum kioku_status write_digest(const char *path, const char *hex, const char *name,
 				      struct kioku_error *error)
 {
-	AUTO_FREE char *line = NULL;
+	AUTO_FREE char *line = NULL, *escaped = NULL;
 
 	if (!path || !hex)
 		return KIOKU_OK;
-	/* md5sum's form; one whose name it would escape is escaped as it does. */
-	if (asprintf(&line, "%s  %s\n", hex, name) < 0)
+	escaped = escape_name(name);
+	if (!escaped ||
+	    asprintf(&line, "%s%s  %s\n", strcmp(name, escaped) ? "\\" : "", hex, escaped) < 0)
 		return error_no_memory(error);
 	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 	if (file < 0)

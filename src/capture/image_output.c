@@ -253,15 +253,24 @@ enum kioku_status writer_emit(struct image_writer *writer, const void *data, siz
 	return emit(writer->output, data, size, error);
 }
 
+/*
+ * Slots that stand for zeros, which take no room on the disk; no larger than others, so that the
+ * journal is never far behind the file.
+ */
 static enum kioku_status emit_hole(struct image_output *output, enum image_part part, uint64_t size,
 				   struct kioku_error *error)
 {
 	TRY(flush(output, error));
-	if (output->slot == RING_OVER)
-		TRY(claim(output, error));
-	output->slots[output->slot].begin = output->begin;
-	output->slots[output->slot].end = output->end;
-	return publish(output, part, SLOT_HOLE, size, error);
+	while (size > 0) {
+		uint64_t now = size < FRAME_WRITE_SIZE ? size : FRAME_WRITE_SIZE;
+		if (output->slot == RING_OVER)
+			TRY(claim(output, error));
+		output->slots[output->slot].begin = output->begin;
+		output->slots[output->slot].end = output->end;
+		TRY(publish(output, part, SLOT_HOLE, now, error));
+		size -= now;
+	}
+	return KIOKU_OK;
 }
 
 enum kioku_status writer_emit_zeros(struct image_writer *writer, uint64_t size,

@@ -2,7 +2,6 @@
 #include "capture/naming.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,9 +9,13 @@
 /* size bytes of a path and a suffix. */
 static char *join(const char *path, size_t size, const char *suffix)
 {
-	char *joined;
+	char *joined = malloc(size + strlen(suffix) + 1);
 
-	return asprintf(&joined, "%.*s%s", (int)size, path, suffix) < 0 ? NULL : joined;
+	if (joined) {
+		memcpy(joined, path, size);
+		strcpy(joined + size, suffix);
+	}
+	return joined;
 }
 
 /* The size of a path without its suffix; all of it if it has another. */

@@ -3,23 +3,49 @@
 
 #include <stdio.h>
 
-#include "source/source.h"
+#include "source/channel.h"
 
-/* Zeros that the source knows of are memory like any other. */
-static struct plan_range make_range(const struct kioku_range *range)
+/* What starts a range: all of it, if it can be read or was left out on purpose. */
+static struct plan_range make_range(const struct kioku_source *source,
+				    const struct kioku_range *range)
 {
-	return (struct plan_range){
-		.start = range->start,
-		.size = range->size,
-		.is_stored = range->state <= KIOKU_RANGE_ZERO,
-		.absent = range->state == KIOKU_RANGE_EXCLUDED ? PAGE_EXCLUDED : PAGE_MISSING,
-	};
+	/* Zeros that the source knows of are memory like any other. */
+	struct plan_range out = { .start = range->start,
+				  .size = range->size,
+				  .is_stored = range->state <= KIOKU_RANGE_ZERO,
+				  .absent = PAGE_EXCLUDED };
+
+	if (range->state == KIOKU_RANGE_UNREADABLE)
+		out.size = source_absent_run(source, range->start, range->size, &out.absent);
+	return out;
 }
 
 static bool goes_on(const struct plan_range *last, const struct plan_range *next)
 {
 	return last->start + last->size == next->start && last->is_stored == next->is_stored &&
 	       (last->is_stored || last->absent == next->absent);
+}
+
+static bool add_range(struct plan *plan, const struct plan_range *range)
+{
+	struct plan_range *last = plan->count ? &plan->ranges[plan->count - 1] : NULL;
+
+	plan->size += range->size;
+	if (last && goes_on(last, range)) {
+		last->size += range->size;
+		return true;
+	}
+	/* Doubling: the array is full whenever its count is a power of two. */
+	if ((plan->count & (plan->count - 1)) == 0) {
+		size_t capacity = plan->count ? plan->count * 2 : 1;
+		struct plan_range *ranges =
+			reallocarray(plan->ranges, capacity, sizeof(*plan->ranges));
+		if (!ranges)
+			return false;
+		plan->ranges = ranges;
+	}
+	plan->ranges[plan->count++] = *range;
+	return true;
 }
 
 enum kioku_status plan_make(const struct kioku_source *source, struct plan *out,
@@ -29,17 +55,14 @@ enum kioku_status plan_make(const struct kioku_source *source, struct plan *out,
 	const struct kioku_range *ranges = kioku_source_ranges(source, &count);
 
 	*out = (struct plan){ 0 };
-	out->ranges = calloc(count + 1, sizeof(*out->ranges));
-	if (!out->ranges)
-		return error_no_memory(error);
 	for (size_t i = 0; i < count; i++) {
-		struct plan_range range = make_range(&ranges[i]);
-		struct plan_range *last = out->count ? &out->ranges[out->count - 1] : NULL;
-		if (last && goes_on(last, &range))
-			last->size += range.size;
-		else
-			out->ranges[out->count++] = range;
-		out->size += range.size;
+		struct kioku_range left = ranges[i];
+		for (struct plan_range range; left.size > 0;
+		     left.start += range.size, left.size -= range.size) {
+			range = make_range(source, &left);
+			if (!add_range(out, &range))
+				return error_no_memory(error);
+		}
 	}
 	return KIOKU_OK;
 }

@@ -122,9 +122,9 @@ static bool is_over(const struct ring *ring, unsigned consumer)
 {
 	unsigned leader = ring->shape.follows[consumer];
 
-	if (ring->ended && ring->consumed[consumer] == ring->produced)
-		return true;
-	return leader == RING_ALONE ? ring->aborted : ring->left[leader];
+	if (leader != RING_ALONE)
+		return ring->left[leader];
+	return ring->aborted || (ring->ended && ring->consumed[consumer] == ring->produced);
 }
 
 int ring_next(struct ring *ring, unsigned consumer)

@@ -62,7 +62,7 @@ void ring_give(struct ring *ring, int slot);
 int ring_next(struct ring *ring, unsigned consumer);
 void ring_pass(struct ring *ring, unsigned consumer);
 
-/* For a consumer that is followed, when it will pass nothing more. */
+/* For a consumer that is followed, when it will pass nothing more: followers end after it. */
 void ring_leave(struct ring *ring, unsigned consumer);
 
 /*

@@ -129,7 +129,7 @@ static void put_text(FILE *out, const char *text)
 /* To the microsecond, whatever the locale's decimal point. */
 static void put_seconds(FILE *out, double seconds)
 {
-	uint64_t micros = seconds > 0 && seconds < 1e10 ? (uint64_t)(seconds * 1e6 + 0.5) : 0;
+	uint64_t micros = seconds > 0 && seconds <= 1e9 ? (uint64_t)(seconds * 1e6 + 0.5) : 0;
 
 	fprintf(out, "%" PRIu64 ".%06" PRIu64, micros / 1000000, micros % 1000000);
 }

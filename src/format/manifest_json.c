@@ -14,7 +14,7 @@
 #define STATES_LIMIT (256u << 20) /* a range of 1 TiB with a run every few pages */
 #define OTHER_LIMIT  (256u << 10) /* of a member that a later version may have added */
 #define OTHER_DEPTH  8
-#define SECONDS_MAX  1e10
+#define SECONDS_MAX  1e9
 #define MEMBERS_MAX  32
 
 static void release_object(struct json_object **object)

@@ -36,4 +36,11 @@ bool source_channel_is_free(const struct source_channel *channel);
 bool source_channel_states(struct source_channel *channel, uint64_t physical, size_t count,
 			   uint8_t *states);
 
+/*
+ * Why the bytes of an UNREADABLE range cannot be had: PAGE_OFFLINE, which is no loss, or
+ * PAGE_MISSING. Returns for how many of size bytes, at least 1, from physical on that is so.
+ */
+uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			   enum page_state *state);
+
 #endif

@@ -254,10 +254,9 @@ static enum kioku_status map_segments(struct kcore *kcore, struct range_map *map
 struct layout {
 	struct kioku_source *source;
 	struct range_map extents;
-	int mem; /* a descriptor of /dev/mem, -1: not opened, or not possible */
-	bool tried_mem;
-	uint64_t lost, first_lost;
-	struct kioku_error reason; /* why the first bytes were lost */
+	int mem;                            /* a descriptor of /dev/mem, -1 until it is needed */
+	uint64_t lost, first_lost, offline; /* bytes; the address of the first */
+	struct kioku_error reason;          /* why the first bytes were lost */
 };
 
 static void layout_release(struct layout *layout)
@@ -266,29 +265,56 @@ static void layout_release(struct layout *layout)
 	cleanup_close(&layout->mem);
 }
 
+static bool can_map(struct layout *layout, uint64_t start, uint64_t size,
+		    struct kioku_error *reason)
+{
+	const struct live *live = layout->source->state;
+
+	if (layout->mem < 0 &&
+	    live_open_file(live, live->paths->mem, &layout->mem, reason) != KIOKU_OK)
+		return false;
+	return live_read_mapped(layout->mem, live->page_size, start, NULL, size, reason) ==
+	       KIOKU_OK;
+}
+
 /*
  * What kcore leaves out, which rounds ranges inward to whole pages: the last 3 KiB of 0x1000-0x9fbff
  * for one. STRICT_DEVMEM kernels let the first MiB be mapped, though not read (range_is_allowed() in
  * drivers/char/mem.c takes the 2 of devmem_is_allowed() for a yes).
  */
-static bool add_missing(struct layout *layout, uint64_t start, uint64_t size)
+static bool add_gap(struct layout *layout, uint64_t start, uint64_t size)
 {
 	struct live *live = layout->source->state;
 	struct extent extent = { start, size, start | LIVE_MAPPED, KIOKU_RANGE_PRESENT };
+	struct kioku_error reason;
 
-	if (!layout->tried_mem &&
-	    live_open_file(live, live->paths->mem, &layout->mem, &layout->reason) != KIOKU_OK)
-		layout->mem = -1;
-	layout->tried_mem = true;
-	if (layout->mem >= 0 && live_read_mapped(layout->mem, live->page_size, start, NULL, size,
-						 &layout->reason) == KIOKU_OK) {
+	if (can_map(layout, start, size, &reason)) {
 		live->has_mapped = true;
 		return source_add_range(layout->source, &layout->extents, extent);
 	}
-	layout->first_lost = layout->lost ? layout->first_lost : start;
+	if (layout->lost == 0) {
+		layout->first_lost = start;
+		layout->reason = reason;
+	}
 	layout->lost += size;
 	extent.kind = KIOKU_RANGE_UNREADABLE;
 	return source_add_range(layout->source, &layout->extents, extent);
+}
+
+/* As add_gap(), except for memory blocks that are offline, which are RAM in iomem all the same. */
+static bool add_missing(struct layout *layout, uint64_t start, uint64_t size)
+{
+	for (uint64_t run; size > 0; start += run, size -= run) {
+		struct extent extent = { start, 0, 0, KIOKU_RANGE_UNREADABLE };
+		bool offline;
+		run = live_offline_run(layout->source->state, start, size, &offline);
+		extent.size = run;
+		if (offline ? !source_add_range(layout->source, &layout->extents, extent)
+			    : !add_gap(layout, start, run))
+			return false;
+		layout->offline += offline ? run : 0;
+	}
+	return true;
 }
 
 /* Adds one range of RAM: what kcore has of it, and what lies between. */
@@ -324,6 +350,10 @@ static enum kioku_status add_layout(struct kcore *kcore, const struct range_map 
 	for (size_t i = 0; i < live->ram.count; i++)
 		if (!add_ram(&layout, map, &live->ram.extents[i]))
 			return error_no_memory(error);
+	if (layout.offline > 0)
+		diagnose(&kcore->source->diagnostics, KIOKU_NOTE,
+			 "%llu bytes of RAM are offline, and cannot be read",
+			 (unsigned long long)layout.offline);
 	if (layout.lost > 0)
 		diagnose(&kcore->source->diagnostics, KIOKU_GAP,
 			 "%llu bytes of RAM, the first at physical address 0x%llx, are not in %s "

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
-#include "base/page_state.h"
+#include "source/channel.h"
 #include "source/live_driver.h"
 
 /* include/uapi/linux/kernel-page-flags.h; OFFLINE was BALLOON, with the same bit, before 5.0. */
@@ -190,6 +190,58 @@ static bool find_states(void *state, uint64_t physical, size_t count, uint8_t *s
 		states[i] = (uint8_t)state_of(flags[page - first]);
 	}
 	return true;
+}
+
+uint64_t live_offline_run(const struct live *live, uint64_t physical, uint64_t size, bool *offline)
+{
+	AUTO_CLOSE int descriptor = open(live->paths->kpageflags, O_RDONLY | O_CLOEXEC);
+	struct access access = { .kpageflags = descriptor, .page_size = live->page_size };
+	uint64_t first = physical / CAPTURE_PAGE, last = (physical + size - 1) / CAPTURE_PAGE;
+	uint8_t states[FLAGS_AT_ONCE];
+
+	*offline = false;
+	for (uint64_t page = first; page <= last; page++) {
+		size_t index = (page - first) % FLAGS_AT_ONCE;
+		size_t count = last - page < FLAGS_AT_ONCE ? last - page + 1 : FLAGS_AT_ONCE;
+		if (index == 0 && !find_states(&access, page * CAPTURE_PAGE, count, states))
+			break;
+		if (page == first)
+			*offline = states[0] == PAGE_OFFLINE;
+		if ((states[index] == PAGE_OFFLINE) != *offline)
+			return page * CAPTURE_PAGE - physical;
+	}
+	return size;
+}
+
+/* What the manifest beside an image says. */
+static uint64_t recorded_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			     enum page_state *state)
+{
+	size_t next = range_map_after(&source->states, physical);
+	uint64_t end = physical + size;
+
+	if (next == source->states.count)
+		return size;
+	const struct extent *extent = &source->states.extents[next];
+	bool is_known = extent->start <= physical;
+	uint64_t stop = is_known ? extent->start + extent->size : extent->start;
+	if (is_known)
+		*state = (enum page_state)extent->kind;
+	return (stop < end ? stop : end) - physical;
+}
+
+uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			   enum page_state *state)
+{
+	bool offline = false;
+
+	*state = PAGE_MISSING;
+	if (!kioku_source_is_live(source))
+		return recorded_run(source, physical, size, state);
+	uint64_t run = live_offline_run(source->state, physical, size, &offline);
+	if (offline)
+		*state = PAGE_OFFLINE;
+	return run;
 }
 
 const struct source_access live_access = {

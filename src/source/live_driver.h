@@ -57,6 +57,12 @@ enum kioku_status live_read_at(int descriptor, uint64_t offset, void *buffer, si
 			       struct kioku_error *error);
 
 /*
+ * Whether the page at a physical address is offline, and for how many of size bytes, at least 1, the
+ * answer is the same. Nothing is where nobody can say.
+ */
+uint64_t live_offline_run(const struct live *live, uint64_t physical, uint64_t size, bool *offline);
+
+/*
  * Copies what lies at a physical address out of a mapping of /dev/mem; only finds out whether it
  * could if buffer is NULL. Errors: OS.
  */

@@ -16,6 +16,7 @@ import unittest
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "images"))
+import lime  # noqa: E402
 import manifest as making  # noqa: E402
 
 TOOL = None
@@ -307,6 +308,10 @@ class Journal(Case):
                       self.found("damaged", "--key", self.path("public.pem"))["damage"][0]["what"])
 
 
+def lime_record(start, data):
+    return lime.HEADER.pack(lime.MAGIC, lime.VERSION, start, start + len(data) - 1) + data
+
+
 def openssl(*arguments):
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
@@ -437,6 +442,114 @@ class Digests(Case):
             self.found("damaged")
             self.put("image.sha1", hashlib.sha1(packed).hexdigest())
             self.found("intact")
+
+
+class Captures(Case):
+    """What kioku itself writes."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = self.path("source.lime")
+        self.source.write_bytes(lime_record(0x100000, bytes(3 * MIB) + self.data))
+
+    def convert(self, *options):
+        return subprocess.run([TOOL, "convert", self.source, self.image, *map(str, options)],
+                              capture_output=True, timeout=120, check=False)
+
+    def again(self, *options):
+        for path in self.folder.glob("image*"):
+            path.unlink()
+        done = self.convert(*options)
+        self.assertEqual(done.returncode, 0, done)
+
+    def test_formats(self):
+        for options in ("lime", "padded", "raw", "elf", "avml", "kdump", "lime --compress zstd",
+                        "raw --compress lz4", "elf --compress gzip"):
+            with self.subTest(options):
+                self.again("--as", *options.split())
+                found = self.found("intact")
+                size = self.image.stat().st_size
+                self.assertEqual((found["proof"], found["checked"]), ("manifest", size))
+                offset = random.Random(options).randrange(size)
+                self.flip(offset)
+                self.assertEqual(self.found("damaged")["damage"][0]["megabyte"], offset // MIB)
+                self.path("image.manifest.json").unlink()
+                self.assertEqual(len(self.found("damaged")["damage"]), 2) # .md5 and .sha256
+                self.flip(offset)
+                self.found("intact")
+
+    def test_schema(self):
+        try:
+            import jsonschema
+        except ImportError:
+            self.skipTest("python3-jsonschema is not installed")
+        root = pathlib.Path(__file__).resolve().parents[2]
+        schema = json.loads((root / "docs/manifest.schema.json").read_text(encoding="utf-8"))
+        checker = jsonschema.Draft202012Validator(schema)
+        checker.check_schema(schema)
+        for options in ("lime", "kdump", "raw --digest none", "lime --digest md5"):
+            self.again("--as", *options.split())
+            made = json.loads(self.path("image.manifest.json").read_text(encoding="utf-8"))
+            checker.validate(made)
+        checker.validate(making.of_data(self.data))
+        self.assertFalse(checker.is_valid(making.of_data(self.data, segments=[{}])))
+        self.assertFalse(checker.is_valid(making.of_data(self.data, started="yesterday")))
+
+    def test_root_of_the_rfc(self):
+        self.again("--as", "raw")
+        made = json.loads(self.path("image.manifest.json").read_text(encoding="utf-8"))
+        digests = making.segment_digests(self.image.read_bytes())
+        self.assertEqual([segment["sha256"] for segment in made["segments"]],
+                         [digest.hex() for digest in digests])
+        self.assertEqual(made["root"], making.tree_root(digests).hex())
+
+    def test_signed(self):
+        if not shutil.which("openssl"):
+            self.skipTest("there is no openssl")
+        make_keys(self.folder)
+        self.again("--as", "lime", "--sign", self.path("private.pem"))
+        self.found("intact", "--key", self.path("public.pem"))
+        openssl("pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", self.path("public.pem"),
+                "-in", self.path("image.manifest.json"),
+                "-sigfile", self.path("image.manifest.json.sig"))
+
+    def test_odd_signing_keys(self):
+        if not shutil.which("openssl"):
+            self.skipTest("there is no openssl")
+        locked = self.path("locked.pem")
+        openssl("genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "pass:word",
+                "-out", locked)
+        make_keys(self.folder, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024")
+        for key, says in ((locked, "has a passphrase"), (self.path("private.pem"), "Ed25519"),
+                          (self.source, "no private key"), (self.path("none.pem"), "No such")):
+            self.image.unlink(missing_ok=True)
+            done = self.convert("--as", "lime", "--sign", key)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(says, done.stderr.decode())
+            self.assertFalse(self.image.exists())
+
+    def test_killed(self):
+        """Whatever is there after SIGKILL is a prefix, and what was noted down is as it was."""
+        self.source.write_bytes(lime_record(0x100000, bytes(3 * MIB) + 6 * self.data))
+        for image_format in ("lime", "raw", "kdump", "lime --compress zstd"):
+            for wait in (0.05, 0.15, 0.4, 0.8):
+                for path in self.folder.glob("image*"):
+                    path.unlink()
+                with subprocess.Popen([TOOL, "convert", self.source, self.image, "--rate", "20M",
+                                       "--as", *image_format.split()],
+                                      stderr=subprocess.DEVNULL) as process:
+                    try:
+                        process.wait(wait)
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                if not self.image.exists() or not list(self.folder.glob("image.manifest.*")):
+                    continue # not begun yet
+                with self.subTest(image_format, wait=wait):
+                    found = self.found("prefix")
+                    self.assertEqual((found["proof"], found["damage"]), ("journal", []))
+                    if found["segments"] > 1:
+                        self.flip(MIB // 2)
+                        self.found("damaged")
 
 
 class OneGibibyte(Case):

@@ -3,9 +3,15 @@
 """Writes the seeds of image and compression formats to corpus: one small file for each form that the
 parsers know. Run it again after changing it, and commit what it wrote."""
 
+import hashlib
+import json
 import pathlib
 import struct
+import sys
 import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "images"))
+import manifest as making  # noqa: E402
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -173,10 +179,43 @@ def avml():
     yield "version_1", struct.pack("<4sIQQQ", b"AVML", 1, 0x1000, 0x1007, 0)
 
 
+def manifests():
+    """Journals, too: the target reads both from any input."""
+    made = making.of_data(b"a" * 100)
+    yield "small", json.dumps(made).encode()
+    made["host"] = {"name": "a\\\\b\\xff", "release": "6.1", "version": "#1", "machine": "x86_64",
+                    "boot_id": None, "cmdline": "quiet \u00e9"}
+    made["source"]["refusals"] = [{"driver": "kcore", "reason": "no \"file\""}]
+    made["memory"].update(size=0x9ec00 + 0x2000, counts=dict(zip(
+        making.STATES, (12, 147, 1, 1, 0, 0, 0, 0))), ranges=[
+            {"start": "0x1000", "end": "0x9fbff", "states": "r12z147"},
+            {"start": "0x100000", "end": "0x101fff", "states": "o1p1"}])
+    made["errors"] = [{"physical": "0x100000", "size": 4096, "reason": "Bad address"}]
+    made["context"] = {"name": "a.tar.gz", "origin": None, "size": 3, "sha256": None}
+    made["swap"] = [{"name": "a.swap0", "origin": "/dev/vda2", "size": 3, "sha256": "0" * 64}]
+    made["converted_from"] = "1" * 64
+    yield "all", json.dumps(made, indent=1).encode()
+    made["extra"] = [{}, [[1.5, None, True]]]
+    yield "extra", json.dumps(made).encode()
+    yield "segments", json.dumps(making.manifest(3 << 20, [bytes([i]) * 32 for i in range(3)])).encode()
+    lines = making.journal({0: bytes(32), 2: bytes(32), 1: bytes(32)})
+    yield "journal", "".join(lines).encode()
+    yield "journal_torn", "".join(lines)[:-9].encode()
+
+
+def digests():
+    name = hashlib.sha256(b"").hexdigest()
+    yield "gnu", f"{name}  image\n".encode()
+    yield "binary", f"\\{name} *image\n{name} other\n".encode()
+    yield "bsd", f"SHA256 (image) = {name}\n".encode()
+    yield "bare", name.encode()
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
-                          ("lzo_format", lzo()), ("frame_format", frames()),
+                          ("lzo_format", lzo()), ("manifest_format", manifests()),
+                          ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:

@@ -395,6 +395,35 @@ static void channels_know_page_states(void)
 	source_channel_close(channel);
 }
 
+/* Memory blocks that are offline stay in iomem, kcore leaves them out, and flags know neither. */
+static void tells_offline_from_lost(void)
+{
+	static const char more[] = "00300000-00304bff : System RAM\n";
+	uint64_t flags[0x310] = { [0x301] = 1ull << 20, [0x302] = 1ull << 20 };
+	struct machine machine;
+	struct image image;
+	struct heard heard;
+	enum page_state state;
+
+	make_machine(&machine);
+	put_kcore(&image, true);
+	add_kcore(&machine, &image);
+	CHECK_EQUAL(write(machine.iomem.descriptor, more, sizeof(more) - 1), sizeof(more) - 1);
+	fake_file(&machine.kpageflags, flags, sizeof(flags));
+	machine.paths.kpageflags = machine.kpageflags.path;
+	AUTO_SOURCE struct kioku_source *source = open_machine(&machine, "kcore", &heard);
+	CHECK(source && heard.gaps == 1 && heard.others == 1);
+	CHECK_SAYS(heard.last, "14336 bytes of RAM, the first at physical address 0x4000");
+	CHECK_RANGE(source, 4, 0x300000, 0x4c00, KIOKU_RANGE_UNREADABLE);
+
+	CHECK_EQUAL(source_absent_run(source, 0x300000, 0x4c00, &state), 0x1000);
+	CHECK_EQUAL(state, PAGE_MISSING);
+	CHECK_EQUAL(source_absent_run(source, 0x301000, 0x3c00, &state), 0x2000);
+	CHECK_EQUAL(state, PAGE_OFFLINE);
+	CHECK_EQUAL(source_absent_run(source, 0x303000, 0x1c00, &state), 0x1c00);
+	CHECK_EQUAL(state, PAGE_MISSING);
+}
+
 static void notices_added_memory(void)
 {
 	static const char more[] = "00300000-00300fff : System RAM\n";
@@ -422,4 +451,4 @@ TAP_MAIN(TEST(reads_kcore), TEST(reads_kcore_without_physical_addresses),
 	 TEST(says_what_kcore_lacks), TEST(refuses_what_is_no_kcore),
 	 TEST(tries_one_after_the_other), TEST(goes_on_after_a_bad_kcore),
 	 TEST(refuses_hidden_addresses), TEST(names_that_are_paths),
-	 TEST(channels_know_page_states), TEST(notices_added_memory))
+	 TEST(channels_know_page_states), TEST(tells_offline_from_lost), TEST(notices_added_memory))
