@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "source/channel.h"
+#include "source/source.h"
 
 /* What starts a range: all of it, if it can be read or was left out on purpose. */
 static struct plan_range make_range(const struct kioku_source *source,

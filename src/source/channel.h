@@ -36,12 +36,4 @@ bool source_channel_is_free(const struct source_channel *channel);
 bool source_channel_states(struct source_channel *channel, uint64_t physical, size_t count,
 			   uint8_t *states);
 
-/*
- * Why the bytes of an UNREADABLE range cannot be had: as the image's manifest says, PAGE_OFFLINE of
- * a live machine, else PAGE_MISSING. Returns for how many of size bytes, at least 1, from physical on
- * that is so.
- */
-uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
-			   enum page_state *state);
-
 #endif

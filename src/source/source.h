@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/page_state.h"
 
 DEFINE_CLEANUP(source, struct kioku_source, kioku_source_close)
 #define AUTO_SOURCE CLEANUP(cleanup_source)
@@ -53,5 +54,13 @@ void source_select_placement(struct kioku_source *source, size_t index);
  * give or take the rounding of tools; SIZE_MAX if there is none. preferred is asked first.
  */
 size_t source_placement_ending_at(struct kioku_source *source, uint64_t end, size_t preferred);
+
+/*
+ * Why the bytes of an UNREADABLE range cannot be had: as the image's manifest says, PAGE_OFFLINE of
+ * a live machine, else PAGE_MISSING. Returns for how many of size bytes, at least 1, from physical on
+ * that is so.
+ */
+uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			   enum page_state *state);
 
 #endif

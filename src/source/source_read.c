@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "source/driver.h"
+#include "source/live_driver.h"
 
 #define PAGE_MASK 4095ull
 
@@ -218,4 +218,34 @@ uint64_t source_end(const struct kioku_source *source)
 		return 0;
 	const struct kioku_range *last = &layout->ranges[layout->range_count - 1];
 	return last->start + last->size;
+}
+
+/* What the image's manifest says. */
+static uint64_t listed_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			   enum page_state *state)
+{
+	size_t next = range_map_after(&source->states, physical);
+
+	*state = PAGE_MISSING;
+	if (next == source->states.count)
+		return size;
+	const struct extent *extent = &source->states.extents[next];
+	uint64_t end = extent->start;
+	if (extent->start <= physical) {
+		*state = (enum page_state)extent->kind;
+		end += extent->size;
+	}
+	return end - physical < size ? end - physical : size;
+}
+
+uint64_t source_absent_run(const struct kioku_source *source, uint64_t physical, uint64_t size,
+			   enum page_state *state)
+{
+	bool offline;
+
+	if (!kioku_source_is_live(source))
+		return listed_run(source, physical, size, state);
+	uint64_t run = live_offline_run(source->state, physical, size, &offline);
+	*state = offline ? PAGE_OFFLINE : PAGE_MISSING;
+	return run;
 }

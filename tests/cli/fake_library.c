@@ -212,6 +212,11 @@ const char *kioku_source_format(const struct kioku_source *source)
 	return strcmp(source->where, "live") == 0 ? "kcore" : "fake";
 }
 
+bool kioku_source_is_live(const struct kioku_source *source)
+{
+	return false;
+}
+
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)
 {
 	static const struct kioku_range ranges[] = {

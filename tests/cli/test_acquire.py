@@ -429,7 +429,7 @@ class Faults(Case):
         self.assertIn("f2", text)
         self.check_sidecars("out.lime")
         self.run_tool("convert", "out.lime", "again.lime", status=3)
-        self.assertIn("2", json.dumps(self.manifest("again.lime")))
+        self.assertIn("f2", json.dumps(self.manifest("again.lime")["memory"]["ranges"]))
 
     def test_hanging_block(self):
         page = 0x200000 + 305 * PAGE
