@@ -112,6 +112,23 @@ static inline bool bytes_le32(struct bytes bytes, uint64_t offset, uint32_t *out
 	return true;
 }
 
+/* Whether all bytes are zero. Eight words at a time: compilers make vectors of them. */
+static inline bool bytes_are_zero(const void *data, size_t size)
+{
+	const uint8_t *p = data;
+	uint64_t words[8], any = 0;
+
+	for (; size >= sizeof(words); p += sizeof(words), size -= sizeof(words)) {
+		memcpy(words, p, sizeof(words));
+		if (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] |
+		    words[7])
+			return false;
+	}
+	while (size-- > 0)
+		any |= *p++;
+	return any == 0;
+}
+
 /* Whether the bytes at offset are those of a string literal, its NUL not counted. */
 #define bytes_match(bytes, offset, literal)                   \
 	(bytes_has((bytes), (offset), sizeof(literal) - 1) && \

@@ -51,11 +51,6 @@ struct kdump_writing {
 
 static const uint8_t zeros[CAPTURE_PAGE];
 
-static bool is_zero(const uint8_t *page)
-{
-	return page[0] == 0 && memcmp(page, page + 1, CAPTURE_PAGE - 1) == 0;
-}
-
 /* --- pages: prepared on many threads */
 
 /* Whether the index-th page that a block touches is all in it, and where. */
@@ -88,7 +83,7 @@ static bool prepare(const struct image_writer *writer, struct capture_block *blo
 	for (size_t i = 0; i < page_count_of(block); i++) {
 		const uint8_t *page = whole_page(block, i);
 		size_t size = SIZE_STORED;
-		if (page && is_zero(page)) {
+		if (page && bytes_are_zero(page, CAPTURE_PAGE)) {
 			size = SIZE_ZERO;
 		} else if (page) {
 			size_t packed = page_compress(compressor, page, out);
@@ -175,7 +170,7 @@ static enum kioku_status flush_partial(struct image_writer *writer, struct kioku
 	if (!state->has_partial)
 		return KIOKU_OK;
 	state->has_partial = false;
-	if (is_zero(state->partial)) {
+	if (bytes_are_zero(state->partial, CAPTURE_PAGE)) {
 		add_page(state, NULL, SIZE_ZERO);
 		return flush_batch(writer, error);
 	}

@@ -150,11 +150,6 @@ static bool read_run(struct reader *reader, struct memory_slot *slot, size_t fir
 	return true;
 }
 
-static bool is_zero(const uint8_t *data, size_t size)
-{
-	return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
-}
-
 static const char *state_reason(enum page_state state)
 {
 	return state == PAGE_POISONED ? "marked by a hardware memory error"
@@ -186,8 +181,8 @@ static bool fill(struct reader *reader, struct memory_slot *slot)
 	block->end = run_seconds(reader->run);
 	for (size_t page = 0; page < count; page++)
 		if (page_state_is_content((enum page_state)slot->states[page]))
-			slot->states[page] = is_zero(slot->buffer + page_offset(block, page),
-						     page_size(block, page))
+			slot->states[page] = bytes_are_zero(slot->buffer + page_offset(block, page),
+							    page_size(block, page))
 						     ? PAGE_ZERO
 						     : PAGE_READ;
 	block->data = slot->buffer;
