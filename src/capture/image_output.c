@@ -92,10 +92,21 @@ void image_output_release(struct image_output *output)
 	pthread_mutex_destroy(&output->frames_lock);
 }
 
-void image_output_times(struct image_output *output, double begin, double end)
+void image_output_block(struct image_output *output, const struct capture_block *block)
 {
-	output->begin = begin;
-	output->end = end;
+	output->begin = block ? block->begin : -1;
+	output->end = block ? block->end : -1;
+	output->lent = block ? (struct bytes){ block->data, block->size } : (struct bytes){ 0 };
+}
+
+uint64_t image_output_mark(const struct image_output *output)
+{
+	return ring_published(&output->ring);
+}
+
+void image_output_wait(struct image_output *output, uint64_t mark)
+{
+	ring_wait_freed(&output->ring, mark);
 }
 
 /* What the ring's abort was for. */
@@ -145,17 +156,17 @@ static bool add_frame(struct image_output *output, struct output_slot *slot)
 	return added;
 }
 
-/* Hands the slot that is being filled to the others. */
+/* Hands the slot that was claimed to the others, with its own bytes or what is lent to it. */
 static enum kioku_status publish(struct image_output *output, enum image_part part,
-				 enum slot_kind kind, uint64_t size, struct kioku_error *error)
+				 enum slot_kind kind, const uint8_t *data, uint64_t size,
+				 struct kioku_error *error)
 {
 	struct output_slot *slot = &output->slots[output->slot];
 
 	slot->kind = kind;
 	slot->part = part;
 	slot->is_split = output->is_split;
-	slot->raw_size = output->fill;
-	slot->data = kind == SLOT_HOLE ? NULL : slot->raw;
+	slot->data = data;
 	slot->size = size;
 	if (kind == SLOT_FRAME && !add_frame(output, slot))
 		return error_no_memory(error);
@@ -165,14 +176,25 @@ static enum kioku_status publish(struct image_output *output, enum image_part pa
 	return KIOKU_OK;
 }
 
+static enum slot_kind main_kind(const struct image_output *output)
+{
+	return output->codec && !output->is_closing ? SLOT_FRAME : SLOT_BYTES;
+}
+
+static void stamp(const struct image_output *output, struct output_slot *slot)
+{
+	if (output->begin < 0)
+		return;
+	slot->begin = slot->begin < 0 ? output->begin : slot->begin;
+	slot->end = output->end;
+}
+
 static enum kioku_status flush(struct image_output *output, struct kioku_error *error)
 {
-	bool is_frame = output->codec && !output->is_closing;
-
 	if (output->slot == RING_OVER || output->fill == 0)
 		return KIOKU_OK;
-	return publish(output, main_part(output), is_frame ? SLOT_FRAME : SLOT_BYTES, output->fill,
-		       error);
+	return publish(output, main_part(output), main_kind(output),
+		       output->slots[output->slot].raw, output->fill, error);
 }
 
 /* As much as fits into the current slot, claimed if there is none; data NULL: zeros. */
@@ -190,10 +212,7 @@ static enum kioku_status put(struct image_output *output, const uint8_t *data, s
 	else
 		memset(slot->raw + output->fill, 0, *size);
 	output->fill += *size;
-	if (output->begin >= 0) {
-		slot->begin = slot->begin < 0 ? output->begin : slot->begin;
-		slot->end = output->end;
-	}
+	stamp(output, slot);
 	if (output->fill == FRAME_WRITE_SIZE)
 		return flush(output, error);
 	return KIOKU_OK;
@@ -211,7 +230,8 @@ static enum kioku_status flush_front(struct image_output *output, struct kioku_e
 	output->fill = output->front_fill;
 	output->front_size += output->front_fill;
 	output->front_fill = 0;
-	return publish(output, PART_FRONT, SLOT_BYTES, output->fill, error);
+	return publish(output, PART_FRONT, SLOT_BYTES, output->slots[output->slot].raw,
+		       output->fill, error);
 }
 
 static enum kioku_status put_front(struct image_output *output, const uint8_t *data, size_t *size,
@@ -231,6 +251,26 @@ static enum kioku_status put_front(struct image_output *output, const uint8_t *d
 	return output->front_fill == FRAME_WRITE_SIZE ? flush_front(output, error) : KIOKU_OK;
 }
 
+/* Whether bytes are worth a slot of their own and stay where they are for long enough. */
+static bool is_lent(const struct image_output *output, const uint8_t *data, uint64_t size)
+{
+	struct bytes lent = output->lent;
+
+	return data && lent.data && size >= FRAME_WRITE_SIZE / 4 && data >= lent.data &&
+	       data < lent.data + lent.size;
+}
+
+/* Publishes what one slot may take, without copying it. */
+static enum kioku_status lend(struct image_output *output, const uint8_t *data, size_t size,
+			      struct kioku_error *error)
+{
+	TRY(flush(output, error));
+	if (output->slot == RING_OVER)
+		TRY(claim(output, error));
+	stamp(output, &output->slots[output->slot]);
+	return publish(output, main_part(output), main_kind(output), data, size, error);
+}
+
 /* data NULL: zeros. */
 static enum kioku_status emit(struct image_output *output, const uint8_t *data, uint64_t size,
 			      struct kioku_error *error)
@@ -239,8 +279,12 @@ static enum kioku_status emit(struct image_output *output, const uint8_t *data, 
 
 	while (size > 0) {
 		size_t part = size < FRAME_WRITE_SIZE ? (size_t)size : FRAME_WRITE_SIZE;
-		TRY(to_front ? put_front(output, data, &part, error)
-			     : put(output, data, &part, error));
+		if (to_front)
+			TRY(put_front(output, data, &part, error));
+		else if (is_lent(output, data, size))
+			TRY(lend(output, data, part, error));
+		else
+			TRY(put(output, data, &part, error));
 		data = data ? data + part : NULL;
 		size -= part;
 	}
@@ -267,7 +311,7 @@ static enum kioku_status emit_hole(struct image_output *output, enum image_part 
 			TRY(claim(output, error));
 		output->slots[output->slot].begin = output->begin;
 		output->slots[output->slot].end = output->end;
-		TRY(publish(output, part, SLOT_HOLE, now, error));
+		TRY(publish(output, part, SLOT_HOLE, NULL, now, error));
 		size -= now;
 	}
 	return KIOKU_OK;

@@ -26,11 +26,10 @@ enum slot_kind {
 };
 
 struct output_slot {
-	uint8_t *raw, *packed; /* FRAME_WRITE_SIZE bytes; what the codec may make of them */
-	size_t raw_size;
+	uint8_t *raw, *packed; /* FRAME_WRITE_SIZE bytes; what the codec may make of a frame */
 	enum slot_kind kind;
 	size_t frame;         /* index of the frame that it becomes */
-	const uint8_t *data;  /* what is written; NULL: a hole */
+	const uint8_t *data;  /* what is packed, and then what is written; NULL: a hole */
 	uint64_t size;        /* of it */
 	enum image_part part; /* where it goes on */
 	bool is_split;        /* the digest of the image waits for both parts */
@@ -59,6 +58,7 @@ struct image_output {
 	int slot;          /* the one being filled, or RING_OVER */
 	size_t fill;       /* bytes in it */
 	double begin, end; /* of the memory whose bytes are being emitted; begin < 0: none */
+	struct bytes lent; /* that memory */
 	bool is_split, is_closing;
 	enum image_part selected;
 	uint64_t back_start, front_size;
@@ -89,8 +89,14 @@ enum kioku_status image_output_init(struct image_output *output, struct run *run
 				    struct kioku_error *error);
 void image_output_release(struct image_output *output);
 
-/* For the thread that emits: what follows was read then; begin < 0: it is not memory. */
-void image_output_times(struct image_output *output, double begin, double end);
+/*
+ * For the thread that emits: what follows comes from this block; NULL: it is not memory. Large
+ * pieces of the block's own data are not copied, so that it must stay until image_output_wait()
+ * has returned for an image_output_mark() that was taken after the last of it was emitted.
+ */
+void image_output_block(struct image_output *output, const struct capture_block *block);
+uint64_t image_output_mark(const struct image_output *output);
+void image_output_wait(struct image_output *output, uint64_t mark);
 
 /* After the last writer_emit(): what closes a compressed file; the other threads come to an end. */
 enum kioku_status image_output_end(struct image_output *output, struct kioku_error *error);

@@ -25,13 +25,12 @@ static bool pack(struct image_output *output, void *context, struct output_slot 
 
 	if (slot->kind != SLOT_FRAME)
 		return true;
-	size_t packed =
-		codec->pack(context, slot->raw, slot->raw_size, slot->packed, codec->bound());
+	size_t size = (size_t)slot->size;
+	size_t packed = codec->pack(context, slot->data, size, slot->packed, codec->bound());
 	slot->data = slot->packed;
 	slot->size = packed;
 	pthread_mutex_lock(&output->frames_lock);
-	output->frames[slot->frame] =
-		(struct packed_frame){ (uint32_t)packed, (uint32_t)slot->raw_size };
+	output->frames[slot->frame] = (struct packed_frame){ (uint32_t)packed, (uint32_t)size };
 	pthread_mutex_unlock(&output->frames_lock);
 	return packed > 0;
 }

@@ -195,9 +195,22 @@ static enum kioku_status write_block(struct memory *memory, const struct capture
 
 	if (!count_absent(memory, block->physical))
 		return error_no_memory(error);
-	image_output_times(writer->output, block->begin, block->end);
+	image_output_block(writer->output, block);
 	TRY(writer->format->data(writer, block, error));
 	return count_block(memory, block) ? KIOKU_OK : error_no_memory(error);
+}
+
+/* What a block holds may still be on its way to the disk: it is let go of some blocks later. */
+static void let_go(struct memory *memory)
+{
+	struct image_output *output = memory->writer->output;
+	uint64_t *mark = &memory->marks[memory->written++ % MEMORY_HELD], oldest = *mark;
+
+	*mark = image_output_mark(output);
+	if (memory->written <= MEMORY_HELD)
+		return;
+	image_output_wait(output, oldest);
+	ring_pass(&memory->ring, MEMORY_WRITES);
 }
 
 static enum kioku_status write_all(struct memory *memory, struct kioku_error *error)
@@ -209,12 +222,12 @@ static enum kioku_status write_all(struct memory *memory, struct kioku_error *er
 	say_begun(memory);
 	while ((slot = ring_next(&memory->ring, MEMORY_WRITES)) != RING_OVER) {
 		TRY(write_block(memory, &memory->slots[slot].block, error));
-		ring_pass(&memory->ring, MEMORY_WRITES);
+		let_go(memory);
 	}
 	bool complete = !ring_is_aborted(&memory->ring) && memory->reader.complete;
 	if (complete && !count_absent(memory, UINT64_MAX))
 		return error_no_memory(error);
-	image_output_times(writer->output, -1, -1);
+	image_output_block(writer->output, NULL);
 	TRY(writer->format->end(writer, complete, error));
 	memory->complete = complete;
 	return KIOKU_OK;

@@ -12,6 +12,9 @@
 
 enum memory_consumer { MEMORY_WRITES, MEMORY_LANES }; /* lanes: and after */
 
+/* Blocks that wait for the output to be through with them: so many less for the reader. */
+#define MEMORY_HELD (MEMORY_SLOTS / 2)
+
 /* A digest of all memory of the plan, lost bytes as zeros. */
 struct memory_lane {
 	struct memory *memory;
@@ -31,8 +34,10 @@ struct memory {
 	unsigned lane_count;
 	struct page_map *maps; /* of each range of the plan */
 	size_t range;          /* of the plan: what is before it is counted */
-	bool begun;            /* under the run's lock: the writer has read what it wants to know */
-	bool complete;         /* the image is, once the threads have ended */
+	uint64_t written;      /* blocks; and the output's marks after the last of them */
+	uint64_t marks[MEMORY_HELD];
+	bool begun;    /* under the run's lock: the writer has read what it wants to know */
+	bool complete; /* the image is, once the threads have ended */
 };
 
 /*

@@ -66,6 +66,19 @@ void ring_publish(struct ring *ring)
 	pthread_mutex_unlock(&ring->lock);
 }
 
+uint64_t ring_published(const struct ring *ring)
+{
+	return ring->produced; /* which is the caller's own doing */
+}
+
+void ring_wait_freed(struct ring *ring, uint64_t count)
+{
+	pthread_mutex_lock(&ring->lock);
+	while (!ring->aborted && freed(ring) < count)
+		pthread_cond_wait(&ring->free, &ring->lock);
+	pthread_mutex_unlock(&ring->lock);
+}
+
 void ring_end(struct ring *ring)
 {
 	pthread_mutex_lock(&ring->lock);
@@ -124,7 +137,7 @@ static bool is_over(const struct ring *ring, unsigned consumer)
 
 	if (leader != RING_ALONE)
 		return ring->left[leader];
-	return ring->aborted || (ring->ended && ring->consumed[consumer] == ring->produced);
+	return ring->aborted || (ring->ended && ring->seen[consumer] == ring->produced);
 }
 
 int ring_next(struct ring *ring, unsigned consumer)
@@ -133,10 +146,10 @@ int ring_next(struct ring *ring, unsigned consumer)
 	int slot = RING_OVER;
 
 	pthread_mutex_lock(&ring->lock);
-	while (ring->consumed[consumer] == visible(ring, consumer) && !is_over(ring, consumer))
+	while (ring->seen[consumer] == visible(ring, consumer) && !is_over(ring, consumer))
 		pthread_cond_wait(&ring->ready[consumer], &ring->lock);
-	if (ring->consumed[consumer] < visible(ring, consumer) && !(ring->aborted && leads))
-		slot = slot_of(ring, ring->consumed[consumer]);
+	if (ring->seen[consumer] < visible(ring, consumer) && !(ring->aborted && leads))
+		slot = slot_of(ring, ring->seen[consumer]++);
 	pthread_mutex_unlock(&ring->lock);
 	return slot;
 }

@@ -33,7 +33,8 @@ struct ring {
 	uint64_t produced, claimed;        /* slots so far; by the producer and by workers */
 	uint64_t prepared;                 /* slots that all workers are through with, in a row */
 	bool done[RING_SLOTS];             /* by a worker, beyond prepared */
-	uint64_t consumed[RING_CONSUMERS]; /* slots that each let go of */
+	uint64_t seen[RING_CONSUMERS];     /* slots that each was given */
+	uint64_t consumed[RING_CONSUMERS]; /* and of those, the first so many that it let go of */
 	bool left[RING_CONSUMERS];         /* ring_leave() */
 	bool ended, aborted;
 };
@@ -48,6 +49,10 @@ void ring_release(struct ring *ring);
 int ring_claim(struct ring *ring);
 void ring_publish(struct ring *ring);
 
+/* How many slots were published, and waiting until so many are free again, or ring_abort(). */
+uint64_t ring_published(const struct ring *ring);
+void ring_wait_freed(struct ring *ring, uint64_t count);
+
 /* There is nothing more: the others come to the end. */
 void ring_end(struct ring *ring);
 
@@ -58,7 +63,10 @@ bool ring_wait_prepared(struct ring *ring);
 int ring_take(struct ring *ring);
 void ring_give(struct ring *ring, int slot);
 
-/* For a consumer: the next slot, or RING_OVER at the end and after ring_abort(). */
+/*
+ * For a consumer: the next slot, or RING_OVER at the end and after ring_abort(); and letting go of
+ * the first one that it still has. It may have several.
+ */
 int ring_next(struct ring *ring, unsigned consumer);
 void ring_pass(struct ring *ring, unsigned consumer);
 
