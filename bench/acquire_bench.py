@@ -13,7 +13,7 @@ from measure import TOP, Line, Skipped, mib
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
 import guest  # noqa: E402
 import kernels  # noqa: E402
-import lime  # noqa: E402
+import lime_module  # noqa: E402
 from acquire import system_ram  # noqa: E402
 
 KERNEL, MEMORY = "bookworm", 512
@@ -104,7 +104,7 @@ def lines(kioku, booted, folder):
     size = STATIC.stat().st_size
     yield Line("static build: size / goal", mib(size), mib(SIZE_GOAL), size / SIZE_GOAL, 1)
     try:
-        module = lime.module(KERNEL)
+        module = lime_module.module(KERNEL)
         with guest.Guest(folder / "acquire") as machine:
             machine.boot(kernels.get(KERNEL), MEMORY, output=2 * MEMORY,
                          files={"/bin/kioku": STATIC, "/lime.ko": module},

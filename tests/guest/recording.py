@@ -16,7 +16,7 @@ from pathlib import Path
 
 import guest
 import kernels
-import lime
+import lime_module
 from ram import PAGE
 
 MIB = 1 << 20
@@ -183,7 +183,7 @@ def record(plan, tool, folder):
 def run(plan, tool, folder):
     files = {"/bin/kioku": tool}
     if plan.peer:
-        files["/lime.ko"] = lime.module(plan.kernel)
+        files["/lime.ko"] = lime_module.module(plan.kernel)
     with guest.Guest(folder / "live") as machine:
         machine.boot(kernels.get(plan.kernel), plan.memory, cpu=plan.cpu, files=files,
                      append=f"memhp_default_state=online_movable {plan.append}".strip(),
