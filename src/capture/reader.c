@@ -91,7 +91,7 @@ static enum fetch_result read_pages(struct reader *reader, struct memory_slot *s
 	size_t size = page_offset(block, last) + page_size(block, last) - offset;
 
 	return fetcher_read(&reader->fetcher, block->physical + offset, &slot->buffer, offset, size,
-			    error);
+			    NULL, error);
 }
 
 static void lose_page(struct reader *reader, struct memory_slot *slot, size_t page,
@@ -121,6 +121,7 @@ static bool read_one(struct reader *reader, struct memory_slot *slot, size_t pag
 	char reason[128];
 
 	switch (read_pages(reader, slot, page, page + 1, &error)) {
+	case FETCH_SKIPPED: /* not asked for */
 	case FETCH_DONE: return true;
 	case FETCH_FAILED:
 		snprintf(reason, sizeof(reason), "cannot be read: %s", fault_reason(&error));
@@ -135,6 +136,14 @@ static bool read_one(struct reader *reader, struct memory_slot *slot, size_t pag
 	return false;
 }
 
+static bool read_each(struct reader *reader, struct memory_slot *slot, size_t first, size_t end)
+{
+	for (size_t page = first; page < end; page++)
+		if (!read_one(reader, slot, page))
+			return false;
+	return true;
+}
+
 static bool read_run(struct reader *reader, struct memory_slot *slot, size_t first, size_t end)
 {
 	struct kioku_error error = { 0 };
@@ -144,10 +153,7 @@ static bool read_run(struct reader *reader, struct memory_slot *slot, size_t fir
 		run_fail(reader->run, &error);
 	if (result == FETCH_DONE || result == FETCH_OVER)
 		return result == FETCH_DONE;
-	for (size_t page = first; page < end; page++)
-		if (!read_one(reader, slot, page))
-			return false;
-	return true;
+	return read_each(reader, slot, first, end);
 }
 
 static const char *state_reason(enum page_state state)
@@ -156,35 +162,54 @@ static const char *state_reason(enum page_state state)
 				      : "the source does not have them";
 }
 
-/* Fills in a slot whose block says what to read. */
-static bool fill(struct reader *reader, struct memory_slot *slot)
+/* A block that could not be had at once: around the pages that are not to be read. */
+static bool read_around(struct reader *reader, struct memory_slot *slot, size_t count,
+			enum fetch_result why)
 {
-	struct capture_block *block = &slot->block;
-	size_t count = (size_t)plan_pages(block->physical, block->size);
-	uint64_t start = block->physical / CAPTURE_PAGE * CAPTURE_PAGE;
-
-	memset(slot->states, PAGE_READ, sizeof(slot->states));
-	if (!source_channel_states(reader->fetcher.channel, start, count, slot->states))
-		memset(slot->states, PAGE_READ, sizeof(slot->states));
-	block->begin = run_seconds(reader->run);
 	for (size_t page = 0; page < count;) {
 		size_t end = page + 1;
 		enum page_state state = (enum page_state)slot->states[page];
 		while (end < count && slot->states[end] == state)
 			end++;
-		if (page_state_is_content(state) && !read_run(reader, slot, page, end))
+		/* What has failed once in one piece would fail, or hang, again. */
+		if (page_state_is_content(state) &&
+		    !(why == FETCH_SKIPPED ? read_run(reader, slot, page, end)
+					   : read_each(reader, slot, page, end)))
 			return false;
 		for (; page < end; page++)
 			if (!page_state_is_content(state))
 				lose_page(reader, slot, page, state, state_reason(state));
 	}
-	block->end = run_seconds(reader->run);
+	return true;
+}
+
+static void find_zeros(struct memory_slot *slot, size_t count)
+{
 	for (size_t page = 0; page < count; page++)
-		if (page_state_is_content((enum page_state)slot->states[page]))
-			slot->states[page] = bytes_are_zero(slot->buffer + page_offset(block, page),
-							    page_size(block, page))
-						     ? PAGE_ZERO
-						     : PAGE_READ;
+		if (slot->states[page] == PAGE_READ &&
+		    bytes_are_zero(slot->buffer + page_offset(&slot->block, page),
+				   page_size(&slot->block, page)))
+			slot->states[page] = PAGE_ZERO;
+}
+
+/* Fills in a slot whose block says what to read. */
+static bool fill(struct reader *reader, struct memory_slot *slot)
+{
+	struct capture_block *block = &slot->block;
+	size_t count = (size_t)plan_pages(block->physical, block->size);
+	struct kioku_error error = { 0 };
+
+	memset(slot->states, PAGE_READ, sizeof(slot->states));
+	block->begin = run_seconds(reader->run);
+	enum fetch_result result = fetcher_read(&reader->fetcher, block->physical, &slot->buffer, 0,
+						block->size, slot->states, &error);
+	if (result == FETCH_OVER)
+		run_fail(reader->run, &error);
+	if (result == FETCH_OVER ||
+	    (result != FETCH_DONE && !read_around(reader, slot, count, result)))
+		return false;
+	block->end = run_seconds(reader->run);
+	find_zeros(slot, count);
 	block->data = slot->buffer;
 	block->states = slot->states;
 	return true;

@@ -13,14 +13,13 @@
 #include "format/manifest_format.h"
 
 #define MEMORY_SLOTS        6
-#define BLOCK_PAGES         (CAPTURE_BLOCK / CAPTURE_PAGE + 1)
 #define READER_ERRORS_LIMIT 65536 /* runs of lost pages that are listed with their reasons */
 
 /* One slot of the ring of memory. */
 struct memory_slot {
 	struct capture_block block;
 	uint8_t *buffer; /* fetcher_buffer() */
-	uint8_t states[BLOCK_PAGES];
+	uint8_t states[FETCHER_PAGES];
 };
 
 struct reader {

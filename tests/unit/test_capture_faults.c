@@ -269,7 +269,7 @@ static void gives_up_what_only_hangs(void)
 	CHECK_SAYS(test.error.message, "reads hang");
 	CHECK_EQUAL(file_size("a.raw"), 1u << 20);
 	CHECK_EQUAL(verify_image("a.raw").verdict, KIOKU_PREFIX);
-	CHECK_EQUAL(atomic_load(&fake.opened), FETCHER_LIMIT + 1);
+	CHECK_EQUAL(atomic_load(&fake.opened), FETCHER_LIMIT + FETCHER_WAYS);
 	release_hanging();
 	wait_for_channels();
 	leave_folder();
