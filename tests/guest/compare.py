@@ -23,7 +23,7 @@ def wrong_cells(known, row, tid, fields):
     if text_bytes(row, "comm") not in known.names(tid):
         yield f"task {tid}: comm is {text_bytes(row, 'comm')}, not {known.names(tid)}"
     for field in fields:
-        if row[field] not in known.allowed(tid, field):
+        if field in row and row[field] not in known.allowed(tid, field):
             yield f"task {tid}: {field} is {row[field]}, not {known.allowed(tid, field)}"
     states = known.states(tid)
     if "state" in row and states and row["state"] not in states:
@@ -33,9 +33,9 @@ def wrong_cells(known, row, tid, fields):
 def wrong_times(known, rows, key):
     """The boot time's fraction of a second, which btime lacks, is the same for all tasks."""
     late = {row[key]: nanoseconds(row["start_time"]) / 1e9 - known.started(row[key])
-            for row in rows if row["start_time"] and row[key] in known.tasks}
+            for row in rows if row.get("start_time") and row[key] in known.tasks}
     for row in rows:
-        if not row["start_time"]:
+        if not row.get("start_time"):
             yield f"task {row[key]}: no start_time"
     for tid, seconds in late.items():
         if not -TICK < seconds < 1 + TICK or not seconds - min(late.values()) < TICK:

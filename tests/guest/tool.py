@@ -84,10 +84,16 @@ class Tool:
 
     def torn(self):
         """The same for images of machines that ran meanwhile: lists that changed while they were
-        taken may show gaps, if only the rows are right."""
+        taken may show gaps, and a cell that kioku itself calls contradictory is not in its row, if
+        only all others are right."""
         other = Tool(self.path, self.cache)
-        other.rows = lambda command, source, *arguments, **how: \
-            other.run(command, source, *arguments, "--format", "json", **how).rows()
+
+        def rows(command, source, *arguments, **how):
+            found = other.run(command, source, *arguments, "--format", "json", **how).rows()
+            return [{field: value for field, value in row.items()
+                     if row.get("absent", {}).get(field) != "corrupt"} for row in found]
+
+        other.rows = rows
         return other
 
     def info(self, source, *arguments, status=0, **how):
