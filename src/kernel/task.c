@@ -222,8 +222,11 @@ static bool is_overwritten(struct kioku_kernel *kernel, const struct task *task)
 {
 	struct cred cred;
 	struct signal signal;
+	/* Numbers of idle tasks, which are in no list: bytes that are all zero have them, too. */
+	bool is_numbered = task->pid != 0 || task->tgid != 0;
 
-	return !task_pid_is_right(kernel, task) && !task_tgid_is_right(kernel, task) &&
+	return !(is_numbered &&
+		 (task_pid_is_right(kernel, task) || task_tgid_is_right(kernel, task))) &&
 	       task_read_cred(kernel, task, &cred) != KIOKU_OK &&
 	       task_read_signal(kernel, task, &signal) != KIOKU_OK;
 }
