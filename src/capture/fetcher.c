@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "capture/plan.h"
 
 enum fetch_state { FETCH_IDLE, FETCH_ASKED, FETCH_ANSWERED, FETCH_QUIT, FETCH_LEFT };
 
@@ -243,11 +244,6 @@ struct fetch_order {
 	uint8_t *states; /* or NULL */
 };
 
-static size_t pages_of(uint64_t physical, size_t size)
-{
-	return (size_t)((physical + size - 1) / CAPTURE_PAGE - physical / CAPTURE_PAGE + 1);
-}
-
 /* The index-th of so many parts, which begin and end where pages do. */
 static struct fetch_job part_of(const struct fetch_order *order, unsigned count, unsigned index,
 				size_t *first_page)
@@ -265,7 +261,7 @@ static struct fetch_job part_of(const struct fetch_order *order, unsigned count,
 	return (struct fetch_job){ .physical = bounds[0],
 				   .data = order->data + (bounds[0] - order->physical),
 				   .size = size,
-				   .pages = pages_of(bounds[0], size),
+				   .pages = (size_t)plan_pages(bounds[0], size),
 				   .asks_states = order->states != NULL };
 }
 

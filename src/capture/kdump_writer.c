@@ -9,6 +9,7 @@
 #include "base/diagnostic.h"
 #include "capture/machine_notes.h"
 #include "capture/page_compressor.h"
+#include "capture/plan.h"
 #include "format/flattened_format.h"
 #include "format/manifest_format.h"
 
@@ -64,13 +65,6 @@ static const uint8_t *whole_page(const struct capture_block *block, size_t index
 	return block->data + (start - block->physical);
 }
 
-static size_t page_count_of(const struct capture_block *block)
-{
-	uint64_t last = block->physical + block->size - 1;
-
-	return (size_t)(last / CAPTURE_PAGE - block->physical / CAPTURE_PAGE + 1);
-}
-
 static bool prepare(const struct image_writer *writer, struct capture_block *block)
 {
 	const struct kdump_writing *state = writer->state;
@@ -80,7 +74,7 @@ static bool prepare(const struct image_writer *writer, struct capture_block *blo
 
 	if (!compressor)
 		return false;
-	for (size_t i = 0; i < page_count_of(block); i++) {
+	for (size_t i = 0; i < plan_pages(block->physical, block->size); i++) {
 		const uint8_t *page = whole_page(block, i);
 		size_t size = SIZE_STORED;
 		if (page && bytes_are_zero(page, CAPTURE_PAGE)) {
@@ -207,7 +201,7 @@ static enum kioku_status data(struct image_writer *writer, const struct capture_
 	struct kdump_writing *state = writer->state;
 	const uint8_t *packed = block->prepared + PREPARED_SIZES;
 
-	for (size_t i = 0; i < page_count_of(block); i++) {
+	for (size_t i = 0; i < plan_pages(block->physical, block->size); i++) {
 		const uint8_t *page = whole_page(block, i);
 		uint32_t size = load_le32(block->prepared + i * 4);
 		if (!page) {
