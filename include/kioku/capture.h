@@ -52,6 +52,8 @@ struct kioku_capture_options {
 	uint64_t rate;          /* bytes of memory a second at most; 0: no limit */
 	unsigned read_timeout;  /* milliseconds after which a page is given up; 0: wait for ever */
 	const char *manifest;   /* path; NULL: beside the image, none for a stream */
+	const char *token_file; /* of kioku://: a key or a token, instead of the URL's; or NULL */
+	unsigned retry;         /* seconds for which a lost link is tried again; 0: 3600 */
 	const char *signing_key; /* path of an Ed25519 private key in PEM; NULL: not signed */
 	bool context;            /* of a live machine: archive what makes the image readable */
 	bool swap;               /* of a live machine: also take swap areas */
@@ -68,20 +70,24 @@ struct kioku_capture_result {
 	uint64_t lost_size;   /* bytes of them that could not be had, and should have been there */
 	uint64_t image_size;  /* bytes written */
 	bool complete;        /* false: it was stopped, and the image is a prefix */
+	char place[256];      /* what the far side calls the place where it is now; or "" */
 	double seconds;
 	char image_md5[33], image_sha256[65];   /* hexadecimal; "" if not asked for */
 	char memory_md5[33], memory_sha256[65]; /* of all ranges, ascending, lost bytes as zeros */
 };
 
 /*
- * Captures a source to destination: a path of a file that must not exist yet, or "-" for the
- * standard output. Sidecars stand beside the file: DESTINATION.manifest.json (while it is being
+ * Captures a source to destination: a path of a file that must not exist yet, "-" for the standard
+ * output, tcp://HOST:PORT, tcp-listen://[ADDR]:PORT, ssh://[USER@]HOST[:PORT]/PATH, or
+ * kioku://HOST:PORT/NAME#KEY. Sidecars stand beside a file: DESTINATION.manifest.json (while it is being
  * written DESTINATION.manifest.partial, which a killed capture leaves behind), .md5, .sha256,
  * .manifest.json.sig, .context.tar.gz, .swapN. Losing pages is no error: they are diagnosed as
  * KIOKU_GAP, counted in the result and mapped in the manifest. The source must not be used by
  * anybody else meanwhile. SIGPIPE must be ignored by the caller.
  * Errors: OS (also when the output fails: what was written stays, as a prefix), ARGUMENT (an unknown
- * format, the destination exists), UNSUPPORTED, NO_MEMORY. *result is filled in even then.
+ * format, the destination exists), REFUSED (by the far side), CORRUPT (the far side has something else
+ * than was sent), STOPPED (while the destination was waited for), UNSUPPORTED, NO_MEMORY. *result is
+ * filled in even then.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_capture(struct kioku_source *source, const char *destination,

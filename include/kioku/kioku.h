@@ -13,6 +13,7 @@
 #include <kioku/capture.h>
 #include <kioku/error.h>
 #include <kioku/kernel.h>
+#include <kioku/receive.h>
 #include <kioku/source.h>
 #include <kioku/symbol.h>
 #include <kioku/type.h>

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "capture/plan.h"
 
 enum fetch_state { FETCH_IDLE, FETCH_ASKED, FETCH_ANSWERED, FETCH_QUIT, FETCH_LEFT };
@@ -292,7 +293,7 @@ static enum fetch_result read_together(struct fetcher *fetcher, const struct fet
 				       struct kioku_error *error)
 {
 	unsigned count = order->size / FETCHER_WAYS >= FETCHER_PART ? FETCHER_WAYS : 1;
-	struct timespec deadline = run_deadline(fetcher->timeout);
+	struct timespec deadline = deadline_after(fetcher->timeout);
 	enum fetch_result result = FETCH_DONE;
 	size_t first_pages[FETCHER_WAYS];
 

@@ -8,7 +8,7 @@
 #define CAPTURE_IMAGE_OUTPUT_H
 
 #include "capture/codec.h"
-#include "capture/digest.h"
+#include "base/digest.h"
 #include "capture/ring.h"
 #include "capture/run.h"
 #include "capture/segments.h"

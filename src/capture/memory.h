@@ -6,7 +6,7 @@
 #ifndef CAPTURE_MEMORY_H
 #define CAPTURE_MEMORY_H
 
-#include "capture/digest.h"
+#include "base/digest.h"
 #include "capture/image_output.h"
 #include "capture/reader.h"
 

@@ -2,21 +2,15 @@
 #include "capture/run.h"
 
 #include <errno.h>
-#include <signal.h>
 
-enum { STACK_SIZE = 256 << 10 };
+#include "base/thread.h"
 
 void run_init(struct run *run)
 {
-	pthread_condattr_t attributes;
-
 	*run = (struct run){ 0 };
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
 	pthread_mutex_init(&run->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&run->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&run->changed);
 	findings_init(&run->findings);
 	run->diagnostics = findings_diagnostics(&run->findings);
 }
@@ -35,19 +29,6 @@ double run_seconds(const struct run *run)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - run->start.tv_sec) +
 	       (double)(now.tv_nsec - run->start.tv_nsec) / 1e9;
-}
-
-struct timespec run_deadline(double seconds)
-{
-	struct timespec at;
-	long nanoseconds;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += (time_t)seconds;
-	nanoseconds = at.tv_nsec + (long)((seconds - (double)(time_t)seconds) * 1e9);
-	at.tv_sec += nanoseconds / 1000000000;
-	at.tv_nsec = nanoseconds % 1000000000;
-	return at;
 }
 
 void run_fail(struct run *run, const struct kioku_error *error)
@@ -87,29 +68,12 @@ void run_sleep_until(struct run *run, double seconds)
 
 	if (left <= 0)
 		return;
-	struct timespec deadline = run_deadline(left);
+	struct timespec deadline = deadline_after(left);
 	pthread_mutex_lock(&run->lock);
 	while (!atomic_load(&run->stop) &&
 	       pthread_cond_timedwait(&run->changed, &run->lock, &deadline) == 0)
 		;
 	pthread_mutex_unlock(&run->lock);
-}
-
-enum kioku_status thread_create(pthread_t *thread, void *(*function)(void *), void *argument,
-				struct kioku_error *error)
-{
-	sigset_t all, before;
-	pthread_attr_t attributes;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	int failed = pthread_create(thread, &attributes, function, argument);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errno = failed;
-	return failed ? error_os(error, "cannot start a thread") : KIOKU_OK;
 }
 
 enum kioku_status run_thread_start(struct run *run, pthread_t *thread, void *(*function)(void *),
@@ -132,7 +96,7 @@ void run_thread_ends(struct run *run)
 
 bool run_wait(struct run *run, double seconds)
 {
-	struct timespec deadline = run_deadline(seconds);
+	struct timespec deadline = deadline_after(seconds);
 
 	pthread_mutex_lock(&run->lock);
 	while (run->running > 0 &&

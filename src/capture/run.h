@@ -41,19 +41,12 @@ void run_stop(struct run *run);
 /* Waits until a moment, or for run_stop(). */
 void run_sleep_until(struct run *run, double seconds);
 
-/* Starts a thread with a small stack, to which no signal is delivered. Errors: OS. */
-enum kioku_status thread_create(pthread_t *thread, void *(*function)(void *), void *argument,
-				struct kioku_error *error);
-
-/* The same for one that run_wait() waits for: it ends with run_thread_ends(). */
+/* thread_create() for one that run_wait() waits for: it ends with run_thread_ends(). */
 enum kioku_status run_thread_start(struct run *run, pthread_t *thread, void *(*function)(void *),
 				   void *argument, struct kioku_error *error);
 void run_thread_ends(struct run *run);
 
 /* Waits at most so long for all threads to end; whether they did. */
 bool run_wait(struct run *run, double seconds);
-
-/* A deadline for pthread_cond_timedwait(), so many seconds from now. */
-struct timespec run_deadline(double seconds);
 
 #endif

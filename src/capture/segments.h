@@ -6,7 +6,7 @@
 #ifndef CAPTURE_SEGMENTS_H
 #define CAPTURE_SEGMENTS_H
 
-#include "capture/digest.h"
+#include "base/digest.h"
 #include "format/manifest_format.h"
 
 enum image_part { PART_FRONT, PART_BACK, PART_COUNT };

@@ -7,7 +7,7 @@
 #define CAPTURE_SIDECAR_H
 
 #include "base/error.h"
-#include "capture/digest.h"
+#include "base/digest.h"
 #include "format/manifest_format.h"
 
 struct sidecar {

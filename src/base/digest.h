@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* MD5 and SHA-256, by OpenSSL, which may refuse MD5 where FIPS 140 is enforced. */
-#ifndef CAPTURE_DIGEST_H
-#define CAPTURE_DIGEST_H
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
 
 #include <kioku/capture.h>
 

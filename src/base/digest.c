@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "capture/digest.h"
+#include "base/digest.h"
 
 #include "base/error.h"
 
