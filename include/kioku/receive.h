@@ -41,12 +41,12 @@ struct kioku_receive_event {
 	const char *image;    /* its file's name */
 	const char *sha256;   /* of the image */
 	const char *message;
-	uint64_t received;    /* bytes of the files so far */
-	uint64_t expected;    /* bytes of memory that the sender announced; 0: unknown */
-	uint64_t lost;        /* bytes of memory that the sender could not read */
-	uint64_t repeated;    /* bytes that had to be received twice */
-	unsigned breaks;      /* how often the link was lost */
-	double seconds;       /* since the transfer began */
+	uint64_t received; /* bytes of the files so far */
+	uint64_t expected; /* bytes of memory that the sender announced; 0: unknown */
+	uint64_t lost;     /* bytes of memory that the sender could not read */
+	uint64_t repeated; /* bytes that had to be received twice */
+	unsigned breaks;   /* how often the link was lost */
+	double seconds;    /* since the transfer began */
 	bool complete;
 	enum kioku_status status; /* of FAILED and NOT_STORED */
 };
@@ -56,29 +56,29 @@ struct kioku_receive_event {
 typedef bool kioku_receive_fn(void *user, const struct kioku_receive_event *event);
 
 struct kioku_receive_options {
-	size_t size;             /* sizeof(struct kioku_receive_options) */
-	const char *listen;      /* "ADDR:PORT", "[ADDR]:PORT", ":PORT"; NULL: all addresses, 7633 */
-	const char *advertise;   /* address for the URL; NULL: the listening one, or the machine's */
-	const char *folder;      /* where transfers go; NULL: the current one */
-	const char *token_file;  /* tokens to accept, one a line; is made with one if absent; NULL */
-	unsigned tokens;         /* single-use tokens that may be used at any time; 0: 1 */
-	bool standing;           /* tokens may be used again and again */
-	uint64_t quota;          /* bytes that may be received by one token; 0: no limit */
-	unsigned connections;    /* at once; 0: 256 */
-	uint64_t count;          /* end after so many transfers are done; 0: never */
-	const char *store;       /* https://HOST[:PORT]/BUCKET[/PREFIX] to upload to; NULL: none */
-	const char *store_region; /* NULL: us-east-1 */
+	size_t size;            /* sizeof(struct kioku_receive_options) */
+	const char *listen;     /* "ADDR:PORT", "[ADDR]:PORT", ":PORT"; NULL: all addresses, 7633 */
+	const char *advertise;  /* address for the URL; NULL: the listening one, or the machine's */
+	const char *folder;     /* where transfers go; NULL: the current one */
+	const char *token_file; /* tokens to accept, one a line; is made with one if absent; NULL */
+	unsigned tokens;        /* single-use tokens that may be used at any time; 0: 1 */
+	bool standing;          /* tokens may be used again and again */
+	uint64_t quota;         /* bytes that may be received by one token; 0: no limit */
+	unsigned connections;   /* at once; 0: 256 */
+	uint64_t count;         /* end after so many transfers are done; 0: never */
+	const char *store;      /* https://HOST[:PORT]/BUCKET[/PREFIX] to upload to; NULL: none */
+	const char *store_region;      /* NULL: us-east-1 */
 	const char *store_credentials; /* file; NULL: AWS_ACCESS_KEY_ID and so on */
-	const char *store_ca;    /* certificates to trust, PEM; NULL: the system's */
-	kioku_receive_fn *event; /* must not be NULL */
+	const char *store_ca;          /* certificates to trust, PEM; NULL: the system's */
+	kioku_receive_fn *event;       /* must not be NULL */
 	void *user;
 };
 
 /* What became of transfers. */
 struct kioku_receive_result {
 	uint64_t done, failed;
-	uint64_t unfinished;  /* may be resumed after the next start */
-	uint64_t incomplete;  /* of those done: images that are not whole, or miss pages */
+	uint64_t unfinished; /* may be resumed after the next start */
+	uint64_t incomplete; /* of those done: images that are not whole, or miss pages */
 	uint64_t not_stored;
 };
 

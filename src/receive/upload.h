@@ -31,8 +31,8 @@ void store_close(struct store *store);
  * Blocks; used by one thread. Errors: OS (the link; after several tries), REFUSED (by the store),
  * STOPPED, NO_MEMORY.
  */
-enum kioku_status store_upload(struct store *store, const char *folder,
-			       bool (*goes_on)(void *user), void *user, struct kioku_error *error);
+enum kioku_status store_upload(struct store *store, const char *folder, bool (*goes_on)(void *user),
+			       void *user, struct kioku_error *error);
 
 /* Where a folder's files are, for messages: without credentials. */
 void store_url(const struct store *store, const char *folder, char *out, size_t size);

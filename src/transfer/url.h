@@ -6,14 +6,16 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 struct url {
 	char *text;                  /* allocated: what the parts point into */
 	const char *scheme;          /* NULL: it is none, but a path, which path has */
 	const char *user, *host;     /* "" if there is none; an IPv6 address without its brackets */
-	const char *path, *fragment; /* path as it stands, from the slash on; "" */
-	unsigned port;               /* 0: none */
+	const char *path, *fragment; /* what follows the slash, without it; "" */
+	bool has_port;
+	unsigned port; /* 0 to 65535 */
 };
 
 /*
@@ -22,6 +24,8 @@ struct url {
  */
 enum kioku_status url_parse(const char *text, struct url *out, struct kioku_error *error);
 void url_release(struct url *url);
+
+#define AUTO_URL CLEANUP(url_release)
 
 /*
  * host, which is an IPv4 or IPv6 address (with a %SCOPE) or "localhost", and a port. No name is ever
