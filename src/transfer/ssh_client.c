@@ -72,6 +72,14 @@ static char *remote_command(const char *script, const char *first, const char *s
 	return fclose(out) == 0 ? text : NULL;
 }
 
+static bool has_socket(const struct ssh_client *client)
+{
+	char path[sizeof(client->folder) + sizeof(SOCKET)];
+
+	snprintf(path, sizeof(path), "%s%s", client->folder, SOCKET);
+	return client->folder[0] && access(path, F_OK) == 0;
+}
+
 /*
  * What the user has configured stays, except for what would write to the disk of this machine or let
  * ssh outlive us: the shared connection is ours, and keys of hosts that were unknown are kept beside it.
@@ -95,6 +103,9 @@ static bool add_openssh_options(struct command *command, const struct ssh_client
 	add_option(command, "ClearAllForwardings=yes");
 	add_option(command, "ControlPersist=no");
 	add_option(command, shares && has_folder ? "ControlMaster=yes" : "ControlMaster=no");
+	/* Once the connection is lost, nobody may be there any more to be asked for a password. */
+	if (!shares && has_folder && !has_socket(client))
+		add_option(command, "BatchMode=yes");
 	add_option(command, command->control);
 	add_option(command, command->known_hosts);
 	return command->control && command->known_hosts;
@@ -259,7 +270,7 @@ static void make_folder(struct ssh_client *client)
 	client->folder[0] = '\0';
 }
 
-static void remove_folder(const struct ssh_client *client)
+static void remove_folder(struct ssh_client *client)
 {
 	static const char *const names[] = { SOCKET, KNOWN_HOSTS, KNOWN_HOSTS ".old" };
 	char path[sizeof(client->folder) + sizeof(KNOWN_HOSTS ".old")];
@@ -271,6 +282,7 @@ static void remove_folder(const struct ssh_client *client)
 		unlink(path);
 	}
 	rmdir(client->folder);
+	client->folder[0] = '\0';
 }
 
 enum kioku_status ssh_client_open(struct ssh_client *client, const char *user, const char *host,
@@ -288,10 +300,10 @@ enum kioku_status ssh_client_open(struct ssh_client *client, const char *user, c
 		make_folder(client);
 	TRY(start(client, &client->shared, true, CHILD_READS_US, script, argument, NULL, error));
 	enum kioku_status status = ssh_wait_answer(&client->shared, patience, answer, error);
-	if (status != KIOKU_OK)
-		child_end(&client->shared, 0);
-	else if (!client->folder[0])
-		child_end(&client->shared, END_LIMIT);
+	if (status != KIOKU_OK || !has_socket(client)) {
+		child_end(&client->shared, status == KIOKU_OK ? END_LIMIT : 0);
+		remove_folder(client);
+	}
 	return status;
 }
 

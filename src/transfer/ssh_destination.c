@@ -141,10 +141,9 @@ static enum kioku_status open_far(struct destination *destination, const struct 
 	TRY(check(url, error));
 	enum kioku_status status = ssh_client_open(&far->client, url->user, url->host, url->port,
 						   probe_script, path, &patience, answer, error);
-	if (status != KIOKU_OK) {
+	if (status != KIOKU_OK && status != KIOKU_ERROR_STOPPED)
 		error_prefix(error, "cannot reach %s", url->host);
-		return status;
-	}
+	TRY(status);
 	if (strcmp(answer, "ready") != 0)
 		return refuse(destination, path, answer, error);
 	if (!far->client.folder[0])
@@ -314,6 +313,9 @@ static enum kioku_status file_finish(struct destination_file *file, const char *
 	char answer[SSH_ANSWER_SIZE];
 
 	TRY(wait_arrival(file, progress, user, error));
+	/* What ends early because it is to stop is compared, too; only a comparison that is to stop is not. */
+	if (progress && !progress(user))
+		patience.function = NULL;
 	enum kioku_status status = ssh_ask(&far->client, compare_script, state->path,
 					   sha256 ? "sha256" : "size", &patience, answer, error);
 	if (status != KIOKU_OK) {

@@ -18,7 +18,7 @@ static const char stand_in[] =
 	"printf '%s\\n' \"$@\" --end-- >> \"$FAKE_LOG\"\n"
 	"test -z \"$FAKE_SILENT\" || { sleep 100; exit 255; }\n"
 	"test -z \"$FAKE_STATUS\" || exit $FAKE_STATUS\n"
-	"for command; do :; done\n"
+	"for command; do case $command in ControlPath=/*) touch \"${command#*=}\";; esac; done\n"
 	"echo 'Welcome to this machine'\n"
 	"cd \"$FAKE_HOME\" && PATH=$FAKE_HOME/bin:$FAKE_PATH sh -c \"$command\"\n";
 
