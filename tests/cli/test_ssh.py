@@ -153,7 +153,7 @@ class Case(unittest.TestCase):
         return f"ssh://127.0.0.1:{self.port}{path}"
 
     def words(self, path, *more):
-        return [TOOL, "convert", "image.lime", self.url(path), *more]
+        return [TOOL, "convert", "image.lime", "--to", self.url(path), *more]
 
     def send(self, path, *more, status=0):
         """One conversion; what it said. Nothing of it is left."""
