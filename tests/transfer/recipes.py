@@ -366,7 +366,7 @@ def run_all(options, results, folder):
         key, known = analyst.serve_ssh()
         analyst.serve_nfs()
         with guest.Guest(folder / "guest") as machine:
-            machine.boot(kernels.get("bookworm"), memory=256, output=1024,
+            machine.boot(kernels.get("bookworm"), memory=192, cpu="qemu64", output=1024,
                          modules=["virtio_net", "nfsv4"], arguments=NETWORK,
                          files={"/bin/kioku": options.static, **with_libraries(PROGRAMS)})
             target = Target(machine, key, known)
