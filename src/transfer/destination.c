@@ -150,6 +150,11 @@ enum kioku_status destination_file_hole(struct destination_file *file, uint64_t 
 	return file->destination->driver->file_hole(file, offset, size, error);
 }
 
+const char *destination_file_name(const struct destination_file *file)
+{
+	return file->name;
+}
+
 uint64_t destination_file_size(const struct destination_file *file)
 {
 	return file->size;

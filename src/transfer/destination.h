@@ -108,6 +108,9 @@ enum kioku_status destination_file_write(struct destination_file *file, uint64_t
 enum kioku_status destination_file_hole(struct destination_file *file, uint64_t offset,
 					uint64_t size, struct kioku_error *error);
 
+/* What it was created as; for a stream, the other side's address. */
+const char *destination_file_name(const struct destination_file *file);
+
 /* Bytes so far, holes included. */
 uint64_t destination_file_size(const struct destination_file *file);
 
