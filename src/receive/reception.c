@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include <openssl/crypto.h>
-
 #include "base/cleanup.h"
 #include "receive/file_check.h"
 
@@ -313,16 +311,10 @@ static enum kioku_status apply_hole(struct applying *applying)
 		return KIOKU_ERROR_REFUSED;
 	const char *name = applying->record->files[message->file].name;
 	uint64_t end = message->offset + message->size, before = file->local.size;
-	uint64_t received = applying->record->note.received;
 	TRY(spend(applying, end > before ? end - before : 0));
 	TRY(local_file_hole(&file->local, name, message->offset, message->size, applying->error));
-	if (end > before && before == file->digested) {
-		enum kioku_status status = digest_hole(applying, file, end - before);
-		if (status != KIOKU_OK) {
-			applying->record->note.received = received;
-			return status;
-		}
-	}
+	if (end > before && before == file->digested)
+		TRY(digest_hole(applying, file, end - before));
 	applying->record->note.position += applying->size;
 	return KIOKU_OK;
 }

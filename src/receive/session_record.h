@@ -41,7 +41,7 @@ struct session_record {
 		uint32_t refusal;  /* of a failed one: enum transfer_refusal, and why */
 		char reason[REASON_SIZE];
 		bool forgotten;    /* the sender needs no answers any more */
-		bool to_store;     /* done, and not uploaded yet */
+		bool to_store;     /* once it is done: to be uploaded */
 	} note;
 	uint8_t session[TRANSFER_SESSION_SIZE];
 	uint8_t secret_hash[TOKEN_HASH_SIZE], token_hash[TOKEN_HASH_SIZE];

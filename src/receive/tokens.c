@@ -11,7 +11,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include "base/cleanup.h"
 #include "base/digest.h"
 #include "transfer/key.h"
 
@@ -40,7 +39,7 @@ static struct token *find(const struct tokens *tokens, const uint8_t hash[TOKEN_
 
 	for (size_t i = 0; i < tokens->count; i++) {
 		struct token *token = &tokens->items[i];
-		bool same = CRYPTO_memcmp(token->hash, hash, TOKEN_HASH_SIZE) == 0;
+		bool same = secret_equal(token->hash, hash, TOKEN_HASH_SIZE);
 		found = same & (!usable | may_be_used(tokens, token)) ? token : found;
 	}
 	return found;
@@ -56,9 +55,23 @@ struct token *tokens_known(const struct tokens *tokens, const uint8_t hash[TOKEN
 	return find(tokens, hash, false);
 }
 
+/* Makes room: what was used up longest ago is given away. */
+static void drop_used(struct tokens *tokens)
+{
+	for (size_t i = 0; i < tokens->count; i++) {
+		struct token *token = &tokens->items[i];
+		if (!token->used || token->standing || token->shown)
+			continue;
+		memmove(token, token + 1, (--tokens->count - i) * sizeof(*token));
+		break;
+	}
+}
+
 static enum kioku_status add(struct tokens *tokens, const struct token *token,
 			     struct kioku_error *error)
 {
+	if (tokens->count == TOKEN_COUNT_LIMIT)
+		drop_used(tokens);
 	if (tokens->count == TOKEN_COUNT_LIMIT)
 		return error_set(error, KIOKU_ERROR_LIMIT, "there are more than %d tokens",
 				 TOKEN_COUNT_LIMIT);
@@ -139,7 +152,7 @@ enum kioku_status tokens_save(const struct tokens *tokens, struct kioku_error *e
 							: "open",
 					token->received);
 	}
-	return state_write(tokens->state->state, TOKENS_FILE, text, used, true, NULL, error);
+	return state_write(tokens->state->state, TOKENS_FILE, text, used, false, NULL, error);
 }
 
 static enum kioku_status take_in(struct tokens *tokens, const uint8_t token[TRANSFER_TOKEN_SIZE],
@@ -172,4 +185,62 @@ size_t tokens_open_count(const struct tokens *tokens)
 	for (size_t i = 0; i < tokens->count; i++)
 		count += tokens->items[i].shown && may_be_used(tokens, &tokens->items[i]);
 	return count;
+}
+
+/* Lines that hold no token, and a file that is none, are told by their number alone: they are secrets. */
+static enum kioku_status read_lines(struct tokens *tokens, const char *path, char *text,
+				    struct kioku_error *error)
+{
+	unsigned number = 0;
+
+	for (char *line; (line = strsep(&text, "\n"));) {
+		AUTO_KEY struct transfer_key key = { 0 };
+		size_t size = strcspn(line, " \t\r");
+		number++;
+		if (size == 0 || line[0] == '#')
+			continue;
+		if (key_parse((struct bytes){ (const uint8_t *)line, size }, &key, NULL) !=
+			    KIOKU_OK ||
+		    !key.has_token)
+			return error_set(error, KIOKU_ERROR_CORRUPT, "%s: line %u holds no token",
+					 path, number);
+		TRY(take_in(tokens, key.token, error));
+	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status make_file(struct tokens *tokens, const char *path,
+				   struct kioku_error *error)
+{
+	AUTO_KEY struct transfer_key key = { .has_token = true };
+	char text[KEY_TEXT + 1];
+
+	AUTO_CLOSE int file =
+		open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file < 0)
+		return error_os(error, "cannot make the token file %s", path);
+	TRY(tokens_make(tokens, key.token, error));
+	key_print(&key, text);
+	strcat(text, "\n");
+	bool written = write_all(file, text, strlen(text));
+	OPENSSL_cleanse(text, sizeof(text));
+	return written ? KIOKU_OK : error_os(error, "cannot write the token file %s", path);
+}
+
+enum kioku_status tokens_read_file(struct tokens *tokens, const char *path,
+				   struct kioku_error *error)
+{
+	AUTO_FREE char *text = NULL;
+	size_t size;
+
+	enum kioku_status status =
+		state_read(AT_FDCWD, path, TOKEN_COUNT_LIMIT * KEY_TEXT, &text, &size, error);
+	if (status == KIOKU_ERROR_NOT_FOUND)
+		return make_file(tokens, path, error);
+	if (status == KIOKU_OK)
+		status = read_lines(tokens, path, text, error);
+	if (text)
+		OPENSSL_cleanse(text, size);
+	TRY(status);
+	return tokens_save(tokens, error);
 }

@@ -18,6 +18,7 @@ struct token {
 	bool standing, used;
 	bool shown;        /* was made or read by this process */
 	uint64_t received; /* bytes of the files, of sessions that are forgotten */
+	uint64_t total;    /* and of those that are not, too; not noted down */
 };
 
 struct tokens {
