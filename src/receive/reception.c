@@ -59,8 +59,8 @@ static enum kioku_status make_folder(struct reception *reception, struct kioku_e
 enum kioku_status reception_begin(struct reception *reception, struct kioku_error *error)
 {
 	TRY(make_folder(reception, error));
-	enum kioku_status status = session_record_save(&reception->record, reception->state,
-						       &reception->note, error);
+	enum kioku_status status =
+		session_record_save(&reception->record, reception->state, &reception->note, error);
 	if (status != KIOKU_OK)
 		reception_discard(reception);
 	return status;
@@ -256,7 +256,8 @@ static enum kioku_status spend(struct applying *applying, uint64_t bytes)
 
 	if (__builtin_add_overflow(applying->record->note.received, bytes, &sum) ||
 	    !reception->may_receive(reception->user, bytes))
-		return refuse(applying, TRANSFER_REFUSED_QUOTA, "the quota of this token is used up");
+		return refuse(applying, TRANSFER_REFUSED_QUOTA,
+			      "the quota of this token is used up");
 	applying->record->note.received = sum;
 	return KIOKU_OK;
 }
