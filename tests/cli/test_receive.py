@@ -73,9 +73,8 @@ class Receiver:
                 return event
 
     def finish(self, number=signal.SIGTERM):
-        """Ends it; returns its exit status and stderr."""
-        if number:
-            self.process.send_signal(number)
+        """Ends it, if it still runs; returns its exit status and stderr."""
+        self.process.send_signal(number)
         status = self.process.wait(timeout=HANG)
         for reader in self.readers:
             reader.join(timeout=HANG)
@@ -93,8 +92,10 @@ class Case(unittest.TestCase):
         self.running = None
 
     def tearDown(self):
-        if self.running and self.running.process.poll() is None:
+        if self.running:
             self.running.finish(signal.SIGKILL)
+        while wire.links:
+            wire.links.pop().close()
 
     def start(self, *options, **others):
         self.running = Receiver(self.folder, *options, **others)
@@ -742,9 +743,6 @@ class Full(Case):
         if done.returncode != 0:
             self.skipTest(f"no small file system: {done.stderr.strip()}")
         self.addCleanup(subprocess.run, ["umount", self.folder], check=True)
-
-    def tearDown(self):
-        super().tearDown()
 
     def test_disk_full(self):
         receiver = self.start("--standing")

@@ -108,6 +108,9 @@ def fingerprint(certificate):
     return hashlib.sha256(certificate[start:start + 44]).digest()
 
 
+links = []  # all that were opened, for whoever cleans up
+
+
 class Link:
     """One connection."""
 
@@ -118,6 +121,7 @@ class Link:
         assert self.socket.selected_alpn_protocol() == "kioku/1"
         self.buffer = b""
         self.acknowledged = 0
+        links.append(self)
 
     def send(self, data):
         try:
