@@ -64,10 +64,11 @@ static const struct {
 	{ "key", 0, "FILE", parse_key, "the manifest must be signed for this public key, in PEM" },
 	{ "range", 0, "START-END|START+SIZE", parse_range,
 	  "only these bytes of the file, END included" },
-	{ "to", 0, "DEST", parse_to, "where the image goes: a URL; see kioku-acquire(1)" },
+	{ "to", 0, "DEST", parse_to,
+	  "tcp://, tcp-listen://, ssh:// or kioku://: where the image is sent" },
 	{ "token-file", 0, "FILE", parse_token_file,
-	  "tokens are in FILE, so that no command line shows them" },
-	{ "retry", 0, "SECONDS", parse_retry, "try so long to get a lost link back" },
+	  "what proves who sends, kept off the command line" },
+	{ "retry", 0, "SECONDS", parse_retry, "how long a lost link is tried again" },
 	{ "listen", 0, "ADDR:PORT", parse_listen, "the default is every address, port 7633" },
 	{ "advertise", 0, "ADDR", parse_advertise, "the address that senders are told" },
 	{ "out", 'o', "DIR", parse_out, "images go to folders in DIR; the default is here" },
@@ -294,10 +295,22 @@ static bool parse_range(struct options *options, const struct command *command, 
 	return true;
 }
 
+/* A key is for this process alone, and whoever lists processes sees their arguments. */
+static void hide_key(const char *text)
+{
+	char *key = strchr((char *)(uintptr_t)text, '#');
+
+	if (key)
+		memset(key + 1, '*', strlen(key + 1));
+}
+
 static bool parse_to(struct options *options, const struct command *command, const char *text)
 {
-	options->to = text;
-	return text[0] != '\0';
+	free(options->to);
+	options->to = strdup(text);
+	if (options->to)
+		hide_key(text);
+	return options->to && text[0];
 }
 
 static bool parse_token_file(struct options *options, const struct command *command,
@@ -320,7 +333,7 @@ static bool parse_unsigned(const char *text, uint64_t limit, unsigned *out)
 
 static bool parse_retry(struct options *options, const struct command *command, const char *text)
 {
-	return parse_unsigned(text, UINT32_MAX, &options->retry);
+	return parse_unsigned(text, INT32_MAX, &options->capture.retry);
 }
 
 static bool parse_listen(struct options *options, const struct command *command, const char *text)
@@ -499,6 +512,7 @@ void options_release(struct options *options)
 {
 	free(options->pids);
 	free(options->placements);
+	free(options->to);
 }
 
 void options_print_help(FILE *file, const struct command *command)

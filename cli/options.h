@@ -71,8 +71,8 @@ struct options {
 	uint64_t given;           /* OPTION_..., combined */
 	const char *arguments[3]; /* positional; NULL past the last */
 	const char *format;       /* one of the command's own */
-	const char *columns, *name, *output, *profile, *manifest, *key, *to, *token_file;
-	unsigned retry; /* seconds */
+	const char *columns, *name, *output, *profile, *manifest, *key, *token_file;
+	char *to; /* owned */
 	int32_t *pids;
 	size_t pid_count;
 	uint64_t cr3;

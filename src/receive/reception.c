@@ -430,18 +430,35 @@ static enum kioku_status apply_remove(struct applying *applying)
 	return save(applying);
 }
 
+/* A capture that failed leaves files as they are: nothing is known that they could be compared with. */
+static enum kioku_status leave_file(struct applying *applying, size_t number, bool is_complete)
+{
+	struct reception *reception = applying->reception;
+	struct reception_file *file = &reception->files[number];
+
+	if (is_complete)
+		return refuse(applying, TRANSFER_REFUSED_PROTOCOL,
+			      "the end came before a file was closed");
+	TRY(file_flush(&file->local, applying->record->files[number].name, reception->goes_on,
+		       reception->user, applying->error));
+	local_file_release(&file->local);
+	stop_digesting(file);
+	applying->record->files[number].stage = FILE_CLOSED;
+	return KIOKU_OK;
+}
+
 static enum kioku_status apply_end(struct applying *applying)
 {
 	struct reception *reception = applying->reception;
 	struct session_record *record = applying->record;
 
+	bool is_complete = applying->message->flags & TRANSFER_COMPLETE;
 	for (size_t i = 0; i < TRANSFER_FILES; i++)
 		if (record->files[i].stage == FILE_OPEN)
-			return refuse(applying, TRANSFER_REFUSED_PROTOCOL,
-				      "the end came before a file was closed");
+			TRY(leave_file(applying, i, is_complete));
 	if (fsync(reception->folder) != 0 || fsync(reception->state->folder) != 0)
 		return error_os(applying->error, "cannot write the folder %s", record->folder);
-	record->complete = applying->message->flags & TRANSFER_COMPLETE;
+	record->complete = is_complete;
 	record->lost = applying->message->lost;
 	record->note.stage = SESSION_DONE;
 	record->note.seconds = difftime(time(NULL), (time_t)record->started);

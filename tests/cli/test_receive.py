@@ -211,6 +211,20 @@ class Whole(Case):
         self.assertEqual(sorted(os.listdir(self.folder / sender.folder)),
                          ["memory.lime", "memory.lime.b", "memory.lime.c"])
 
+    def test_capture_that_failed(self):
+        receiver = self.start()
+        sender = Sender(receiver.url)
+        sender.hello()
+        sender.send(wire.create(0, "memory.lime"), wire.write(0, 0, b"half"),
+                    wire.create(1, "memory.lime.manifest.partial"), wire.write(1, 0, b"x"),
+                    wire.end(complete=False, lost=100))
+        sender.done()
+        done = receiver.expect("done")
+        self.assertEqual((done["complete"], done["lost"]), (False, 100))
+        self.assertNotIn("sha256", done)
+        self.assertEqual(self.image(sender).read_bytes(), b"half")
+        self.assertEqual(receiver.finish()[0], 3)
+
     def test_same_second_same_host(self):
         receiver = self.start("--standing")
         taken = time.strftime("host_%Y%m%d-", time.gmtime())
