@@ -352,7 +352,7 @@ static inline void peer_serve(struct peer *peer)
 
 static inline void *peer_run(void *argument)
 {
-	static const struct script good = { GOOD };
+	static const struct script good = { .spoil = GOOD };
 	struct peer *peer = argument;
 
 	while (!atomic_load(&peer->stop)) {
