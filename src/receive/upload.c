@@ -213,7 +213,7 @@ static enum kioku_status put_whole(const struct upload *upload, const struct ite
 	enum kioku_status status = s3_request(upload->client, &put, &reply, error);
 
 	/* It is there under the digest that it should have: nobody must find it. */
-	if (status == KIOKU_ERROR_CORRUPT && reply.http_status)
+	if (status == KIOKU_ERROR_CORRUPT && reply.http_status >= 200)
 		(void)s3_request(upload->client, &delete, &reply, NULL);
 	return status;
 }
