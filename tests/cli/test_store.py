@@ -240,6 +240,11 @@ class Faults(Case):
         self.refused("not S3's")
         self.assertNotIn(MANIFEST, self.stored())
 
+    def test_nonsense_for_a_file(self):
+        self.proxy.fail("PUT", "one-part", "nonsense", 99)
+        self.refused("no ETag")
+        self.assertNotIn(MANIFEST, self.stored())
+
     def test_flood(self):
         self.proxy.fail("POST", "uploads=", "flood", 99)
         self.refused("more than makes sense")
