@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "capture/account.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "capture/origin.h"
+#include "capture/sidecar.h"
 #include "capture/signature.h"
 #include "source/live.h"
 
@@ -65,19 +63,18 @@ static bool note_plan(struct manifest *manifest, const struct plan *plan)
 }
 
 enum kioku_status account_begin(struct account *account, struct kioku_source *source,
-				const char *destination, const struct writer_format *format,
+				const char *image, const struct writer_format *format,
 				const struct codec *codec, const struct plan *plan,
 				struct kioku_error *error)
 {
 	const struct live_machine *machine = source_live_machine(source);
 	struct manifest *manifest = &account->manifest;
-	bool is_stream = strcmp(destination, "-") == 0;
 
 	manifest->started = timestamp();
 	if (!manifest->started || !copy(&manifest->tool_version, KIOKU_VERSION) ||
 	    !copy(&manifest->where, source_where(source)) ||
 	    !copy(&manifest->driver, kioku_source_format(source)) ||
-	    !copy(&manifest->image_name, is_stream ? NULL : naming_base(destination)) ||
+	    !copy(&manifest->image_name, image ? naming_base(image) : NULL) ||
 	    !copy(&manifest->image_format, format->public.name) ||
 	    !copy(&manifest->image_codec, codec ? codec->name : NULL) ||
 	    !note_plan(manifest, plan) ||
@@ -90,41 +87,21 @@ void account_release(struct account *account)
 {
 	manifest_release(&account->manifest);
 	naming_release(&account->naming);
-	cleanup_close(&account->journal);
-	account->journal = -1;
+	destination_file_close(TAKE(account->journal));
 }
 
-static enum kioku_status write_text(int descriptor, const char *path, const char *text, size_t size,
-				    struct kioku_error *error)
+enum kioku_status account_open_journal(struct account *account, struct destination *destination,
+				       struct kioku_error *error)
 {
-	while (size > 0) {
-		ssize_t written = write(descriptor, text, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return error_os(error, "cannot write %s", path);
-		text += written;
-		size -= (size_t)written;
-	}
-	return KIOKU_OK;
-}
+	size_t written;
 
-enum kioku_status account_open_journal(struct account *account, struct kioku_error *error)
-{
-	const char *path = account->naming.journal;
-
-	if (!path)
+	if (!account->naming.journal)
 		return KIOKU_OK;
 	AUTO_FREE char *head = journal_head(&account->manifest);
 	if (!head)
 		return error_no_memory(error);
-	account->journal =
-		open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-	if (account->journal < 0 && errno == EEXIST)
-		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", path);
-	if (account->journal < 0)
-		return error_os(error, "cannot create %s", path);
-	return write_text(account->journal, path, head, strlen(head), error);
+	TRY(destination_create(destination, account->naming.journal, &account->journal, error));
+	return destination_file_write(account->journal, 0, head, strlen(head), &written, error);
 }
 
 /* Pages that were never come to are missing. */
@@ -202,7 +179,7 @@ enum kioku_status account_finish(struct account *account, struct kioku_source *s
 	manifest->ended = timestamp();
 	manifest->iomem_changed =
 		source_live_machine(source) != NULL && source_iomem_changed(source);
-	manifest->image_size = output->sink.size;
+	manifest->image_size = image_output_size(output);
 	manifest->segments = TAKE(segments->segments);
 	manifest->segment_count = segments->count;
 	manifest->errors = TAKE(reader->errors);
@@ -232,80 +209,74 @@ static char *escape_name(const char *name)
 	return escaped;
 }
 
-static enum kioku_status write_digest(const char *path, const char *hex, const char *name,
-				      struct kioku_error *error)
+static enum kioku_status write_file(struct destination *destination, const char *name,
+				    const void *data, size_t size, struct kioku_error *error)
+{
+	AUTO_SIDECAR struct sidecar sidecar = { 0 };
+
+	TRY(sidecar_create(&sidecar, destination, name, error));
+	TRY(sidecar_write(&sidecar, data, size, error));
+	return sidecar_finish(&sidecar, NULL, error);
+}
+
+static enum kioku_status write_digest(struct destination *destination, const char *name,
+				      const char *hex, const char *image, struct kioku_error *error)
 {
 	AUTO_FREE char *line = NULL, *escaped = NULL;
 
-	if (!path || !hex)
+	if (!name || !hex)
 		return KIOKU_OK;
-	escaped = escape_name(name);
+	escaped = escape_name(image);
 	if (!escaped ||
-	    asprintf(&line, "%s%s  %s\n", strcmp(name, escaped) ? "\\" : "", hex, escaped) < 0)
+	    asprintf(&line, "%s%s  %s\n", strcmp(image, escaped) ? "\\" : "", hex, escaped) < 0)
 		return error_no_memory(error);
-	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
-	if (file < 0)
-		return error_os(error, "cannot create %s", path);
-	return write_text(file, path, line, strlen(line), error);
+	return write_file(destination, name, line, strlen(line), error);
 }
 
-enum kioku_status account_write_digests(const struct account *account, struct kioku_error *error)
+enum kioku_status account_write_digests(const struct account *account,
+					struct destination *destination, struct kioku_error *error)
 {
 	const struct manifest *manifest = &account->manifest;
+	const struct naming *naming = &account->naming;
 
-	TRY(write_digest(account->naming.md5, manifest->image_md5, manifest->image_name, error));
-	return write_digest(account->naming.sha256, manifest->image_sha256, manifest->image_name,
-			    error);
+	TRY(write_digest(destination, naming->md5, manifest->image_md5, manifest->image_name,
+			 error));
+	return write_digest(destination, naming->sha256, manifest->image_sha256,
+			    manifest->image_name, error);
 }
 
-/* A file that is on the disk when this returns. */
-static enum kioku_status write_file(const char *path, const void *data, size_t size,
-				    struct kioku_error *error)
+static enum kioku_status sign(const struct account *account, struct destination *destination,
+			      const char *key, struct bytes text, struct kioku_error *error)
 {
-	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+	uint8_t signature[SIGNATURE_SIZE];
 
-	if (file < 0)
-		return error_os(error, "cannot create %s", path);
-	TRY(write_text(file, path, data, size, error));
-	return fsync(file) == 0 ? KIOKU_OK : error_os(error, "cannot write %s", path);
+	TRY(signature_make(key, text, signature, error));
+	return write_file(destination, account->naming.signature, signature, sizeof(signature),
+			  error);
 }
 
-/* That a name is there, too, is on the disk then; not every file system can say so. */
-static void sync_folder(const char *path)
-{
-	const char *base = naming_base(path);
-	AUTO_FREE char *folder = base == path ? strdup(".") : strndup(path, (size_t)(base - path));
-	AUTO_CLOSE int descriptor = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (descriptor >= 0)
-		fsync(descriptor);
-}
-
-enum kioku_status account_write_manifest(const struct account *account, const char *signing_key,
-					 struct kioku_error *error)
+enum kioku_status account_write_manifest(struct account *account, struct destination *destination,
+					 const char *signing_key, struct kioku_error *error)
 {
 	const struct naming *naming = &account->naming;
 	AUTO_FREE char *text = NULL;
-	uint8_t signature[SIGNATURE_SIZE];
 	size_t size;
 
 	if (!naming->manifest)
 		return KIOKU_OK;
 	TRY(manifest_encode(&account->manifest, &text, &size, error));
-	if (signing_key) {
-		struct bytes signed_text = { (const uint8_t *)text, size };
-		TRY(signature_make(signing_key, signed_text, signature, error));
-		TRY(write_file(naming->signature, signature, sizeof(signature), error));
-	}
-	enum kioku_status status = write_file(naming->unfinished, text, size, error);
-	if (status == KIOKU_OK && rename(naming->unfinished, naming->manifest) != 0)
-		status = error_os(error, "cannot rename %s to %s", naming->unfinished,
-				  naming->manifest);
+	if (signing_key)
+		TRY(sign(account, destination, signing_key,
+			 (struct bytes){ (const uint8_t *)text, size }, error));
+	enum kioku_status status = write_file(destination, naming->unfinished, text, size, error);
+	if (status == KIOKU_OK)
+		status = destination_replace(destination, naming->unfinished, naming->manifest,
+					     error);
 	if (status != KIOKU_OK) {
-		unlink(naming->unfinished);
+		destination_remove(destination, naming->unfinished);
 		return status;
 	}
-	unlink(naming->journal);
-	sync_folder(naming->manifest);
+	destination_file_close(TAKE(account->journal));
+	destination_remove(destination, naming->journal);
 	return KIOKU_OK;
 }

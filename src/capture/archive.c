@@ -21,11 +21,11 @@ struct ustar {
 _Static_assert(sizeof(struct ustar) == BLOCK, "a header is one block");
 _Static_assert(sizeof(((struct ustar *)NULL)->name) == ARCHIVE_NAME_LIMIT, "the name's limit");
 
-enum kioku_status archive_create(struct archive *archive, const char *path,
-				 struct kioku_error *error)
+enum kioku_status archive_create(struct archive *archive, struct destination *destination,
+				 const char *name, struct kioku_error *error)
 {
 	*archive = (struct archive){ 0 };
-	TRY(sidecar_create(&archive->sidecar, path, error));
+	TRY(sidecar_create(&archive->sidecar, destination, name, error));
 	if (deflateInit2(&archive->stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS + GZIP,
 			 MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
 		return error_no_memory(error);

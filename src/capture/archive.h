@@ -19,8 +19,8 @@ struct archive {
 };
 
 /* Errors of all: those of the sidecar. archive_release() in any case. */
-enum kioku_status archive_create(struct archive *archive, const char *path,
-				 struct kioku_error *error);
+enum kioku_status archive_create(struct archive *archive, struct destination *destination,
+				 const char *name, struct kioku_error *error);
 
 /*
  * Begins a file of size bytes, all of which archive_write() has to bring. name is relative;

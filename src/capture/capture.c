@@ -12,9 +12,13 @@
 #include "capture/writers.h"
 #include "source/live.h"
 
+enum { RETRY_DEFAULT = 3600 };
+
 struct capture {
 	struct kioku_source *source;
-	const char *destination;
+	const char *where;
+	struct destination_outline outline;
+	struct destination *beside; /* of all files but the image: the pipeline's, or owned */
 	struct kioku_capture_options options;
 	const struct writer_format *format;
 	const struct codec *codec;
@@ -25,9 +29,12 @@ struct capture {
 
 static void capture_release(struct capture *capture)
 {
-	pipeline_release(&capture->pipeline);
 	account_release(&capture->account);
+	if (capture->beside != capture->pipeline.destination)
+		destination_close(capture->beside);
+	pipeline_release(&capture->pipeline);
 	plan_release(&capture->plan);
+	free(capture->outline.name);
 }
 
 static struct diagnostics caller(const struct capture *capture)
@@ -41,13 +48,21 @@ static enum kioku_status prepare(struct capture *capture, struct kioku_error *er
 {
 	const struct kioku_capture_options *options = &capture->options;
 
-	TRY(naming_make(&capture->account.naming, capture->destination, options->manifest, error));
+	const struct destination_outline *outline = &capture->outline;
+	const char *image = outline->is_stream ? NULL : outline->name;
+
+	if (image && !outline->is_local && options->manifest)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "the manifest goes where the image goes, and not to %s",
+				 options->manifest);
+	TRY(naming_make(&capture->account.naming, image, options->manifest, error));
 	TRY(options_check(options, capture->account.naming.manifest != NULL, capture->codec,
 			  error));
 	TRY(plan_make(capture->source, &capture->plan, error));
-	TRY(naming_check_new(&capture->account.naming, error));
-	return account_begin(&capture->account, capture->source, capture->destination,
-			     capture->format, capture->codec, &capture->plan, error);
+	if (!image || outline->is_local)
+		TRY(naming_check_new(&capture->account.naming, error));
+	return account_begin(&capture->account, capture->source, image, capture->format,
+			     capture->codec, &capture->plan, error);
 }
 
 /* Swap areas change less than memory does, and what makes an image readable less than those. */
@@ -68,8 +83,9 @@ static enum kioku_status take_swap(struct capture *capture, struct kioku_capture
 	if (!capture->options.swap || !source_live_machine(capture->source) ||
 	    !capture->account.naming.swap || !manifest->complete)
 		return KIOKU_OK;
-	enum kioku_status status = swap_copy(capture->account.naming.swap, capture->options.rate,
-					     swap_goes_on, capture, &diagnostics, &copies, error);
+	enum kioku_status status =
+		swap_copy(capture->beside, capture->account.naming.swap, capture->options.rate,
+			  swap_goes_on, capture, &diagnostics, &copies, error);
 	manifest->swaps = TAKE(copies.files);
 	manifest->swap_count = copies.count;
 	copies.count = 0;
@@ -90,7 +106,8 @@ static enum kioku_status take_context(struct capture *capture, struct kioku_erro
 	manifest->context = calloc(1, sizeof(*manifest->context));
 	if (!manifest->context)
 		return error_no_memory(error);
-	return context_write(path, capture->source, &diagnostics, manifest->context, error);
+	return context_write(capture->beside, path, capture->source, &diagnostics,
+			     manifest->context, error);
 }
 
 /* What stands beside the image. The image itself is on the disk before its manifest is. */
@@ -99,8 +116,7 @@ static enum kioku_status take_rest(struct capture *capture, struct kioku_capture
 {
 	struct account *account = &capture->account;
 
-	TRY(image_sink_sync(&capture->pipeline.output.sink, error));
-	TRY(account_write_digests(account, error));
+	TRY(account_write_digests(account, capture->beside, error));
 	TRY(take_swap(capture, result, error));
 	TRY(take_context(capture, error));
 	return KIOKU_OK;
@@ -148,8 +164,8 @@ static enum kioku_status conclude(struct capture *capture, enum kioku_status sta
 		capture->account.manifest.complete = result->complete = false;
 	if (status != KIOKU_OK && pipeline->output.is_split)
 		return status;
-	if (account_write_manifest(&capture->account, capture->options.signing_key, &second) ==
-	    KIOKU_OK)
+	if (account_write_manifest(&capture->account, capture->beside, capture->options.signing_key,
+				   &second) == KIOKU_OK)
 		return status;
 	if (status != KIOKU_OK) {
 		diagnose(&diagnostics, KIOKU_WARNING, "there is no manifest: %s", second.message);
@@ -159,6 +175,54 @@ static enum kioku_status conclude(struct capture *capture, enum kioku_status sta
 	if (error)
 		*error = second;
 	return second.status;
+}
+
+static bool goes_on(void *user)
+{
+	return pipeline_report(user);
+}
+
+/* Only now, because somebody may have to be waited for. */
+static enum kioku_status open_destination(struct capture *capture, struct kioku_error *error)
+{
+	struct pipeline *pipeline = &capture->pipeline;
+	const struct naming *naming = &capture->account.naming;
+	const struct kioku_capture_options *options = &capture->options;
+	const struct destination_options there = {
+		.token_file = options->token_file,
+		.retry = options->retry > 0 ? options->retry : RETRY_DEFAULT,
+		.expected = capture->plan.size,
+		.goes_on = goes_on,
+		.user = pipeline,
+		.diagnostics = &pipeline->run.diagnostics,
+	};
+
+	TRY(destination_open(capture->where, &there, &pipeline->destination, error));
+	capture->beside = pipeline->destination;
+	if (capture->outline.is_stream && naming->manifest)
+		TRY(destination_open(naming->manifest, &there, &capture->beside, error));
+	pipeline->output.can_seek = destination_can_seek(pipeline->destination);
+	TRY(destination_create(pipeline->destination, capture->outline.name, &pipeline->output.file,
+			       error));
+	TRY(account_open_journal(&capture->account, capture->beside, error));
+	pipeline->output.segments.journal = capture->account.journal;
+	return KIOKU_OK;
+}
+
+/* The far side has everything, or is told that there is no more. */
+static enum kioku_status finish(struct capture *capture, enum kioku_status status,
+				struct kioku_capture_result *result, struct kioku_error *error)
+{
+	struct destination *destination = capture->pipeline.destination;
+	enum kioku_status last =
+		destination_finish(destination, result->complete, result->lost_size,
+				   status == KIOKU_OK ? error : NULL);
+	const char *place = destination_place(destination);
+
+	snprintf(result->place, sizeof(result->place), "%s", place ? place : "");
+	if (status == KIOKU_OK && last != KIOKU_OK)
+		result->complete = false;
+	return status == KIOKU_OK ? last : status;
 }
 
 static enum kioku_status run_capture(struct capture *capture, struct kioku_capture_result *result,
@@ -171,12 +235,21 @@ static enum kioku_status run_capture(struct capture *capture, struct kioku_captu
 	/* What can be refused is refused before there is a file. */
 	TRY(pipeline_init(pipeline, capture->source, &capture->options, capture->format,
 			  capture->codec, &capture->plan, error));
-	TRY(image_sink_open(&pipeline->output.sink, capture->destination, error));
-	TRY(account_open_journal(&capture->account, error));
-	enum kioku_status status = pipeline_run(pipeline, capture->account.journal, error);
+	TRY(open_destination(capture, error));
+	enum kioku_status status = pipeline_run(pipeline, error);
 	status = conclude(capture, status, result, error);
+	status = finish(capture, status, result, error);
+	pipeline_report(pipeline); /* what the end has brought */
 	result->seconds = run_seconds(&pipeline->run);
 	return status;
+}
+
+static enum kioku_status choose(struct capture *capture, struct kioku_error *error)
+{
+	TRY(destination_outline(capture->where, &capture->outline, error));
+	return writers_choose(capture->outline.is_stream ? "-" : capture->outline.name,
+			      capture->options.format, capture->options.codec, &capture->format,
+			      &capture->codec, error);
 }
 
 enum kioku_status kioku_capture(struct kioku_source *source, const char *destination,
@@ -191,13 +264,10 @@ enum kioku_status kioku_capture(struct kioku_source *source, const char *destina
 	if (!capture)
 		return error_no_memory(error);
 	capture->source = source;
-	capture->destination = destination;
-	capture->account.journal = -1;
+	capture->where = destination;
 	enum kioku_status status = options_complete(options, &capture->options, error);
 	if (status == KIOKU_OK)
-		status =
-			writers_choose(destination, capture->options.format, capture->options.codec,
-				       &capture->format, &capture->codec, error);
+		status = choose(capture, error);
 	if (status == KIOKU_OK)
 		status = run_capture(capture, result, error);
 	capture_release(capture);

@@ -239,7 +239,8 @@ static enum kioku_status add_all(struct context *context, const char *vmcoreinfo
 	return add_btf(context, error);
 }
 
-enum kioku_status context_write_from(const char *root, const char *path, const char *vmcoreinfo,
+enum kioku_status context_write_from(const char *root, struct destination *destination,
+				     const char *name, const char *vmcoreinfo,
 				     size_t vmcoreinfo_size, const struct diagnostics *diagnostics,
 				     struct manifest_file *out, struct kioku_error *error)
 {
@@ -255,7 +256,7 @@ enum kioku_status context_write_from(const char *root, const char *path, const c
 	context->chunk = chunk;
 	context->diagnostics = diagnostics;
 
-	enum kioku_status status = archive_create(&context->archive, path, error);
+	enum kioku_status status = archive_create(&context->archive, destination, name, error);
 	if (status == KIOKU_OK)
 		status = add_all(context, vmcoreinfo, vmcoreinfo_size, error);
 	if (status == KIOKU_OK)
@@ -264,12 +265,14 @@ enum kioku_status context_write_from(const char *root, const char *path, const c
 	return status;
 }
 
-enum kioku_status context_write(const char *path, const struct kioku_source *source,
+enum kioku_status context_write(struct destination *destination, const char *name,
+				const struct kioku_source *source,
 				const struct diagnostics *diagnostics, struct manifest_file *out,
 				struct kioku_error *error)
 {
 	size_t size = 0;
 	const char *vmcoreinfo = kioku_source_vmcoreinfo(source, &size);
 
-	return context_write_from("/", path, vmcoreinfo, size, diagnostics, out, error);
+	return context_write_from("/", destination, name, vmcoreinfo, size, diagnostics, out,
+				  error);
 }

@@ -10,20 +10,23 @@
 #include "base/error.h"
 #include "format/manifest_format.h"
 #include "source/source.h"
+#include "transfer/destination.h"
 
 /*
  * Writes the archive of the machine this runs on; source is that machine's, and gives VMCOREINFO.
  * Nothing is changed to see more: addresses that kptr_restrict hides are zeros, and a note says so.
  * What this kernel does not have is left out. *out: name, size and digest, allocated; for the
  * caller to free also after an error. Needs about 0.5 MiB of memory.
- * Errors: ARGUMENT (path exists), OS (it cannot be written), NO_MEMORY.
+ * Errors: ARGUMENT (name exists), OS (it cannot be written), NO_MEMORY.
  */
-enum kioku_status context_write(const char *path, const struct kioku_source *source,
+enum kioku_status context_write(struct destination *destination, const char *name,
+				const struct kioku_source *source,
 				const struct diagnostics *diagnostics, struct manifest_file *out,
 				struct kioku_error *error);
 
 /* The same with another folder in the place of /, for tests. */
-enum kioku_status context_write_from(const char *root, const char *path, const char *vmcoreinfo,
+enum kioku_status context_write_from(const char *root, struct destination *destination,
+				     const char *name, const char *vmcoreinfo,
 				     size_t vmcoreinfo_size, const struct diagnostics *diagnostics,
 				     struct manifest_file *out, struct kioku_error *error);
 

@@ -46,6 +46,7 @@ static enum kioku_status add_lane(struct image_output *output, enum kioku_digest
 		return status;
 	}
 	lane->output = output;
+	lane->kind = kind;
 	lane->consumer = OUTPUT_LANES + output->lane_count++;
 	return KIOKU_OK;
 }
@@ -57,13 +58,12 @@ enum kioku_status image_output_init(struct image_output *output, struct run *run
 	output->run = run;
 	output->codec = codec;
 	output->level = level;
-	output->sink.descriptor = -1;
 	output->slot = RING_OVER;
 	output->begin = -1;
 	pthread_mutex_init(&output->frames_lock, NULL);
 	output->has_segments = digests != 0;
 	TRY(allocate(output, error));
-	TRY(segments_init(&output->segments, -1, error));
+	TRY(segments_init(&output->segments, error));
 	if (digests & KIOKU_DIGEST_MD5)
 		TRY(add_lane(output, KIOKU_DIGEST_MD5, error));
 	if (digests & KIOKU_DIGEST_SHA256)
@@ -86,7 +86,7 @@ void image_output_release(struct image_output *output)
 	segments_release(&output->segments);
 	if (output->memory)
 		munmap(output->memory, output->memory_size);
-	image_sink_release(&output->sink);
+	destination_file_close(output->file);
 	free(output->front);
 	free(output->frames);
 	pthread_mutex_destroy(&output->frames_lock);
@@ -323,7 +323,7 @@ enum kioku_status writer_emit_zeros(struct image_writer *writer, uint64_t size,
 	struct image_output *output = writer->output;
 	bool to_front = output->is_split && output->selected == PART_FRONT;
 
-	if (size >= MANIFEST_SEGMENT_SIZE && output->sink.can_seek && !output->codec && !to_front)
+	if (size >= MANIFEST_SEGMENT_SIZE && output->can_seek && !output->codec && !to_front)
 		return emit_hole(output, main_part(output), size, error);
 	return emit(output, NULL, size, error);
 }
@@ -334,7 +334,7 @@ enum kioku_status writer_split(struct image_writer *writer, uint64_t back_start,
 	struct image_output *output = writer->output;
 
 	bool is_late = output->is_split || output->slot != RING_OVER || output->ring.produced > 0;
-	if (!output->sink.can_seek || output->codec || is_late ||
+	if (!output->can_seek || output->codec || is_late ||
 	    back_start % MANIFEST_SEGMENT_SIZE != 0)
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "the image cannot have two parts");
 	output->front = malloc(FRAME_WRITE_SIZE);
@@ -408,4 +408,33 @@ enum kioku_status image_output_end(struct image_output *output, struct kioku_err
 		ring_abort(&output->ring);
 	ring_end(&output->ring);
 	return status;
+}
+
+uint64_t image_output_size(const struct image_output *output)
+{
+	return output->file ? destination_file_size(output->file) : 0;
+}
+
+/* The digest of the whole image that is in a lane already; NULL: none. */
+static const char *sha256_of(const struct image_output *output)
+{
+	for (unsigned i = 0; i < output->lane_count; i++)
+		if (output->lanes[i].kind == KIOKU_DIGEST_SHA256 && output->lanes[i].hex[0])
+			return output->lanes[i].hex;
+	return NULL;
+}
+
+enum kioku_status image_output_finish(struct image_output *output, bool (*progress)(void *user),
+				      void *user, struct kioku_error *error)
+{
+	bool reads_back = output->is_split && output->lane_count > 0;
+	struct file_digests digests = { 0 };
+	enum kioku_status status =
+		destination_file_finish(output->file, sha256_of(output),
+					reads_back ? &digests : NULL, progress, user, error);
+
+	for (unsigned i = 0; reads_back && i < output->lane_count; i++)
+		strcpy(output->lanes[i].hex,
+		       output->lanes[i].kind == KIOKU_DIGEST_MD5 ? digests.md5 : digests.sha256);
+	return status == KIOKU_ERROR_STOPPED ? KIOKU_OK : status;
 }

@@ -12,8 +12,8 @@
 #include "capture/ring.h"
 #include "capture/run.h"
 #include "capture/segments.h"
-#include "capture/image_sink.h"
 #include "capture/writer.h"
+#include "transfer/destination.h"
 
 #define OUTPUT_SLOTS 16
 
@@ -39,6 +39,7 @@ struct output_slot {
 /* A digest of the whole image. */
 struct output_lane {
 	struct image_output *output;
+	enum kioku_digest kind;
 	unsigned consumer;
 	struct digest digest;
 	char hex[DIGEST_HEX_SIZE];
@@ -46,8 +47,9 @@ struct output_lane {
 
 struct image_output {
 	struct run *run;
-	struct image_sink sink;
-	const struct codec *codec; /* NULL: none */
+	struct destination_file *file; /* owned; NULL until the caller has created it */
+	bool can_seek;                 /* in it */
+	const struct codec *codec;     /* NULL: none */
 	int level;
 	struct ring ring;
 	struct output_slot slots[OUTPUT_SLOTS];
@@ -80,8 +82,8 @@ struct image_output {
 };
 
 /*
- * digests: enum kioku_digest, combined; MD5 that is refused becomes a warning. Sink and journal are
- * for the caller to fill in. image_output_release() in any case, after all threads have ended.
+ * digests: enum kioku_digest, combined; MD5 that is refused becomes a warning. File, can_seek and
+ * journal are for the caller to fill in. image_output_release() in any case, after all threads have ended.
  * Errors: NO_MEMORY, UNSUPPORTED.
  */
 enum kioku_status image_output_init(struct image_output *output, struct run *run,
@@ -106,5 +108,16 @@ void image_output_pack(struct image_output *output); /* any number; only with a 
 void image_output_write(struct image_output *output);
 void image_output_segment(struct image_output *output); /* only if has_segments */
 void image_output_digest(struct output_lane *lane);
+
+/* Bytes of the image so far, holes included. */
+uint64_t image_output_size(const struct image_output *output);
+
+/*
+ * Once all threads have ended without an error: the image is finished where it is. Digests of one in
+ * two parts come now, unless progress does not want to wait for them. Errors: of
+ * destination_file_finish().
+ */
+enum kioku_status image_output_finish(struct image_output *output, bool (*progress)(void *user),
+				      void *user, struct kioku_error *error);
 
 #endif

@@ -64,11 +64,11 @@ static bool write_slot(struct image_output *output, const struct output_slot *sl
 		*position = output->back_start;
 	output->partial = 0;
 	if (!slot->data)
-		status = image_sink_hole(&output->sink, *position, slot->size, &error);
+		status = destination_file_hole(output->file, *position, slot->size, &error);
 	else
-		status = image_sink_write(&output->sink, *position, slot->data, (size_t)slot->size,
-					  &output->partial, &error);
-	atomic_store(&output->run->written, output->sink.size);
+		status = destination_file_write(output->file, *position, slot->data,
+						(size_t)slot->size, &output->partial, &error);
+	atomic_store(&output->run->written, image_output_size(output));
 	*position += slot->size;
 	if (status != KIOKU_OK) {
 		fail(output, &error);

@@ -44,32 +44,31 @@ static bool name_sidecars(struct naming *naming, const char *stem, size_t size)
 	return naming->context && naming->swap;
 }
 
-static bool name_digests(struct naming *naming, const char *destination)
+static bool name_digests(struct naming *naming, const char *image)
 {
-	naming->md5 = join(destination, strlen(destination), ".md5");
-	naming->sha256 = join(destination, strlen(destination), ".sha256");
+	naming->md5 = join(image, strlen(image), ".md5");
+	naming->sha256 = join(image, strlen(image), ".sha256");
 	return naming->md5 && naming->sha256;
 }
 
-static bool name_all(struct naming *naming, const char *destination, const char *manifest)
+static bool name_all(struct naming *naming, const char *image, const char *manifest)
 {
-	if (strcmp(destination, "-") == 0)
+	if (!image)
 		return !manifest ||
 		       (name_manifest(naming, manifest) &&
 			name_sidecars(naming, manifest, size_without(manifest, ".manifest.json")));
-	char *beside = join(destination, strlen(destination), ".manifest.json");
+	char *beside = join(image, strlen(image), ".manifest.json");
 	bool named = beside && name_manifest(naming, manifest ? manifest : beside) &&
-		     name_sidecars(naming, destination, strlen(destination)) &&
-		     name_digests(naming, destination);
+		     name_sidecars(naming, image, strlen(image)) && name_digests(naming, image);
 	free(beside);
 	return named;
 }
 
-enum kioku_status naming_make(struct naming *naming, const char *destination, const char *manifest,
+enum kioku_status naming_make(struct naming *naming, const char *image, const char *manifest,
 			      struct kioku_error *error)
 {
 	*naming = (struct naming){ 0 };
-	return name_all(naming, destination, manifest) ? KIOKU_OK : error_no_memory(error);
+	return name_all(naming, image, manifest) ? KIOKU_OK : error_no_memory(error);
 }
 
 void naming_release(struct naming *naming)

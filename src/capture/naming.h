@@ -14,10 +14,10 @@ struct naming {
 };
 
 /*
- * manifest: where the caller wants it, or NULL. Beside it lie the journal, the signature, and of a
+ * image: NULL for a stream. manifest: where the caller wants it, or NULL. Beside it lie the journal, the signature, and of a
  * stream the context. naming_release() in any case. Errors: NO_MEMORY.
  */
-enum kioku_status naming_make(struct naming *naming, const char *destination, const char *manifest,
+enum kioku_status naming_make(struct naming *naming, const char *image, const char *manifest,
 			      struct kioku_error *error);
 void naming_release(struct naming *naming);
 

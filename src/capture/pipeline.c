@@ -54,6 +54,7 @@ void pipeline_release(struct pipeline *pipeline)
 		pipeline->writer.format->release(&pipeline->writer);
 	if (pipeline->has_output)
 		image_output_release(&pipeline->output);
+	destination_close(pipeline->destination);
 	if (pipeline->has_run)
 		run_release(&pipeline->run);
 	free(pipeline->threads);
@@ -127,53 +128,25 @@ bool pipeline_report(struct pipeline *pipeline)
 	return !options->progress || options->progress(options->progress_user, &progress);
 }
 
-/*
- * Of an image in two parts, the digests of the whole come when both are there. False: the caller
- * does not want to wait for them.
- */
-static bool digest_again(struct pipeline *pipeline, struct output_lane *lane,
-			 enum kioku_status *status, struct kioku_error *error)
+/* No more is read, and what was read has a little time to get away. */
+static void stop(struct pipeline *pipeline)
 {
-	const struct image_sink *sink = &pipeline->output.sink;
-	uint8_t *buffer = pipeline->output.memory;
-	double reported = run_seconds(&pipeline->run);
-
-	for (uint64_t offset = 0; offset < sink->size;) {
-		size_t part = 0;
-		*status = image_sink_read(sink, offset, buffer, FRAME_WRITE_SIZE, &part, error);
-		if (*status != KIOKU_OK)
-			return false;
-		if (!digest_add(&lane->digest, buffer, part))
-			return true;
-		offset += part;
-		if (run_seconds(&pipeline->run) - reported < REPORT_INTERVAL)
-			continue;
-		if (!pipeline_report(pipeline))
-			return false;
-		reported = run_seconds(&pipeline->run);
-	}
-	return digest_finish_hex(&lane->digest, lane->hex);
+	run_stop(&pipeline->run);
+	destination_hurry(pipeline->destination);
 }
 
-static enum kioku_status digest_image(struct pipeline *pipeline, struct kioku_error *error)
+static bool report(void *user)
 {
-	struct image_output *output = &pipeline->output;
-	enum kioku_status status = KIOKU_OK;
-
-	for (unsigned i = 0; i < output->lane_count; i++)
-		if (!digest_again(pipeline, &output->lanes[i], &status, error))
-			break;
-	return status;
+	return pipeline_report(user);
 }
 
-enum kioku_status pipeline_run(struct pipeline *pipeline, int journal, struct kioku_error *error)
+enum kioku_status pipeline_run(struct pipeline *pipeline, struct kioku_error *error)
 {
 	struct run *run = &pipeline->run;
 	struct image_output *output = &pipeline->output;
 	struct kioku_error failure = { 0 };
 
-	output->segments.journal = journal;
-	pipeline->writer.can_seek = output->sink.can_seek && !output->codec;
+	pipeline->writer.can_seek = output->can_seek && !output->codec;
 	if (start_all(pipeline, &failure) != KIOKU_OK) {
 		run_fail(run, &failure);
 		memory_abort(&pipeline->memory);
@@ -181,14 +154,14 @@ enum kioku_status pipeline_run(struct pipeline *pipeline, int journal, struct ki
 	}
 	while (!run_wait(run, REPORT_INTERVAL))
 		if (!pipeline_report(pipeline))
-			run_stop(run);
+			stop(pipeline);
 	for (size_t i = 0; i < pipeline->thread_count; i++)
 		pthread_join(pipeline->threads[i], NULL);
 	pipeline_report(pipeline);
 	enum kioku_status status = run_error(run, error);
 	if (status != KIOKU_OK)
 		pipeline->memory.complete = false;
-	else if (output->is_split && pipeline->memory.complete)
-		status = digest_image(pipeline, error);
+	else
+		status = image_output_finish(output, report, pipeline, error);
 	return status;
 }

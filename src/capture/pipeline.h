@@ -9,7 +9,8 @@ struct pipeline {
 	struct run run;
 	const struct kioku_capture_options *options;
 	struct image_writer writer;
-	struct image_output output; /* its sink is for the caller to open */
+	struct destination *destination; /* owned; for the caller to open, as output's file */
+	struct image_output output;
 	struct memory memory;
 	bool has_run, has_output, has_memory; /* initialised */
 	pthread_t *threads;
@@ -24,10 +25,10 @@ enum kioku_status pipeline_init(struct pipeline *pipeline, struct kioku_source *
 void pipeline_release(struct pipeline *pipeline);
 
 /*
- * Captures, until all threads have ended. journal: a descriptor or -1. Errors: the first that any of
+ * Captures, until all threads have ended and the image is finished. Errors: the first that any of
  * them ran into.
  */
-enum kioku_status pipeline_run(struct pipeline *pipeline, int journal, struct kioku_error *error);
+enum kioku_status pipeline_run(struct pipeline *pipeline, struct kioku_error *error);
 
 /* Tells the caller how far it is, and what was found; false: it wants to stop. */
 bool pipeline_report(struct pipeline *pipeline);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "capture/segments.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 
-enum kioku_status segments_init(struct segments *segments, int journal, struct kioku_error *error)
+enum kioku_status segments_init(struct segments *segments, struct kioku_error *error)
 {
-	*segments = (struct segments){ .journal = journal };
+	*segments = (struct segments){ 0 };
 	for (unsigned i = 0; i < PART_COUNT; i++) {
 		segments->parts[i].begin = -1;
 		TRY(digest_init(&segments->parts[i].digest, KIOKU_DIGEST_SHA256, error));
@@ -47,17 +45,15 @@ static bool reach(struct segments *segments, size_t index)
 static bool append_line(struct segments *segments, size_t index)
 {
 	AUTO_FREE char *line = journal_line(index, &segments->segments[index]);
-	size_t size = line ? strlen(line) : 0;
-	ssize_t written;
+	size_t written;
 
 	if (!line)
 		return false;
-	do
-		written = write(segments->journal, line, size);
-	while (written < 0 && errno == EINTR);
-	segments->journal_failed = written != (ssize_t)size;
-	if (segments->journal_failed)
-		segments->journal = -1;
+	if (destination_file_write(segments->journal, destination_file_size(segments->journal),
+				   line, strlen(line), &written, NULL) == KIOKU_OK)
+		return true;
+	segments->journal_failed = true;
+	segments->journal = NULL;
 	return true;
 }
 
@@ -76,7 +72,7 @@ static enum kioku_status end_segment(struct segments *segments, struct segment_p
 	part->begin = -1;
 	if (!digest_finish(&part->digest, segment->sha256))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
-	if (segments->journal >= 0 && !append_line(segments, index))
+	if (segments->journal && !append_line(segments, index))
 		return error_no_memory(error);
 	return KIOKU_OK;
 }

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "format/manifest_format.h"
+#include "transfer/destination.h"
 
 enum image_part { PART_FRONT, PART_BACK, PART_COUNT };
 
@@ -21,13 +22,13 @@ struct segments {
 	struct segment_part parts[PART_COUNT];
 	struct manifest_segment *segments; /* owned */
 	size_t count, capacity;
-	double last; /* when memory was read last */
-	int journal; /* a descriptor, borrowed; -1: there is none, or it failed */
+	double last;                      /* when memory was read last */
+	struct destination_file *journal; /* borrowed; NULL: there is none, or it failed */
 	bool journal_failed;
 };
 
 /* segments_release() in any case. Errors: of digest_init(). */
-enum kioku_status segments_init(struct segments *segments, int journal, struct kioku_error *error);
+enum kioku_status segments_init(struct segments *segments, struct kioku_error *error);
 void segments_release(struct segments *segments);
 
 /* The next bytes of a part; data NULL: zeros. begin < 0: there is no memory in them. */

@@ -16,9 +16,8 @@
 
 enum { CHUNK = 1 << 20, AREA_LIMIT = 32, LIST_LIMIT = 64 << 10 }; /* MAX_SWAPFILES is below 32 */
 
-#define AUTO_SIDECAR CLEANUP(sidecar_release)
-
 struct copying {
+	struct destination *destination;
 	const char *path; /* of the area */
 	int descriptor;
 	uint64_t size, done;
@@ -115,13 +114,13 @@ static enum kioku_status copy_bytes(struct copying *copying, struct sidecar *sid
 }
 
 /* Copies an area that is open, and adds what was made of it to the list. */
-static enum kioku_status copy_area(struct copying *copying, const char *destination,
+static enum kioku_status copy_area(struct copying *copying, const char *name,
 				   struct kioku_error *error)
 {
-	AUTO_SIDECAR struct sidecar sidecar = { .descriptor = -1 };
+	AUTO_SIDECAR struct sidecar sidecar = { 0 };
 	struct manifest_file *file = &copying->out->files[copying->out->count];
 
-	TRY(sidecar_create(&sidecar, destination, error));
+	TRY(sidecar_create(&sidecar, copying->destination, name, error));
 	TRY(copy_bytes(copying, &sidecar, error));
 	copying->out->count++; /* from here on it is released, whatever of it is there */
 	file->origin = strdup(copying->path);
@@ -131,7 +130,7 @@ static enum kioku_status copy_area(struct copying *copying, const char *destinat
 }
 
 static enum kioku_status open_and_copy(struct copying *copying, uint64_t listed_size,
-				       const char *destination, struct kioku_error *error)
+				       const char *name, struct kioku_error *error)
 {
 	AUTO_CLOSE int descriptor = open(copying->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	off_t size = descriptor < 0 ? -1 : lseek(descriptor, 0, SEEK_END);
@@ -146,7 +145,7 @@ static enum kioku_status open_and_copy(struct copying *copying, uint64_t listed_
 	copying->size = (uint64_t)size;
 	copying->done = 0;
 	copying->begun = now();
-	return copy_area(copying, destination, error);
+	return copy_area(copying, name, error);
 }
 
 static bool is_octal(char c)
@@ -189,14 +188,15 @@ static bool parse_area(char *line, char **path, uint64_t *size)
 	return fields[0][0] == '/';
 }
 
-enum kioku_status swap_copy_listed(const char *swaps, const char *image, uint64_t rate,
-				   swap_progress_fn *progress, void *progress_user,
-				   const struct diagnostics *diagnostics, struct swap_copies *out,
-				   struct kioku_error *error)
+enum kioku_status swap_copy_listed(const char *swaps, struct destination *destination,
+				   const char *image, uint64_t rate, swap_progress_fn *progress,
+				   void *progress_user, const struct diagnostics *diagnostics,
+				   struct swap_copies *out, struct kioku_error *error)
 {
 	AUTO_FREE char *text = strdup(swaps);
 	AUTO_FREE uint8_t *chunk = malloc(CHUNK);
-	struct copying copying = { .rate = rate,
+	struct copying copying = { .destination = destination,
+				   .rate = rate,
 				   .chunk = chunk,
 				   .progress = progress,
 				   .progress_user = progress_user,
@@ -211,20 +211,21 @@ enum kioku_status swap_copy_listed(const char *swaps, const char *image, uint64_
 		return error_no_memory(error);
 	strsep(&rest, "\n"); /* the headings */
 	for (unsigned i = 0; rest && out->complete && i < AREA_LIMIT;) {
-		AUTO_FREE char *destination = NULL;
+		AUTO_FREE char *name = NULL;
 		if (!parse_area(strsep(&rest, "\n"), &area, &size))
 			continue;
-		if (asprintf(&destination, "%s.swap%u", image, i++) < 0)
+		if (asprintf(&name, "%s.swap%u", image, i++) < 0)
 			return error_no_memory(error);
 		copying.path = area;
-		TRY(open_and_copy(&copying, size, destination, error));
+		TRY(open_and_copy(&copying, size, name, error));
 	}
 	return KIOKU_OK;
 }
 
-enum kioku_status swap_copy(const char *image, uint64_t rate, swap_progress_fn *progress,
-			    void *progress_user, const struct diagnostics *diagnostics,
-			    struct swap_copies *out, struct kioku_error *error)
+enum kioku_status swap_copy(struct destination *destination, const char *image, uint64_t rate,
+			    swap_progress_fn *progress, void *progress_user,
+			    const struct diagnostics *diagnostics, struct swap_copies *out,
+			    struct kioku_error *error)
 {
 	AUTO_CLOSE int descriptor = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
 	AUTO_FREE char *text = calloc(1, LIST_LIMIT);
@@ -241,8 +242,8 @@ enum kioku_status swap_copy(const char *image, uint64_t rate, swap_progress_fn *
 	if ((descriptor < 0 && errno != ENOENT) || got < 0)
 		diagnose(diagnostics, KIOKU_GAP, "swap: cannot read /proc/swaps: %s",
 			 strerror(errno));
-	return swap_copy_listed(text, image, rate, progress, progress_user, diagnostics, out,
-				error);
+	return swap_copy_listed(text, destination, image, rate, progress, progress_user,
+				diagnostics, out, error);
 }
 
 void swap_copies_release(struct swap_copies *copies)

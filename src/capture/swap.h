@@ -6,6 +6,7 @@
 #include "base/diagnostic.h"
 #include "base/error.h"
 #include "format/manifest_format.h"
+#include "transfer/destination.h"
 
 /* Bytes of this area so far, and of all of it. False stops. */
 typedef bool swap_progress_fn(void *user, uint64_t done, uint64_t total);
@@ -23,15 +24,16 @@ struct swap_copies {
  * that cannot be read are diagnosed as KIOKU_GAP. rate: bytes a second at most; 0: no limit.
  * swap_copies_release() in any case. Errors: ARGUMENT (a file exists), OS (output), NO_MEMORY.
  */
-enum kioku_status swap_copy(const char *image, uint64_t rate, swap_progress_fn *progress,
-			    void *progress_user, const struct diagnostics *diagnostics,
-			    struct swap_copies *out, struct kioku_error *error);
+enum kioku_status swap_copy(struct destination *destination, const char *image, uint64_t rate,
+			    swap_progress_fn *progress, void *progress_user,
+			    const struct diagnostics *diagnostics, struct swap_copies *out,
+			    struct kioku_error *error);
 
 /* The same with the text of another /proc/swaps, for tests. */
-enum kioku_status swap_copy_listed(const char *swaps, const char *image, uint64_t rate,
-				   swap_progress_fn *progress, void *progress_user,
-				   const struct diagnostics *diagnostics, struct swap_copies *out,
-				   struct kioku_error *error);
+enum kioku_status swap_copy_listed(const char *swaps, struct destination *destination,
+				   const char *image, uint64_t rate, swap_progress_fn *progress,
+				   void *progress_user, const struct diagnostics *diagnostics,
+				   struct swap_copies *out, struct kioku_error *error);
 
 void swap_copies_release(struct swap_copies *copies);
 

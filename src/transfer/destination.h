@@ -37,6 +37,17 @@ struct destination_options {
 struct destination;
 struct destination_file;
 
+/* What is known before anything is opened. */
+struct destination_outline {
+	char *name;     /* of the image, allocated: a path, or a URL's path; "" of a stream */
+	bool is_local;  /* a path, so that name stands in a folder of this machine */
+	bool is_stream; /* there is one file, written in sequence, and no other */
+};
+
+/* Errors: ARGUMENT, NO_MEMORY. The caller frees out->name. */
+enum kioku_status destination_outline(const char *where, struct destination_outline *out,
+				      struct kioku_error *error);
+
 /*
  * where: as above, of the image; a path's folder need not be writable before a file is created.
  * Errors: ARGUMENT (no such scheme, not a numeric address), REFUSED (by the far side; another key),
@@ -47,9 +58,6 @@ enum kioku_status destination_open(const char *where, const struct destination_o
 
 /* Releases it, whatever state it is in; files that were not finished stay as they are. */
 void destination_close(struct destination *destination);
-
-/* Whether it is one stream, so that there is one file, written in sequence, and no other. */
-bool destination_is_stream(const struct destination *destination);
 
 /* Whether files are written at any offset. */
 bool destination_can_seek(const struct destination *destination);
@@ -67,8 +75,8 @@ const char *destination_place(const struct destination *destination);
 void destination_hurry(struct destination *destination);
 
 /*
- * Makes a new file, for its owner only. name: what was given as where, or that with a suffix; of a
- * stream, anything. Errors: ARGUMENT (it is there already, or is not allowed), OS, REFUSED.
+ * Makes a new file, for its owner only. name: that of struct destination_outline, or that with a
+ * suffix; of a stream, anything. Errors: ARGUMENT (it is there already, or is not allowed), OS, REFUSED.
  */
 enum kioku_status destination_create(struct destination *destination, const char *name,
 				     struct destination_file **out, struct kioku_error *error);
@@ -99,6 +107,9 @@ enum kioku_status destination_file_write(struct destination_file *file, uint64_t
 /* Makes [offset, offset + size), which was not written yet, zeros; only where it can seek. */
 enum kioku_status destination_file_hole(struct destination_file *file, uint64_t offset,
 					uint64_t size, struct kioku_error *error);
+
+/* What it was created as; for a stream, the other side's address. */
+const char *destination_file_name(const struct destination_file *file);
 
 /* Bytes so far, holes included. */
 uint64_t destination_file_size(const struct destination_file *file);

@@ -36,11 +36,16 @@ static void command(const char *format, ...)
 		tap_fail(__FILE__, __LINE__, "failed: %s", text);
 }
 
+static struct destination *here; /* files of this machine */
+
 /* A folder of its own, with a machine's tree in root/. */
 static void enter_tree(void)
 {
 	char folder[] = "/tmp/kioku-sidecars-XXXXXX";
 
+	const struct destination_options options = { 0 };
+
+	CHECK_EQUAL(destination_open("image", &options, &here, NULL), KIOKU_OK);
 	CHECK(mkdtemp(folder) && chdir(folder) == 0);
 	command("mkdir -p root/proc/self root/sys/kernel/btf root/etc");
 	command("echo '00000000-0009fbff : System RAM' > root/proc/iomem");
@@ -54,6 +59,7 @@ static void leave_tree(void)
 {
 	char folder[64];
 
+	destination_close(here);
 	CHECK(getcwd(folder, sizeof(folder)) && chdir("/") == 0);
 	command("rm -r '%s'", folder);
 }
@@ -77,7 +83,7 @@ static void writes_an_archive(void)
 
 	enter_tree();
 	kallsyms(0xffffffff81000000);
-	CHECK_EQUAL(context_write_from("root", "image.context.tar.gz", "OSRELEASE=6\n", 12,
+	CHECK_EQUAL(context_write_from("root", here, "image.context.tar.gz", "OSRELEASE=6\n", 12,
 				       &diagnostics, &file, NULL),
 		    KIOKU_OK);
 	CHECK_EQUAL(heard.notes + heard.gaps, 0);
@@ -95,7 +101,7 @@ static void writes_an_archive(void)
 		file.name);
 
 	/* Nothing is overwritten. */
-	CHECK_EQUAL(context_write_from("root", file.name, NULL, 0, &diagnostics, &file, NULL),
+	CHECK_EQUAL(context_write_from("root", here, file.name, NULL, 0, &diagnostics, &file, NULL),
 		    KIOKU_ERROR_ARGUMENT);
 	command("echo '%s  %s' | sha256sum -c --quiet", file.sha256, file.name);
 	free(file.name);
@@ -111,7 +117,8 @@ static void notes_hidden_addresses(void)
 
 	enter_tree();
 	kallsyms(0);
-	CHECK_EQUAL(context_write_from("root", "c", NULL, 0, &diagnostics, &file, NULL), KIOKU_OK);
+	CHECK_EQUAL(context_write_from("root", here, "c", NULL, 0, &diagnostics, &file, NULL),
+		    KIOKU_OK);
 	CHECK_EQUAL(heard.notes, 1);
 	CHECK_SAYS(heard.last, "kptr_restrict");
 	command("tar -xOzf c kallsyms | cmp - root/proc/kallsyms");
@@ -128,7 +135,8 @@ static void archives_this_machine(void)
 	struct manifest_file file = { 0 };
 
 	enter_tree();
-	CHECK_EQUAL(context_write_from("/", "c", NULL, 0, &diagnostics, &file, NULL), KIOKU_OK);
+	CHECK_EQUAL(context_write_from("/", here, "c", NULL, 0, &diagnostics, &file, NULL),
+		    KIOKU_OK);
 	CHECK_EQUAL(heard.gaps, 0);
 	command("tar -xOzf c version | cmp - /proc/version");
 	command("tar -tzf c | sort | uniq -d | wc -l | grep -qx 0");
@@ -158,7 +166,8 @@ static void copies_swap(void)
 	CHECK(getcwd(folder, sizeof(folder)));
 	command("head -c 3500000 /dev/urandom > 'a b'; echo swap > small");
 	snprintf(text, sizeof(text), swaps, folder, folder);
-	CHECK_EQUAL(swap_copy_listed(text, "image", 0, NULL, NULL, &diagnostics, &copies, NULL),
+	CHECK_EQUAL(swap_copy_listed(text, here, "image", 0, NULL, NULL, &diagnostics, &copies,
+				     NULL),
 		    KIOKU_OK);
 	CHECK_EQUAL(copies.count, 2);
 	CHECK(copies.complete);
@@ -173,10 +182,12 @@ static void copies_swap(void)
 	command("echo '%s  image.swap0' | sha256sum -c --quiet", copies.files[0].sha256);
 	swap_copies_release(&copies);
 
-	CHECK_EQUAL(swap_copy_listed(text, "image", 0, NULL, NULL, &diagnostics, &copies, NULL),
+	CHECK_EQUAL(swap_copy_listed(text, here, "image", 0, NULL, NULL, &diagnostics, &copies,
+				     NULL),
 		    KIOKU_ERROR_ARGUMENT);
 	swap_copies_release(&copies);
-	CHECK_EQUAL(swap_copy_listed(HEADINGS, "image", 0, NULL, NULL, &diagnostics, &copies, NULL),
+	CHECK_EQUAL(swap_copy_listed(HEADINGS, here, "image", 0, NULL, NULL, &diagnostics, &copies,
+				     NULL),
 		    KIOKU_OK);
 	CHECK_EQUAL(copies.count, 0);
 	swap_copies_release(&copies);
@@ -192,7 +203,8 @@ static void stops_in_swap(void)
 	CHECK(getcwd(folder, sizeof(folder)));
 	command("head -c 4M /dev/urandom > a; cp a b");
 	snprintf(text, sizeof(text), HEADINGS "%s/a f 4096 0 1\n%s/b f 4096 0 1", folder, folder);
-	CHECK_EQUAL(swap_copy_listed(text, "image", 0, stop_at_half, NULL, NULL, &copies, NULL),
+	CHECK_EQUAL(swap_copy_listed(text, here, "image", 0, stop_at_half, NULL, NULL, &copies,
+				     NULL),
 		    KIOKU_OK);
 	CHECK(!copies.complete);
 	CHECK_EQUAL(copies.count, 1);
