@@ -152,6 +152,18 @@ class Upload(Case):
         self.check_stored()
         self.assertFalse(self.proxy.sent("POST", "lime?uploads="))
 
+    def test_credentials_that_may_only_write(self):
+        self.proxy.fail("HEAD", "", "denied", 99)
+        self.upload()
+        self.upload()
+        self.check_stored()
+
+    def test_connections_that_are_not_kept(self):
+        for method in ("HEAD", "PUT", "POST"):
+            self.proxy.fail(method, "", "goodbye", 99)
+        self.upload()
+        self.check_stored()
+
     def test_proxies_of_the_environment_are_not_for_loopback(self):
         self.upload(environment=self.environment(http_proxy="http://127.0.0.1:1"))
         self.check_stored()

@@ -139,6 +139,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def act_forward(self, body):
         self.answer(*self.ask(body))
 
+    def act_goodbye(self, body):
+        """Does not say that it will close the connection."""
+        self.act_forward(body)
+        self.close_connection = True
+
     def act_busy(self, _):
         self.answer(503, error("SlowDown"))
 
