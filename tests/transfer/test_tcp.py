@@ -16,7 +16,7 @@ LISTENERS = {
     "nc.openbsd": "nc.openbsd -l 127.0.0.1 {port}",
     "nc.traditional": "nc.traditional -l -s 127.0.0.1 -p {port}",
     "socat": "socat -u TCP-LISTEN:{port},bind=127.0.0.1 -",
-    "busybox": "busybox nc -l -p {port} -s 127.0.0.1"}
+    "busybox": "busybox nc -l -p {port} 127.0.0.1"}
 CLIENTS = {
     "nc.openbsd": "nc.openbsd -d 127.0.0.1 {port}",
     "nc.traditional": "nc.traditional 127.0.0.1 {port}",
