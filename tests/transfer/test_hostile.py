@@ -111,14 +111,6 @@ def done_at_once(link):
     never_answers(link)
 
 
-def done_without_acknowledging(link):
-    welcomed(link)
-    while (got := link.receive()) and got[0] != wire.END:
-        link.send(wire.ack(0))
-    link.send(wire.message(wire.DONE, wire.text("folder")))
-    never_answers(link)
-
-
 def says(data):
     """Some bytes instead of a WELCOME, and then nothing."""
     def behave(link):
@@ -158,7 +150,6 @@ def receivers():
         "begins where nothing was sent": (begins_in_the_future, {}),
         "loses what it has acknowledged": (loses_what_it_acknowledged(), {}),
         "is done at once": (done_at_once, {}),
-        "is done, and has acknowledged nothing": (done_without_acknowledging, {}),
         "says garbage": (says(garbage), {}),
         "says garbage later": (says_later(garbage), {}),
         "says that 4 GiB follow": (says(huge), {}),
