@@ -7,11 +7,12 @@ static int run(struct session *session)
 	if (!session->options.arguments[0])
 		session->options.arguments[0] = "live";
 	/* A default would be the current folder, which may well lie on the disk that is evidence. */
-	if (!session->options.output)
+	if (!session->options.output && !session->options.to)
 		return message_usage(
 			"acquire: where to? -o FILE on an external disk (-o /mnt/usb/memory.lime), "
-			"-o DIR/ to name it after the machine and the time (-o /mnt/usb/), or -o - "
-			"for a pipe (-o - | ssh HOST 'cat > memory.lime')");
+			"-o DIR/ to name it after the machine and the time (-o /mnt/usb/), -o - "
+			"for "
+			"a pipe, or --to DEST to send it away (--to ssh://USER@HOST/DIR/)");
 	return capture_run(session, session->options.output);
 }
 
@@ -22,12 +23,15 @@ const struct command acquire_command = {
 	.details =
 		"SOURCE is live, the default, which is the first of kcore, devcrash and devmem "
 		"that\n"
-		"works; or any other source. -o FILE is required; -o DIR/ makes\n"
-		"HOST_YYYYMMDD-HHMMSS.lime (UTC) there and prints its path; -o - is a pipe. Beside "
-		"the\n"
-		"image stand its manifest, .md5, .sha256, and for a live machine the context "
-		"archive.\n"
-		"Nothing is ever overwritten. Exit status 3: pages were lost, or it was stopped.",
+		"works; or any other source. -o FILE or --to DEST is required. -o DIR/ makes\n"
+		"HOST_YYYYMMDD-HHMMSS.lime (UTC) there and prints its path; -o - is a pipe. DEST "
+		"is\n"
+		"tcp://HOST:PORT, tcp-listen://[ADDR]:PORT, ssh://[USER@]HOST/PATH, or what kioku\n"
+		"receive printed. Beside the image stand its manifest, .md5, .sha256, and for a "
+		"live\n"
+		"machine the context archive. Nothing is ever overwritten. Exit status 3: pages "
+		"were\n"
+		"lost, or it was stopped.",
 	.options = OPTION_HELP | OPTION_IMAGE | OPTIONS_SOURCE | OPTIONS_CAPTURE | OPTION_CONTEXT |
 		   OPTION_NO_CONTEXT | OPTION_SWAP,
 	.run = run,

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -14,17 +13,13 @@
 #include "cleanup.h"
 #include "interrupt.h"
 #include "message.h"
+#include "place.h"
 #include "progress.h"
 
 /* A live page comes in microseconds: one that takes seconds will not come at all. */
 enum { LIVE_TIMEOUT = 5000 };
 
 enum { HOST_LIMIT = 64 };
-
-static bool is_stream(const char *destination)
-{
-	return strcmp(destination, "-") == 0;
-}
 
 /* What can be refused before anything is opened. */
 static int check_options(const struct session *session, const char *destination)
@@ -35,15 +30,18 @@ static int check_options(const struct session *session, const char *destination)
 	if (options->given & OPTION_CONTEXT && options->given & OPTION_NO_CONTEXT)
 		return message_usage("%s: only one of --context and --no-context can be used",
 				     name);
-	if (!is_stream(destination))
+	if (options->given & (OPTION_TOKEN_FILE | OPTION_RETRY) &&
+	    strncmp(destination, "kioku://", 8) != 0)
+		return message_usage("%s: --token-file and --retry are for --to kioku://", name);
+	if (!place_is_stream(destination))
 		return STATUS_COMPLETE;
-	if (isatty(STDOUT_FILENO))
+	if (strcmp(destination, "-") == 0 && isatty(STDOUT_FILENO))
 		return message_usage(
 			"%s: an image does not go to a terminal; name a file, or pipe it", name);
 	if (options->given & OPTION_SWAP)
 		return message_usage("%s: --swap needs a file to put swap areas beside", name);
 	if (!options->manifest && options->given & (OPTION_CONTEXT | OPTION_SIGN))
-		return message_usage("%s: to a pipe, --%s needs --manifest FILE", name,
+		return message_usage("%s: to a stream, --%s needs --manifest FILE", name,
 				     options->given & OPTION_CONTEXT ? "context" : "sign");
 	return STATUS_COMPLETE;
 }
@@ -107,12 +105,13 @@ static const char *codec_extension(const char *codec)
 						    : ".lz4";
 }
 
-/* folder/HOST_YYYYMMDD-HHMMSS.EXTENSION for the caller to free; NULL: no memory. */
+/* HOST_YYYYMMDD-HHMMSS.EXTENSION in a folder, for the caller to free; NULL: no memory. */
 static char *name_in_folder(const struct session *session, const char *folder)
 {
 	const struct kioku_capture_options *capture = &session->options.capture;
 	const struct kioku_image_format *const *format = kioku_image_formats();
-	char host[HOST_LIMIT + 1], *path;
+	char host[HOST_LIMIT + 1];
+	AUTO_FREE char *name = NULL;
 	time_t now = time(NULL);
 	struct tm utc;
 
@@ -120,21 +119,11 @@ static char *name_in_folder(const struct session *session, const char *folder)
 		format++;
 	host_name(session, host);
 	gmtime_r(&now, &utc);
-	int length =
-		asprintf(&path, "%s%s%s_%04d%02d%02d-%02d%02d%02d.%s%s", folder,
-			 folder[strlen(folder) - 1] == '/' ? "" : "/", host[0] ? host : "unknown",
-			 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-			 utc.tm_sec, (*format)->extension, codec_extension(capture->codec));
-	return length < 0 ? NULL : path;
-}
-
-static bool is_folder(const char *path)
-{
-	struct stat status;
-	size_t length = strlen(path);
-
-	return (length > 0 && path[length - 1] == '/') ||
-	       (stat(path, &status) == 0 && S_ISDIR(status.st_mode));
+	if (asprintf(&name, "%s_%04d%02d%02d-%02d%02d%02d.%s%s", host[0] ? host : "unknown",
+		     utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+		     utc.tm_sec, (*format)->extension, codec_extension(capture->codec)) < 0)
+		return NULL;
+	return place_in_folder(folder, name);
 }
 
 static bool on_progress(void *user, const struct kioku_capture_progress *now)
@@ -152,7 +141,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 	bool live = session_is_live(session);
 
 	capture.size = sizeof(capture);
-	if (!capture.format && is_stream(destination))
+	if (!capture.format && place_is_stream(destination))
 		capture.format = kioku_image_formats()[0]->name;
 	if (!(given->given & OPTION_DIGEST))
 		capture.digests = KIOKU_DIGEST_MD5 | KIOKU_DIGEST_SHA256;
@@ -160,9 +149,10 @@ static struct kioku_capture_options settle(struct session *session, const char *
 		capture.read_timeout = live ? LIVE_TIMEOUT : 0;
 	capture.threads = given->threads;
 	capture.manifest = given->manifest;
+	capture.token_file = given->token_file;
 	/* A stream has nothing beside which an archive could stand, but its manifest. */
 	capture.context = live && !(given->given & OPTION_NO_CONTEXT) &&
-			  (!is_stream(destination) || given->manifest);
+			  (!place_is_stream(destination) || given->manifest);
 	capture.swap = given->given & OPTION_SWAP;
 	capture.kernel = session->kernel;
 	capture.progress = on_progress;
@@ -202,16 +192,38 @@ static int capture(struct session *session, const char *destination)
 	progress_finish(&progress);
 	if (status == KIOKU_ERROR_ARGUMENT)
 		return message_usage("%s: %s", session->command->name, error.message);
+	if (status == KIOKU_ERROR_STOPPED)
+		return message_error("stopped by %s before anything was read",
+				     interrupt_name() ? interrupt_name() : "request");
 	if (status != KIOKU_OK)
 		return message_error("%s", error.message);
-	return conclude(&result, is_stream(destination) && !options.manifest);
+	if (result.place[0])
+		puts(result.place);
+	return conclude(&result, place_is_stream(destination) && !options.manifest);
 }
 
-int capture_run(struct session *session, const char *destination)
+static int capture_in_folder(struct session *session, const char *folder)
 {
-	AUTO_FREE char *name = NULL;
-	int status = check_options(session, destination);
+	AUTO_FREE char *name = name_in_folder(session, folder);
 
+	if (!name)
+		return message_error("out of memory");
+	if (!place_is_far(name))
+		puts(name);
+	fflush(stdout);
+	return capture(session, name);
+}
+
+int capture_run(struct session *session, const char *path)
+{
+	const char *name = session->command->name;
+	const char *destination = session->options.to ? session->options.to : path;
+
+	if (session->options.to && path)
+		return message_usage("%s: only one of %s and --to can be used", name, path);
+	if (path && place_is_far(path))
+		return message_usage("%s: a URL is for --to", name);
+	int status = check_options(session, destination);
 	if (status != STATUS_COMPLETE)
 		return status;
 	if (session->options.given & OPTION_LOW_PRIORITY)
@@ -220,15 +232,7 @@ int capture_run(struct session *session, const char *destination)
 	if (status != STATUS_COMPLETE)
 		return status;
 	if (session->options.given & (OPTION_CONTEXT | OPTION_SWAP) && !session_is_live(session))
-		return message_usage("%s: --context and --swap are for a live machine",
-				     session->command->name);
-	if (!is_folder(destination))
-		return capture(session, destination);
-
-	name = name_in_folder(session, destination);
-	if (!name)
-		return message_error("out of memory");
-	puts(name);
-	fflush(stdout);
-	return capture(session, name);
+		return message_usage("%s: --context and --swap are for a live machine", name);
+	return place_is_folder(destination) ? capture_in_folder(session, destination)
+					    : capture(session, destination);
 }

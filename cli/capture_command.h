@@ -5,14 +5,15 @@
 
 #include "session.h"
 
-#define OPTIONS_CAPTURE                                                                \
-	(OPTION_AS | OPTION_COMPRESS | OPTION_DIGEST | OPTION_SIGN | OPTION_MANIFEST | \
-	 OPTION_RATE | OPTION_TIMEOUT | OPTION_THREADS | OPTION_LOW_PRIORITY)
+#define OPTIONS_CAPTURE                                                                    \
+	(OPTION_AS | OPTION_COMPRESS | OPTION_DIGEST | OPTION_SIGN | OPTION_MANIFEST |     \
+	 OPTION_RATE | OPTION_TIMEOUT | OPTION_THREADS | OPTION_LOW_PRIORITY | OPTION_TO | \
+	 OPTION_TOKEN_FILE | OPTION_RETRY)
 
 /*
- * Captures the source, which is the first argument, to destination: a file, a folder to name one in,
- * or "-". Returns an enum exit_status.
+ * Captures the source, which is the first argument, to --to, or else to path: a file, a folder to name
+ * one in, or "-"; NULL if none was given. Returns an enum exit_status.
  */
-int capture_run(struct session *session, const char *destination);
+int capture_run(struct session *session, const char *path);
 
 #endif

@@ -14,7 +14,8 @@ typedef bool parse_fn(struct options *options, const struct command *command, co
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
 	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
-	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range;
+	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
+	parse_token_file, parse_retry;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct {
@@ -61,6 +62,11 @@ static const struct {
 	{ "key", 0, "FILE", parse_key, "the manifest must be signed for this public key, in PEM" },
 	{ "range", 0, "START-END|START+SIZE", parse_range,
 	  "only these bytes of the file, END included" },
+	{ "to", 0, "DEST", parse_to,
+	  "tcp://, tcp-listen://, ssh:// or kioku://: where the image is sent" },
+	{ "token-file", 0, "FILE", parse_token_file,
+	  "what proves who sends, kept off the command line" },
+	{ "retry", 0, "SECONDS", parse_retry, "how long a lost link is tried again" },
 };
 
 enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
@@ -273,6 +279,41 @@ static bool parse_range(struct options *options, const struct command *command, 
 	return true;
 }
 
+/* A key is for this process alone, and whoever lists processes sees their arguments. */
+static void hide_key(const char *text)
+{
+	char *key = strchr((char *)(uintptr_t)text, '#');
+
+	if (key)
+		memset(key + 1, '*', strlen(key + 1));
+}
+
+static bool parse_to(struct options *options, const struct command *command, const char *text)
+{
+	free(options->to);
+	options->to = strdup(text);
+	if (options->to)
+		hide_key(text);
+	return options->to && text[0];
+}
+
+static bool parse_token_file(struct options *options, const struct command *command,
+			     const char *text)
+{
+	options->token_file = text;
+	return text[0] != '\0';
+}
+
+static bool parse_retry(struct options *options, const struct command *command, const char *text)
+{
+	uint64_t value;
+
+	if (!number_parse(text, &value) || value == 0 || value > INT32_MAX)
+		return false;
+	options->capture.retry = (unsigned)value;
+	return true;
+}
+
 /* The positional arguments that a usage line such as "SOURCE [COMMAND]" asks for. */
 static int check_arguments(struct options *options, const struct command *command, int argc,
 			   char **argv)
@@ -384,6 +425,7 @@ void options_release(struct options *options)
 {
 	free(options->pids);
 	free(options->placements);
+	free(options->to);
 }
 
 void options_print_help(FILE *file, const struct command *command)

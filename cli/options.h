@@ -45,6 +45,9 @@ struct command;
 #define OPTION_LOW_PRIORITY (UINT64_C(1) << 29)
 #define OPTION_KEY          (UINT64_C(1) << 30)
 #define OPTION_RANGE        (UINT64_C(1) << 31)
+#define OPTION_TO           (UINT64_C(1) << 32)
+#define OPTION_TOKEN_FILE   (UINT64_C(1) << 33)
+#define OPTION_RETRY        (UINT64_C(1) << 34)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
@@ -54,7 +57,8 @@ struct options {
 	uint64_t given;           /* OPTION_..., combined */
 	const char *arguments[3]; /* positional; NULL past the last */
 	const char *format;       /* one of the command's own */
-	const char *columns, *name, *output, *profile, *manifest, *key;
+	const char *columns, *name, *output, *profile, *manifest, *key, *token_file;
+	char *to; /* owned */
 	int32_t *pids;
 	size_t pid_count;
 	uint64_t cr3;
