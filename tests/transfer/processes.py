@@ -188,8 +188,8 @@ def free_port(address="127.0.0.1"):
 
 def send(kioku, source, url, log, *options, retry=60, namespace=None):
     """A sender that has been started."""
-    return Process([kioku, "convert", source, "--to", url, "--retry", retry, *options], log,
-                   namespace)
+    again = ["--retry", retry] if url.startswith("kioku:") else []
+    return Process([kioku, "convert", source, "--to", url, *again, *options], log, namespace)
 
 
 def convert(kioku, source, target, *options):

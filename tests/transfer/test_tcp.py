@@ -137,8 +137,8 @@ def peer_leaves(session, source):
 
 def nobody_there(session, source):
     folder, port = session.new_folder(), free_port()
-    with send(session.kioku, source, f"tcp://127.0.0.1:{port}", folder / "log", "--as", "lime",
-              retry=1) as sender:
+    with send(session.kioku, source, f"tcp://127.0.0.1:{port}", folder / "log", "--as",
+              "lime") as sender:
         if sender.wait() not in (1, 2) or "refused" not in sender.said().lower():
             yield sender.describe()
 
