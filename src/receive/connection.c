@@ -200,24 +200,26 @@ static enum kioku_status await_input(struct connection *connection, short events
 }
 
 /* Brings in so many bytes; of a message that follows at once, perhaps more. */
-static enum kioku_status need(struct connection *connection, size_t size,
-			      struct timespec *deadline, struct kioku_error *error)
+static enum kioku_status need(struct connection *connection, size_t size, struct timespec *deadline,
+			      struct kioku_error *error)
 {
 	while (connection->filled < size) {
 		size_t done = 0;
 		short events = 0;
-		enum kioku_status status = tls_read(
-			connection->tls, connection->input + connection->filled,
-			sizeof(connection->input) - connection->filled, &done, &events, error);
-		if (status != KIOKU_OK) /* also what TLS calls corrupt: the sender did not send it */
+		enum kioku_status status =
+			tls_read(connection->tls, connection->input + connection->filled,
+				 sizeof(connection->input) - connection->filled, &done, &events,
+				 error);
+		if (status !=
+		    KIOKU_OK) /* also what TLS calls corrupt: the sender did not send it */
 			return KIOKU_ERROR_OS;
 		connection->filled += done;
 		if (done > 0 && connection->session)
 			*deadline = deadline_after(SILENCE_SECONDS);
 		if (done > 0)
 			continue;
-		if (connection->session && connection->acknowledged !=
-						   connection->session->reception.record.note.position)
+		if (connection->session &&
+		    connection->acknowledged != connection->session->reception.record.note.position)
 			TRY(acknowledge(connection, error));
 		TRY(await_input(connection, events, *deadline, error));
 	}
@@ -282,9 +284,9 @@ static enum kioku_status refuse(enum transfer_refusal *refusal, enum transfer_re
 
 /* The session that a HELLO or RESUME is about. With the lock held. */
 static enum kioku_status find_session(struct connection *connection,
-				      const struct transfer_message *greeting,
-				      struct session **out, bool *is_new,
-				      enum transfer_refusal *refusal, struct kioku_error *error)
+				      const struct transfer_message *greeting, struct session **out,
+				      bool *is_new, enum transfer_refusal *refusal,
+				      struct kioku_error *error)
 {
 	struct server *server = connection->server;
 	struct session *session = session_find(server, greeting->session);
@@ -349,8 +351,8 @@ static void finish_session(struct connection *connection)
 
 	pthread_mutex_lock(&server->lock);
 	server->done++;
-	server->incomplete += !session->reception.record.complete ||
-			      session->reception.record.lost > 0;
+	server->incomplete +=
+		!session->reception.record.complete || session->reception.record.lost > 0;
 	session->was_told = true;
 	if (server->options->count > 0 && server->done >= server->options->count)
 		server->is_completing = true;
@@ -597,8 +599,7 @@ static void peer_text(const struct sockaddr_storage *peer, char out[SOCKET_ADDRE
 
 	if (peer->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr)) {
 		struct sockaddr_in *ipv4 = (struct sockaddr_in *)&plain;
-		*ipv4 = (struct sockaddr_in){ .sin_family = AF_INET,
-					      .sin_port = ipv6->sin6_port };
+		*ipv4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = ipv6->sin6_port };
 		memcpy(&ipv4->sin_addr, &ipv6->sin6_addr.s6_addr[12], 4);
 	}
 	socket_address_text(&plain, out);

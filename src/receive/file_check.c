@@ -24,8 +24,8 @@ enum kioku_status file_digest(const struct local_file *file, const char *name,
 	return KIOKU_OK;
 }
 
-enum kioku_status file_flush(struct local_file *file, const char *name,
-			     bool (*goes_on)(void *user), void *user, struct kioku_error *error)
+enum kioku_status file_flush(struct local_file *file, const char *name, bool (*goes_on)(void *user),
+			     void *user, struct kioku_error *error)
 {
 	enum { STEP = 8 << 20 };
 

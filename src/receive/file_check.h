@@ -15,7 +15,7 @@ enum kioku_status file_digest(const struct local_file *file, const char *name,
 			      bool (*goes_on)(void *user), void *user, struct kioku_error *error);
 
 /* Brings a file to the disk, and drops it from the page cache. Errors: OS, STOPPED. */
-enum kioku_status file_flush(struct local_file *file, const char *name,
-			     bool (*goes_on)(void *user), void *user, struct kioku_error *error);
+enum kioku_status file_flush(struct local_file *file, const char *name, bool (*goes_on)(void *user),
+			     void *user, struct kioku_error *error);
 
 #endif

@@ -68,7 +68,8 @@ static bool fill_certificate(X509 *certificate, EVP_PKEY *key)
 	return RAND_bytes((unsigned char *)&serial, sizeof(serial)) == 1 &&
 	       X509_set_version(certificate, X509_VERSION_3) == 1 &&
 	       ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1 &&
-	       ASN1_TIME_set_string_X509(X509_getm_notBefore(certificate), "20200101000000Z") == 1 &&
+	       ASN1_TIME_set_string_X509(X509_getm_notBefore(certificate), "20200101000000Z") ==
+		       1 &&
 	       ASN1_TIME_set_string_X509(X509_getm_notAfter(certificate), "99991231235959Z") == 1 &&
 	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"kioku",
 					  -1, -1, 0) == 1 &&
@@ -85,8 +86,8 @@ enum kioku_status identity_open(struct identity *identity, const struct state_fo
 	if (status == KIOKU_ERROR_NOT_FOUND)
 		status = make_key(identity, state, error);
 	identity->certificate = status == KIOKU_OK ? X509_new() : NULL;
-	if (status == KIOKU_OK && (!identity->certificate ||
-				   !fill_certificate(identity->certificate, identity->key)))
+	if (status == KIOKU_OK &&
+	    (!identity->certificate || !fill_certificate(identity->certificate, identity->key)))
 		status = error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				   "this machine's OpenSSL refuses to make a certificate");
 	ERR_pop_to_mark();

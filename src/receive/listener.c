@@ -114,8 +114,7 @@ static enum kioku_status open_listener(struct server *server, struct sockaddr_st
 
 	TRY(parse_listen(text, address, &size, error));
 	unsigned port = port_of(address);
-	enum kioku_status status =
-		socket_listen(address, size, BACKLOG, &server->listener, error);
+	enum kioku_status status = socket_listen(address, size, BACKLOG, &server->listener, error);
 	if (status == KIOKU_OK || (*text && *text != ':') || errno != EAFNOSUPPORT)
 		return status;
 	TRY(socket_address("0.0.0.0", port, address, &size, error));

@@ -59,8 +59,8 @@ static enum kioku_status make_folder(struct reception *reception, struct kioku_e
 enum kioku_status reception_begin(struct reception *reception, struct kioku_error *error)
 {
 	TRY(make_folder(reception, error));
-	enum kioku_status status = session_record_save(&reception->record, reception->state,
-						       &reception->note, error);
+	enum kioku_status status =
+		session_record_save(&reception->record, reception->state, &reception->note, error);
 	if (status != KIOKU_OK)
 		reception_discard(reception);
 	return status;
@@ -256,7 +256,8 @@ static enum kioku_status spend(struct applying *applying, uint64_t bytes)
 
 	if (__builtin_add_overflow(applying->record->note.received, bytes, &sum) ||
 	    !reception->may_receive(reception->user, bytes))
-		return refuse(applying, TRANSFER_REFUSED_QUOTA, "the quota of this token is used up");
+		return refuse(applying, TRANSFER_REFUSED_QUOTA,
+			      "the quota of this token is used up");
 	applying->record->note.received = sum;
 	return KIOKU_OK;
 }
@@ -429,18 +430,35 @@ static enum kioku_status apply_remove(struct applying *applying)
 	return save(applying);
 }
 
+/* A capture that failed leaves files as they are: nothing is known that they could be compared with. */
+static enum kioku_status leave_file(struct applying *applying, size_t number, bool is_complete)
+{
+	struct reception *reception = applying->reception;
+	struct reception_file *file = &reception->files[number];
+
+	if (is_complete)
+		return refuse(applying, TRANSFER_REFUSED_PROTOCOL,
+			      "the end came before a file was closed");
+	TRY(file_flush(&file->local, applying->record->files[number].name, reception->goes_on,
+		       reception->user, applying->error));
+	local_file_release(&file->local);
+	stop_digesting(file);
+	applying->record->files[number].stage = FILE_CLOSED;
+	return KIOKU_OK;
+}
+
 static enum kioku_status apply_end(struct applying *applying)
 {
 	struct reception *reception = applying->reception;
 	struct session_record *record = applying->record;
 
+	bool is_complete = applying->message->flags & TRANSFER_COMPLETE;
 	for (size_t i = 0; i < TRANSFER_FILES; i++)
 		if (record->files[i].stage == FILE_OPEN)
-			return refuse(applying, TRANSFER_REFUSED_PROTOCOL,
-				      "the end came before a file was closed");
+			TRY(leave_file(applying, i, is_complete));
 	if (fsync(reception->folder) != 0 || fsync(reception->state->folder) != 0)
 		return error_os(applying->error, "cannot write the folder %s", record->folder);
-	record->complete = applying->message->flags & TRANSFER_COMPLETE;
+	record->complete = is_complete;
 	record->lost = applying->message->lost;
 	record->note.stage = SESSION_DONE;
 	record->note.seconds = difftime(time(NULL), (time_t)record->started);

@@ -21,16 +21,16 @@ struct connection;
 
 struct session {
 	struct reception reception;
-	struct connection *owner; /* NULL: no connection uses it */
-	unsigned waiting;         /* connections that want to own it: it must stay */
+	struct connection *owner;  /* NULL: no connection uses it */
+	unsigned waiting;          /* connections that want to own it: it must stay */
 	_Atomic uint64_t received; /* the record's, for other threads */
 	uint64_t reported;         /* received, when progress was last told */
 	unsigned breaks;
 	uint64_t repeated;
 	char peer[SOCKET_ADDRESS_TEXT];
-	bool is_active;      /* had a connection in this run */
-	bool was_told;       /* that it is done, in this run */
-	bool upload_tried;   /* in this run */
+	bool is_active;    /* had a connection in this run */
+	bool was_told;     /* that it is done, in this run */
+	bool upload_tried; /* in this run */
 	bool is_uploading;
 	struct session *next;
 };
@@ -69,8 +69,7 @@ void sessions_release(struct server *server);
 enum kioku_status session_start(struct server *server, const struct transfer_message *hello,
 				struct session **out, enum transfer_refusal *refusal,
 				struct kioku_error *error);
-struct session *session_find(const struct server *server,
-			     const uint8_t id[TRANSFER_SESSION_SIZE]);
+struct session *session_find(const struct server *server, const uint8_t id[TRANSFER_SESSION_SIZE]);
 bool session_has_secret(const struct session *session, const uint8_t secret[TRANSFER_SECRET_SIZE]);
 
 /* Forgets sessions that nobody will ask for any more. */

@@ -22,8 +22,8 @@ enum record_file_stage { FILE_UNUSED, FILE_OPEN, FILE_CLOSED, FILE_REMOVED };
 
 struct record_file {
 	char name[TRANSFER_NAME_LIMIT + 1];
-	uint8_t stage;  /* enum record_file_stage */
-	bool answers;   /* its digests are for the sender */
+	uint8_t stage; /* enum record_file_stage */
+	bool answers;  /* its digests are for the sender */
 	bool has_sha256;
 	uint8_t md5[TRANSFER_MD5_SIZE], sha256[TRANSFER_SHA256_SIZE];
 };
@@ -37,11 +37,11 @@ struct session_record {
 		uint64_t touched;  /* seconds since 1970: when a connection was last seen */
 		double seconds;    /* that it took, once it is done */
 		uint32_t breaks;
-		uint32_t stage;    /* enum session_stage */
-		uint32_t refusal;  /* of a failed one: enum transfer_refusal, and why */
+		uint32_t stage;   /* enum session_stage */
+		uint32_t refusal; /* of a failed one: enum transfer_refusal, and why */
 		char reason[REASON_SIZE];
-		bool forgotten;    /* the sender needs no answers any more */
-		bool to_store;     /* once it is done: to be uploaded */
+		bool forgotten; /* the sender needs no answers any more */
+		bool to_store;  /* once it is done: to be uploaded */
 	} note;
 	uint8_t session[TRANSFER_SESSION_SIZE];
 	uint8_t secret_hash[TOKEN_HASH_SIZE], token_hash[TOKEN_HASH_SIZE];

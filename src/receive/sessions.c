@@ -159,8 +159,7 @@ static enum kioku_status check_hello(struct server *server, const struct transfe
 				 "the token is not known, or was used up");
 	*refusal = TRANSFER_REFUSED_QUOTA;
 	if (server->options->quota > 0 && (*token)->total >= server->options->quota)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "the quota of this token is used up");
+		return error_set(error, KIOKU_ERROR_REFUSED, "the quota of this token is used up");
 	*refusal = TRANSFER_REFUSED_NAME;
 	if (!transfer_name_is_valid(hello->name, NULL))
 		return error_set(error, KIOKU_ERROR_REFUSED, "the image's name is not allowed");
@@ -217,10 +216,9 @@ bool session_spend(struct server *server, struct session *session, uint64_t byte
 	if (quota == 0)
 		return true;
 	pthread_mutex_lock(&server->lock);
-	struct token *token =
-		tokens_known(&server->tokens, session->reception.record.token_hash);
-	bool allowed = !token || (!__builtin_add_overflow(token->total, bytes, &sum) &&
-				  sum <= quota);
+	struct token *token = tokens_known(&server->tokens, session->reception.record.token_hash);
+	bool allowed =
+		!token || (!__builtin_add_overflow(token->total, bytes, &sum) && sum <= quota);
 	if (token && allowed)
 		token->total = sum;
 	pthread_mutex_unlock(&server->lock);

@@ -30,8 +30,8 @@ static enum kioku_status take_lock(struct state_folder *state, struct kioku_erro
 	if (state->lock < 0)
 		return error_os(error, "cannot open %s/" STATE_FOLDER "/lock", state->path);
 	if (flock(state->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-		return error_set(error, KIOKU_ERROR_ARGUMENT,
-				 "another receiver uses the folder %s", state->path);
+		return error_set(error, KIOKU_ERROR_ARGUMENT, "another receiver uses the folder %s",
+				 state->path);
 	return KIOKU_OK;
 }
 
@@ -88,7 +88,8 @@ enum kioku_status state_write(int folder, const char *name, const void *data, si
 				     O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file < 0 || !write_all(file, data, size) || (durable && fsync(file) != 0) ||
 	    renameat(folder, unfinished, folder, name) != 0) {
-		enum kioku_status status = error_os(error, "cannot write " STATE_FOLDER "/%s", name);
+		enum kioku_status status =
+			error_os(error, "cannot write " STATE_FOLDER "/%s", name);
 		unlinkat(folder, unfinished, 0);
 		return status;
 	}

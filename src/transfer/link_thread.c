@@ -28,7 +28,10 @@ struct connection {
 	uint64_t sent; /* position in the stream */
 	bool welcomed; /* the stream may go on */
 	bool ending;   /* DONE has come, BYE goes out */
-	double heard, spoke;
+	bool advanced; /* the receiver has more than before */
+	double welcomed_at, heard, spoke;
+	double moved_at; /* in a hurry: when the receiver's kernel took something */
+	uint64_t moved;
 	uint8_t input[INPUT_LIMIT];
 	size_t input_size;
 };
@@ -109,6 +112,8 @@ static enum kioku_status hear_welcome(struct link *link, struct connection *conn
 		return final(link, error_set(error, KIOKU_ERROR_CORRUPT,
 					     "the receiver has lost what it had confirmed"));
 	connection->welcomed = true;
+	connection->welcomed_at = link_now();
+	connection->advanced = is_first || message->position > link->outbox.base;
 	connection->sent = message->position;
 	link->repeated += link->sent - message->position;
 	if (is_first)
@@ -127,6 +132,16 @@ static enum kioku_status hear_welcome(struct link *link, struct connection *conn
 	return KIOKU_OK;
 }
 
+/* All zero where the kernel does not tell. */
+static struct tcp_info tcp_state(int descriptor)
+{
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	(void)getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size);
+	return info;
+}
+
 /*
  * Twice what the link holds in flight, where that is more than the window: with less, it would be
  * idle while an answer is on its way. Since what the window limits is measured, too, this may take
@@ -134,15 +149,13 @@ static enum kioku_status hear_welcome(struct link *link, struct connection *conn
  */
 static void adapt_window(struct link *link, int descriptor)
 {
-	struct tcp_info info = { 0 };
-	socklen_t size = sizeof(info);
 	double now = link_now();
 
 	if (now < link->measured_at + MEASURE_EVERY)
 		return;
 	link->measured_at = now;
-	if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-	    info.tcpi_min_rtt < FAR_AWAY || info.tcpi_min_rtt == UINT32_MAX)
+	struct tcp_info info = tcp_state(descriptor);
+	if (info.tcpi_min_rtt < FAR_AWAY || info.tcpi_min_rtt == UINT32_MAX)
 		return;
 	double flight = (double)info.tcpi_delivery_rate * info.tcpi_min_rtt / 1e6;
 	if (2 * flight > (double)link->outbox.window)
@@ -158,6 +171,7 @@ static enum kioku_status hear_ack(struct link *link, struct connection *connecti
 		return disobeys(link, "it confirms what was not sent", error);
 	pthread_mutex_lock(&link->lock);
 	if (position > link->outbox.base) {
+		connection->advanced = true;
 		outbox_acknowledge(&link->outbox, position);
 		adapt_window(link, connection->descriptor);
 		pthread_cond_broadcast(&link->changed);
@@ -334,6 +348,18 @@ static void poll_both(struct link *link, const struct connection *connection, sh
 		(void)!eventfd_read(link->wake, &ignored);
 }
 
+/* When a receiver is given up that is alive, and has taken nothing since somebody was in a hurry. */
+static double stuck_at(struct link *link, struct connection *connection, double hurry_at)
+{
+	uint64_t moved = tcp_state(connection->descriptor).tcpi_bytes_acked;
+
+	if (moved != connection->moved)
+		connection->moved_at = link_now();
+	connection->moved = moved;
+	return (hurry_at > connection->moved_at ? hurry_at : connection->moved_at) +
+	       link->timing.hurry;
+}
+
 /* Waits until there is something to do: with the socket (events), to write, or with the time. */
 static enum kioku_status rest(struct link *link, struct connection *connection, short events,
 			      bool is_busy, struct kioku_error *error)
@@ -347,18 +373,25 @@ static enum kioku_status rest(struct link *link, struct connection *connection, 
 	}
 	pthread_mutex_lock(&link->lock);
 	bool closing = link->closing;
+	double hurry_at = link->outbox.base < link->outbox.end ? link->hurry_at : 0;
 	bool all_sent = connection->control_left == 0 && connection->sent == link->outbox.end;
 	link->idle = all_sent && !is_busy;
 	pthread_mutex_unlock(&link->lock);
 	if (closing)
 		return final(link, error_set(error, KIOKU_ERROR_STOPPED, "stopped"));
-	if (all_sent && connection->welcomed && now >= connection->spoke + link->timing.ping) {
+	double next = connection->spoke + link->timing.ping;
+	if (hurry_at > 0) { /* without a PING, which would be taken, too */
+		next = stuck_at(link, connection, hurry_at);
+		if (now >= next)
+			return final(link, error_set(error, KIOKU_ERROR_OS,
+						     "the receiver takes nothing any more"));
+	} else if (all_sent && connection->welcomed && now >= next) {
 		connection->control = ping;
 		connection->control_left = sizeof(ping);
 		return KIOKU_OK;
 	}
-	if (all_sent && connection->spoke + link->timing.ping < until)
-		until = connection->spoke + link->timing.ping;
+	if ((all_sent || hurry_at > 0) && next < until)
+		until = next;
 	poll_both(link, connection, events, is_busy ? 0 : until - now);
 	return KIOKU_OK;
 }
@@ -381,7 +414,7 @@ static enum kioku_status last_words(struct link *link, struct connection *connec
 static enum kioku_status talk(struct link *link, struct connection *connection,
 			      struct kioku_error *error)
 {
-	connection->heard = connection->spoke = link_now();
+	connection->heard = connection->spoke = connection->moved_at = link_now();
 	connection->control = link->greeting;
 	connection->control_left = link->greeting_size;
 	for (;;) {
@@ -502,47 +535,61 @@ static bool pause_between(struct link *link, double seconds, struct kioku_error 
 	return false;
 }
 
-/* One connection, from its beginning to its end. *was_good: it was of some use. */
-static enum kioku_status try_once(struct link *link, bool *was_good, struct kioku_error *error)
+/* One connection, from its beginning to its end. */
+static enum kioku_status try_once(struct link *link, struct connection *connection,
+				  struct kioku_error *error)
 {
-	struct connection connection = { .descriptor = -1 };
-	enum kioku_status status = connect_and_talk(link, &connection, error);
+	*connection = (struct connection){ .descriptor = -1 };
+	enum kioku_status status = connect_and_talk(link, connection, error);
 
-	*was_good = connection.welcomed;
-	tls_close(connection.tls);
-	if (connection.descriptor >= 0)
-		close(connection.descriptor);
+	tls_close(connection->tls);
+	if (connection->descriptor >= 0)
+		close(connection->descriptor);
 	return status;
+}
+
+/* Whether there was a link: somebody who says hello and goes away again, for ever, is none. */
+static bool was_good(const struct link *link, const struct connection *connection)
+{
+	return connection->welcomed &&
+	       (connection->advanced ||
+		connection->heard >= connection->welcomed_at + link->timing.ping);
+}
+
+static void tell_of_break(struct link *link, const struct connection *connection,
+			  const struct kioku_error *error)
+{
+	if (connection->welcomed) {
+		link->breaks++;
+		diagnose(link->diagnostics, KIOKU_WARNING,
+			 "the link to %s was lost (%s); trying again", link->label, error->message);
+	} else if (!link->welcomed) {
+		diagnose(link->diagnostics, KIOKU_NOTE, "%s: %s; trying again", link->label,
+			 error->message);
+	}
 }
 
 void *link_run(void *argument)
 {
 	struct link *link = argument;
 	double pause = link->timing.pause;
+	struct connection connection;
 	struct kioku_error error;
-	bool was_good;
 
 	link->lost_at = link_now();
-	do {
-		if (try_once(link, &was_good, &error) == KIOKU_OK) {
-			succeed(link);
+	while (try_once(link, &connection, &error) != KIOKU_OK) {
+		if (was_good(link, &connection)) {
+			link->lost_at = link_now();
+			pause = link->timing.pause;
+		}
+		if (!link->is_final)
+			tell_of_break(link, &connection, &error);
+		if (link->is_final || !pause_between(link, pause, &error)) {
+			fail(link, &error);
 			return NULL;
 		}
-		if (was_good && !link->is_final) {
-			link->lost_at = link_now();
-			link->breaks++;
-			pause = link->timing.pause;
-			diagnose(link->diagnostics, KIOKU_WARNING,
-				 "the link to %s was lost (%s); trying again", link->label,
-				 error.message);
-		} else if (!link->welcomed && !link->is_final) {
-			diagnose(link->diagnostics, KIOKU_NOTE, "%s: %s; trying again", link->label,
-				 error.message);
-		}
-		if (link->is_final || !pause_between(link, pause, &error))
-			break;
 		pause = 2 * pause < link->timing.pause_limit ? 2 * pause : link->timing.pause_limit;
-	} while (true);
-	fail(link, &error);
+	}
+	succeed(link);
 	return NULL;
 }

@@ -551,6 +551,48 @@ static void a_lost_link_is_given_up_in_the_end(void)
 	peer_release(&peer);
 }
 
+/* It says WELCOME each time, and is no good. */
+static void a_link_that_is_none_is_given_up_too(void)
+{
+	static struct script scripts[1000];
+	struct link_timing timing = quick;
+	struct kioku_error error;
+	struct link *link;
+
+	for (size_t i = 0; i < SIZE_OF(scripts); i++)
+		scripts[i].spoil = LEAVING;
+	timing.retry = 0.5;
+	timing.ping = 5;
+	peer_start(&peer, scripts, SIZE_OF(scripts), 8000000);
+	CHECK_EQUAL(open_as(timing, peer.identity.fingerprint, NULL, &link, &error), KIOKU_OK);
+	CHECK_EQUAL(produce_one(link, 8000000, &error), KIOKU_ERROR_OS);
+	CHECK_SAYS(error.message, "no link to 127.0.0.1:");
+	link_close(link);
+	peer_stop(&peer);
+	peer_release(&peer);
+}
+
+/* It is alive, and confirms nothing: only somebody in a hurry gives it up. */
+static void hurry_ends_what_does_not_move(void)
+{
+	static const struct script scripts[] = { { .spoil = GOOD, .note_every = 1ull << 40 } };
+	struct producer producer = { .size = 8000000 };
+	struct kioku_error error;
+
+	peer_start(&peer, scripts, 1, 8000000);
+	CHECK_EQUAL(open_quick(&producer.link, &error), KIOKU_OK);
+	CHECK_EQUAL(thread_create(&producer.thread, produce, &producer, NULL), KIOKU_OK);
+	usleep(300000);
+	CHECK(producer.written < 1 << 20);
+	link_hurry(producer.link);
+	pthread_join(producer.thread, NULL);
+	CHECK_EQUAL(producer.status, KIOKU_ERROR_OS);
+	CHECK_SAYS(producer.error.message, "takes nothing any more");
+	link_close(producer.link);
+	peer_stop(&peer);
+	peer_release(&peer);
+}
+
 /* Whoever waits while the link is closed would wait for ever; nobody may, but a lost link is closed. */
 static void a_lost_link_can_be_closed(void)
 {
@@ -574,4 +616,5 @@ TAP_MAIN(TEST(all_arrives_in_order), TEST(all_arrives_over_cuts), TEST(a_cut_may
 	 TEST(what_was_confirmed_must_not_be_lost), TEST(another_key_ends_it_at_once),
 	 TEST(nobody_there_ends_it_at_once), TEST(waiting_can_be_stopped),
 	 TEST(hurry_ends_a_lost_link), TEST(a_lost_link_is_given_up_in_the_end),
-	 TEST(a_lost_link_can_be_closed))
+	 TEST(a_lost_link_can_be_closed), TEST(a_link_that_is_none_is_given_up_too),
+	 TEST(hurry_ends_what_does_not_move))

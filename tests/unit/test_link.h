@@ -25,6 +25,7 @@ enum spoil {
 	DROPPED,      /* closed when it is accepted */
 	HALF_GREETED, /* closed within the TLS handshake */
 	NO_WELCOME,   /* the session exists now, but nobody is told */
+	LEAVING,      /* says WELCOME, and goes */
 	CUT,          /* closed after so many bytes, wherever that is */
 	RESET,        /* as that, by RST */
 	HUSHED,       /* as that, without a word, and open */
@@ -162,6 +163,7 @@ static inline void peer_welcome(struct peer *peer)
 								  "der") });
 	if (peer->now.digest_due || peer->now.done)
 		peer_answer(peer);
+	peer->over |= peer->script.spoil == LEAVING;
 }
 
 static inline void peer_refuse(struct peer *peer, uint32_t code, const char *reason)
@@ -352,7 +354,7 @@ static inline void peer_serve(struct peer *peer)
 
 static inline void *peer_run(void *argument)
 {
-	static const struct script good = { GOOD };
+	static const struct script good = { .spoil = GOOD };
 	struct peer *peer = argument;
 
 	while (!atomic_load(&peer->stop)) {

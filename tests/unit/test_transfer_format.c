@@ -25,13 +25,11 @@ static enum kioku_status decode(size_t size, struct transfer_message *message)
 		return KIOKU_ERROR_CORRUPT;
 	CHECK_EQUAL(payload + TRANSFER_HEADER_SIZE, size);
 	/* A copy of just that size, so that a sanitizer sees a byte too many. */
-	uint8_t *copy = malloc(payload + 1);
+	static uint8_t *copy;
+	free(copy);
+	copy = malloc(payload);
 	memcpy(copy, buffer + TRANSFER_HEADER_SIZE, payload);
-	enum kioku_status status =
-		transfer_decode(type, (struct bytes){ copy, payload }, message, NULL);
-	if (status != KIOKU_OK)
-		free(copy);
-	return status;
+	return transfer_decode(type, (struct bytes){ copy, payload }, message, NULL);
 }
 
 static void is_laid_out_as_documented(void)
