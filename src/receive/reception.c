@@ -312,7 +312,7 @@ static enum kioku_status apply_hole(struct applying *applying)
 		return KIOKU_ERROR_REFUSED;
 	const char *name = applying->record->files[message->file].name;
 	uint64_t end = message->offset + message->size, before = file->local.size;
-	TRY(spend(applying, end > before ? end - before : 0));
+	TRY(spend(applying, message->size));
 	TRY(local_file_hole(&file->local, name, message->offset, message->size, applying->error));
 	if (end > before && before == file->digested)
 		TRY(digest_hole(applying, file, end - before));

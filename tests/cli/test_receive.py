@@ -93,7 +93,7 @@ class Case(unittest.TestCase):
 
     def tearDown(self):
         if self.running:
-            self.running.finish(signal.SIGKILL)
+            self.running.finish()
         while wire.links:
             wire.links.pop().close()
 
