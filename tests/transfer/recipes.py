@@ -20,11 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
+sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest"), str(TOP / "tests/store")]
 sys.dont_write_bytecode = True
 
 import guest
 import kernels
+import store_server
 from results import Results
 
 PAGE = TOP / "docs/man/kioku-recipes.7.scd"
@@ -109,7 +110,7 @@ class Analyst:
     def __init__(self, tool, folder):
         self.folder, self.tool = folder, tool
         self.evidence, self.usb, self.bin = (folder / name for name in ("evidence", "usb", "bin"))
-        self.servers = []
+        self.servers, self.store = [], None
         self.bin.mkdir()
         (self.bin / "kioku").symlink_to(tool.resolve())
         self.clear()
@@ -124,6 +125,8 @@ class Analyst:
     def put(self, command):
         """What the page's folders and its user are here, but for what an NFS server calls them."""
         command = re.sub(r"(?<!:)/evidence", str(self.evidence), command)
+        if self.store:
+            command = command.replace("https://s3.example.com/memory", self.store.place)
         return command.replace("/media/usb", str(self.usb)).replace("analyst@", "root@")
 
     def use_netcat(self, name):
@@ -180,9 +183,33 @@ class Analyst:
         return ((self.folder / "user").read_text(),
                 f"{ANALYST} {(self.folder / 'host.pub').read_text()}")
 
+    def serve_store(self):
+        (self.folder / "s3.credentials").write_text(
+            f"[default]\naws_access_key_id = {store_server.ACCESS_KEY}\n"
+            f"aws_secret_access_key = {store_server.SECRET_KEY}\n")
+        self.store = Store(self.folder)
+        self.servers.append(self.store)
+
     def close(self):
         for server in self.servers:
             server.close()
+
+
+class Store:
+    """What the page calls https://s3.example.com/memory."""
+
+    def __init__(self, folder):
+        certificate = str(folder / "store.pem")
+        (folder / "store").mkdir()
+        self.server = store_server.Server(folder / "store")
+        store_server.make_certificate(certificate)
+        self.proxy = store_server.Proxy(self.server.port, certificate)
+        self.place = (f"{self.proxy.url}/bucket --store-region {store_server.REGION} "
+                      f"--store-ca {certificate}")
+
+    def close(self):
+        self.proxy.close()
+        self.server.close()
 
 
 class Target:
@@ -243,7 +270,6 @@ class Run:
         self.listener = None  # the analyst's line that still runs
         self.sender = None    # the target's
         self.text = ""        # what the target has said
-        self.key = None
 
     def problems(self):
         analyst, target, netcat = self.analyst, self.target, self.recipe.netcat
@@ -259,11 +285,9 @@ class Run:
                 self.stop_listener()
 
     def end_listener(self):
-        """The line before has ended by itself, but for a receiver, which is told to."""
+        """The line before ends by itself."""
         if not self.listener:
             return
-        if self.key:
-            self.listener.send_signal(signal.SIGINT)
         status = self.listener.wait(LIMIT)
         self.listener = None
         if status:
@@ -285,10 +309,10 @@ class Run:
         yield from self.end_sender()
         if "#KEY" in command:
             wait_until(lambda: "kioku://" in self.analyst.said(), "a line to paste")
-            self.key = re.search(r"kioku acquire --to '.*'", self.analyst.said())[0]
-            if command.replace("KEY", "") not in re.sub(r"#[\w.-]*'", "#'", self.key):
-                yield f"the line to paste is {self.key}"
-            command = self.key
+            pasted = re.search(r"kioku acquire --to '.*'", self.analyst.said())[0]
+            if re.sub(r"#[^']*", "#KEY", pasted) != command:
+                yield f"the line to paste is {pasted}"
+            command = pasted
         words = len(self.target.words())
         self.sender = pool.submit(self.target.do, self.analyst.put(command))
         wait_until(lambda: self.sender.done() or
@@ -327,6 +351,17 @@ def test(recipe, analyst, target):
     yield from Run(recipe, analyst, target).problems()
     if recipe.name == "usb":
         target.take_disk(analyst.usb)
+    if recipe.name == "store":
+        yield from stored(analyst)
+
+
+def stored(analyst):
+    """Everything that is in the evidence folder is in the store, and nothing else."""
+    files = {str(path.relative_to(analyst.evidence)): path.read_bytes()
+             for path in analyst.evidence.glob("[!.]*/*")}
+    objects = analyst.store.server.objects()
+    if not files or objects != files:
+        yield f"the store has {sorted(objects)}, and not {sorted(files)}"
 
 
 # --- the two machines
@@ -367,6 +402,7 @@ def run_all(options, results, folder):
     try:
         key, known = analyst.serve_ssh()
         analyst.serve_nfs()
+        analyst.serve_store()
         with guest.Guest(folder / "guest") as machine:
             machine.boot(kernels.get("bookworm"), memory=192, cpu="qemu64", output=1024,
                          modules=["virtio_net", "nfsv4"], arguments=NETWORK,
@@ -388,6 +424,7 @@ def main():
         results.skip("recipes", reason)
         return results.finish()
     if "KIOKU_NAMESPACE" not in os.environ:
+        store_server.install()  # while there is a network
         os.environ["KIOKU_NAMESPACE"] = "1"
         os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
     run("ip", "link", "set", "lo", "up")
