@@ -223,7 +223,7 @@ class Guest:
 
     def registers(self):
         """A dictionary for each CPU: cr0, cr3, cr4, rip, rsp, efer ... as integers; no vectors."""
-        text = self._monitor("info registers -a")
+        text = self._qmp.command("human-monitor-command", **{"command-line": "info registers -a"})
         register = re.compile(r"\b((?!FPR|[XYZ]MM)[A-Z][A-Z0-9]+) *=([0-9a-f]{8,16})\b")
         return [{name.lower(): int(value, 16) for name, value in register.findall(cpu)}
                 for cpu in re.split(r"CPU#\d+", text)[1:]]
@@ -268,18 +268,6 @@ class Guest:
                 return
             time.sleep(0.1)
         raise GuestError(f"the balloon does not leave {memory} MiB")
-
-    def forward(self, rule):
-        """Let a port here lead into the guest, as QEMU's hostfwd has it: "tcp:ADDR:PORT-ADDR:PORT";
-        it needs "-netdev user,id=net"."""
-        self._monitor(f"hostfwd_add net {rule}")
-
-    def unforward(self, port):
-        self._monitor(f"hostfwd_remove net {port}")
-
-    def _monitor(self, line):
-        """For what QMP has no command of its own."""
-        return self._qmp.command("human-monitor-command", **{"command-line": line})
 
     # --- inside
 
