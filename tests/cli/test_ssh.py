@@ -346,6 +346,9 @@ class Failures(Case):
                                 if self.at("config") in line], "all clients gone")
         wait_until(lambda: not below(self.sshd.pid), "all of sshd gone")
         self.verify(self.at("far/image.lime"), status=3)
+        # Nobody was left to remove the folder of the socket, which lies in memory.
+        shutil.rmtree(next(os.path.dirname(word.partition("=")[2]) for word in self.log()
+                           if word.startswith("ControlPath=/")))
 
     def test_terminated(self):
         self.serve()

@@ -219,11 +219,11 @@ class Target:
     def __init__(self, machine, key, known):
         self.machine = machine
         self.must(f"ip link set eth0 up; ip addr add {TARGET}/24 dev eth0; "
-                  "busybox --install -s /bin; mkdir -p /mnt /root/.ssh; ln -s vdb /dev/sdb1; "
-                  "echo root:x:0:0::/root:/bin/sh > /etc/passwd")
-        self.write("/root/.ssh/id_ed25519", key)
-        self.write("/root/.ssh/known_hosts", known)
-        self.must("chmod -R go= /root/.ssh; cp /bin/kioku /output/kioku; umount /output")
+                  "busybox --install -s /bin; mkdir -p /mnt /run/.ssh; ln -s vdb /dev/sdb1; "
+                  "echo root:x:0:0::/run:/bin/sh > /etc/passwd")
+        self.write("/run/.ssh/id_ed25519", key)
+        self.write("/run/.ssh/known_hosts", known)
+        self.must("chmod -R go= /run/.ssh; cp /bin/kioku /output/kioku; umount /output")
 
     def must(self, command):
         status, text = self.machine.said(command)
