@@ -414,6 +414,8 @@ static enum kioku_status compare_etag(struct exchange *exchange, struct kioku_er
 	const char *etag = exchange->reply->etag;
 	char md5[DIGEST_HEX_SIZE];
 
+	if (!*etag)
+		return error_set(error, KIOKU_ERROR_REFUSED, "the store gives no ETag");
 	etag += *etag == '"';
 	size_t size = strcspn(etag, "\"");
 	if (exchange->etag_is_opaque || !exchange->md5.context || size != 32 ||
@@ -432,7 +434,6 @@ static enum kioku_status attempt(struct s3_client *client, const struct s3_reque
 	bool has_file = request->method[0] == 'P' && !request->data;
 	curl_off_t size = -1;
 
-	*reply = (struct s3_reply){ 0 };
 	*again = false;
 	if (!exchange)
 		return error_no_memory(error);
@@ -484,6 +485,7 @@ enum kioku_status s3_request(struct s3_client *client, const struct s3_request *
 	bool again = false;
 
 	for (unsigned try = 0;; try++) {
+		*reply = (struct s3_reply){ 0 };
 		if (!request->is_farewell && !goes_on(client))
 			return error_set(error, KIOKU_ERROR_STOPPED, "stopped");
 		enum kioku_status status = attempt(client, request, reply, &again, error);

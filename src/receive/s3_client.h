@@ -54,7 +54,8 @@ struct s3_reply {
 
 /*
  * Errors: OS, REFUSED, STOPPED, NO_MEMORY; CORRUPT: the store says by an MD5 that it got something
- * else than the part of a file that was sent.
+ * else than the part of a file that was sent. *reply is that of the last try. What is sent from a file
+ * is answered with an ETag.
  */
 enum kioku_status s3_request(struct s3_client *client, const struct s3_request *request,
 			     struct s3_reply *reply, struct kioku_error *error);

@@ -213,7 +213,7 @@ static enum kioku_status put_whole(const struct upload *upload, const struct ite
 	enum kioku_status status = s3_request(upload->client, &put, &reply, error);
 
 	/* It is there under the digest that it should have: nobody must find it. */
-	if (status == KIOKU_ERROR_CORRUPT && reply.http_status)
+	if (status == KIOKU_ERROR_CORRUPT && reply.http_status >= 200)
 		(void)s3_request(upload->client, &delete, &reply, NULL);
 	return status;
 }
@@ -251,8 +251,6 @@ static enum kioku_status put_part(const struct upload *upload, const struct item
 	snprintf(query, sizeof(query), "partNumber=%llu&uploadId=%s", (unsigned long long)part + 1,
 		 id);
 	TRY(s3_request(upload->client, &request, &reply, error));
-	if (!reply.etag[0])
-		return error_set(error, KIOKU_ERROR_REFUSED, "the store gives no ETag for a part");
 	fprintf(list, "<Part><PartNumber>%llu</PartNumber><ETag>", (unsigned long long)part + 1);
 	write_etag(list, reply.etag);
 	fputs("</ETag></Part>", list);
