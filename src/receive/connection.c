@@ -210,8 +210,8 @@ static enum kioku_status need(struct connection *connection, size_t size, struct
 			tls_read(connection->tls, connection->input + connection->filled,
 				 sizeof(connection->input) - connection->filled, &done, &events,
 				 error);
-		if (status !=
-		    KIOKU_OK) /* also what TLS calls corrupt: the sender did not send it */
+		/* What TLS calls corrupt is the link's fault, too, and no message of the sender's. */
+		if (status != KIOKU_OK)
 			return KIOKU_ERROR_OS;
 		connection->filled += done;
 		if (done > 0 && connection->session)
