@@ -100,7 +100,8 @@ enum kioku_status account_open_journal(struct account *account, struct destinati
 	AUTO_FREE char *head = journal_head(&account->manifest);
 	if (!head)
 		return error_no_memory(error);
-	TRY(destination_create(destination, account->naming.journal, &account->journal, error));
+	TRY(destination_create(destination, account->naming.journal, false, &account->journal,
+			       error));
 	return destination_file_write(account->journal, 0, head, strlen(head), &written, error);
 }
 

@@ -202,7 +202,8 @@ static enum kioku_status open_destination(struct capture *capture, struct kioku_
 	if (capture->outline.is_stream && naming->manifest)
 		TRY(destination_open(naming->manifest, &there, &capture->beside, error));
 	pipeline->output.can_seek = destination_can_seek(pipeline->destination);
-	TRY(destination_create(pipeline->destination, capture->outline.name, &pipeline->output.file,
+	TRY(destination_create(pipeline->destination, capture->outline.name,
+			       options->digests & KIOKU_DIGEST_SHA256, &pipeline->output.file,
 			       error));
 	TRY(account_open_journal(&capture->account, capture->beside, error));
 	pipeline->output.segments.journal = capture->account.journal;

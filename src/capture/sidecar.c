@@ -10,7 +10,7 @@ enum kioku_status sidecar_create(struct sidecar *sidecar, struct destination *de
 {
 	*sidecar = (struct sidecar){ 0 };
 	TRY(digest_init(&sidecar->digest, KIOKU_DIGEST_SHA256, error));
-	return destination_create(destination, name, &sidecar->file, error);
+	return destination_create(destination, name, true, &sidecar->file, error);
 }
 
 enum kioku_status sidecar_write(struct sidecar *sidecar, const void *data, size_t size,

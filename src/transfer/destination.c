@@ -100,13 +100,15 @@ void destination_hurry(struct destination *destination)
 }
 
 enum kioku_status destination_create(struct destination *destination, const char *name,
-				     struct destination_file **out, struct kioku_error *error)
+				     bool has_digest, struct destination_file **out,
+				     struct kioku_error *error)
 {
 	AUTO_DESTINATION_FILE struct destination_file *file = calloc(1, sizeof(*file));
 
 	if (!file)
 		return error_no_memory(error);
 	file->destination = destination;
+	file->has_digest = has_digest;
 	file->name = strdup(name);
 	if (!file->name)
 		return error_no_memory(error);

@@ -76,10 +76,12 @@ void destination_hurry(struct destination *destination);
 
 /*
  * Makes a new file, for its owner only. name: that of struct destination_outline, or that with a
- * suffix; of a stream, anything. Errors: ARGUMENT (it is there already, or is not allowed), OS, REFUSED.
+ * suffix; of a stream, anything. has_digest: its SHA-256 will be known at the end, so that the far
+ * side had better compute it, too, as the bytes come in. Errors: ARGUMENT (it is there already, or is not allowed), OS, REFUSED.
  */
 enum kioku_status destination_create(struct destination *destination, const char *name,
-				     struct destination_file **out, struct kioku_error *error);
+				     bool has_digest, struct destination_file **out,
+				     struct kioku_error *error);
 
 /* Renames a finished file; both names are on the disk, or on their way there, afterwards. */
 enum kioku_status destination_replace(struct destination *destination, const char *from,

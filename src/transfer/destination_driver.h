@@ -18,6 +18,7 @@ struct destination_file {
 	struct destination *destination;
 	char *name;    /* allocated; for messages, too */
 	uint64_t size; /* the driver keeps it */
+	bool has_digest;
 	void *state;
 };
 

@@ -319,17 +319,21 @@ static void count_written(struct link *link, struct connection *connection, size
 static enum kioku_status speak(struct link *link, struct connection *connection, short *events,
 			       struct kioku_error *error)
 {
+	struct bytes bytes = { 0 };
 	size_t done;
 
 	*events = 0;
 	for (size_t total = 0; total < BATCH; total += done) {
-		struct bytes bytes = next_bytes(link, connection);
+		/* What was asked for stays where it is until the receiver has confirmed it. */
+		if (bytes.size == 0)
+			bytes = next_bytes(link, connection);
 		if (bytes.size == 0)
 			return KIOKU_OK;
 		TRY(tls_write(connection->tls, bytes.data, bytes.size, &done, events, error));
 		if (done == 0)
 			return KIOKU_OK;
 		count_written(link, connection, done);
+		bytes = (struct bytes){ bytes.data + done, bytes.size - done };
 	}
 	return KIOKU_OK;
 }

@@ -147,6 +147,7 @@ static enum kioku_status create(struct destination_file *file, struct kioku_erro
 				 TRANSFER_FILES);
 	const struct transfer_message message = {
 		.type = TRANSFER_CREATE,
+		.flags = file->has_digest ? TRANSFER_DIGESTED : 0,
 		.file = received->number,
 		.name = text_of(file->name),
 	};

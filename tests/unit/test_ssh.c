@@ -106,7 +106,7 @@ static enum kioku_status send_abc(struct destination *destination, const char *n
 	AUTO_DESTINATION_FILE struct destination_file *file = NULL;
 	size_t written;
 
-	TRY(destination_create(destination, name, &file, error));
+	TRY(destination_create(destination, name, true, &file, error));
 	TRY(destination_file_write(file, 0, "ab", 2, &written, error));
 	TRY(destination_file_write(file, 2, "c", 1, &written, error));
 	CHECK_EQUAL(destination_file_size(file), 3);
@@ -312,7 +312,7 @@ static void breaks_off(void)
 	prepare();
 	write_file(at("home/bin/cat"), "#!/bin/sh\nhead -c 1000 >/dev/null; exit 3", 0700);
 	CHECK_EQUAL(open_at("ssh://far/~/image", &destination, &error), KIOKU_OK);
-	CHECK_EQUAL(destination_create(destination, "~/image", &file, &error), KIOKU_OK);
+	CHECK_EQUAL(destination_create(destination, "~/image", true, &file, &error), KIOKU_OK);
 	CHECK_EQUAL(destination_file_write(file, 0, data, SIZE, &written, &error), KIOKU_ERROR_OS);
 	CHECK(written < SIZE);
 	CHECK_SAYS(error.message, "cannot write to image on far: the command there ended with "
@@ -352,7 +352,7 @@ static void hurries(void)
 	prepare();
 	write_file(at("home/bin/cat"), "#!/bin/sh\nexec sleep 60", 0700);
 	CHECK_EQUAL(open_at("ssh://far/~/image", &destination, &error), KIOKU_OK);
-	CHECK_EQUAL(destination_create(destination, "~/image", &file, &error), KIOKU_OK);
+	CHECK_EQUAL(destination_create(destination, "~/image", true, &file, &error), KIOKU_OK);
 	destination_hurry(destination);
 	CHECK_EQUAL(destination_file_write(file, 0, data, SIZE, &written, &error), KIOKU_ERROR_OS);
 	CHECK_SAYS(error.message, "nothing moves any more");
