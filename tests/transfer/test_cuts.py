@@ -156,19 +156,14 @@ def absent(session, name, source, seconds):
     """The receiver is killed, and comes back after some time."""
     case = Case(session, name, source)
     with case.receiver() as receiver:
-        fault = relay.Fault("call", source.stat().st_size // 2,
+        fault = relay.Fault("call", (case.local / name).stat().st_size // 2,
                             call=lambda: receiver.restart(seconds))
         with relay.Relay(receiver.target, [fault]) as between, \
                 case.send(receiver, between.port) as sender:
             yield from arrived(case, receiver, sender, case.local)
-            yield from told(sender)
-
-
-def told(sender):
-    """The sender says that the link broke, and that it goes on."""
-    words = sender.said().lower()
-    if "again" not in words and "resum" not in words:
-        yield f"the sender did not say that it tries again: {words[-300:]}"
+            for words in ("was lost", "again after"):
+                if words not in sender.said():
+                    yield f"the sender did not say '{words}': {sender.said()[-300:]}"
 
 
 def abandoned(session, name, source):
@@ -188,11 +183,12 @@ def abandoned(session, name, source):
             if status != 1 or not gone.is_set():
                 yield f"the sender ended with {status}: {sender.said()[-300:]}"
         receiver.start()
-        yield from fragment(case, receiver)
+        # Which has not heard of this transfer since then.
+        yield from fragment(case, receiver, 0)
 
 
-def fragment(case, receiver):
-    """What a transfer that did not end has left, and how the receiver ends after it."""
+def fragment(case, receiver, expected):
+    """What a transfer that did not end has left, and with which status the receiver ends."""
     folders = receiver.transfers()
     if len(folders) != 1:
         yield f"there are {[folder.name for folder in folders]}"
@@ -205,8 +201,8 @@ def fragment(case, receiver):
     if (folders[0] / (case.name + ".manifest.json")).exists():
         yield "there is a manifest of an image that is not whole"
     status = receiver.stop()
-    if status != 3:
-        yield f"the receiver ended with {status}, and not 3: {receiver.process.said()[-300:]}"
+    if status != expected:
+        yield f"the receiver ended with {status}: {receiver.process.said()[-300:]}"
 
 
 def stopped(session, name, source):
@@ -229,7 +225,8 @@ def stopped(session, name, source):
             if sender.wait(60) not in (1, 3):
                 yield f"the sender ended with {sender.status}: {sender.said()[-300:]}"
         receiver.start()
-        yield from fragment(case, receiver)
+        # Which has not heard of this transfer since then.
+        yield from fragment(case, receiver, 0)
 
 
 def killed(session, name, source):
@@ -242,7 +239,7 @@ def killed(session, name, source):
                 time.sleep(0.001)
             sender.kill()
             receiver.expect_event("broken")
-        yield from fragment(case, receiver)
+        yield from fragment(case, receiver, 3)
 
 
 # --- all of them
