@@ -23,8 +23,11 @@ import threading
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "transfer"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "transfer"))
+sys.path.insert(0, str(HERE.parent / "store"))
 import sender as wire  # noqa: E402
+import store_server  # noqa: E402
 from sender import Broken, Link, Refused, Sender, Url  # noqa: E402
 
 TOOL = None
@@ -39,11 +42,12 @@ def noise(size, seed=1):
 class Receiver:
     """kioku receive --json; its events are read as they come."""
 
-    def __init__(self, folder, *options, port=0):
+    def __init__(self, folder, *options, port=0, env=None):
         self.process = subprocess.Popen(
             [TOOL, "receive", "--json", "--listen", f"127.0.0.1:{port}", "--out", str(folder),
              *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(env or {})})
         self.events = queue.Queue()
         self.seen = []
         self.log = []
@@ -101,10 +105,10 @@ class Case(unittest.TestCase):
         self.running = Receiver(self.folder, *options, **others)
         return self.running
 
-    def restart(self, *options, number=signal.SIGKILL):
+    def restart(self, *options, number=signal.SIGKILL, **others):
         port = self.running.port
         self.running.finish(number)
-        return self.start(*options, port=port)
+        return self.start(*options, port=port, **others)
 
     def image(self, sender):
         return self.folder / sender.folder / sender.image
@@ -778,6 +782,56 @@ class Full(Case):
         receiver = self.restart("--standing")
         self.refused_at_once(large, wire.STORAGE, large.resume_message())
         receiver.finish()
+
+
+class Store(Case):
+    def setUp(self):
+        super().setUp()
+        self.bucket = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.bucket)
+        try:
+            self.server = store_server.Server(self.bucket)
+        except store_server.Missing as reason:
+            self.skipTest(str(reason))
+        self.addCleanup(self.server.close)
+        self.options = ("--standing", "--store", f"http://127.0.0.1:{self.server.port}/bucket/case",
+                        "--store-region", store_server.REGION)
+        self.right = {"AWS_ACCESS_KEY_ID": store_server.ACCESS_KEY,
+                      "AWS_SECRET_ACCESS_KEY": store_server.SECRET_KEY}
+
+    def stored(self, sender):
+        place = f"case/{sender.folder}/"
+        return {key[len(place):]: data for key, data in self.server.objects().items()
+                if key.startswith(place)}
+
+    def test_upload(self):
+        receiver = self.start(*self.options, "--count", 2, env=self.right)
+        senders = [Sender(receiver.url) for _ in range(2)]
+        for number, sender in enumerate(senders):
+            self.send_whole(sender, noise(100000, number))
+            event = receiver.expect("stored")
+            self.assertEqual(event["url"].rstrip("/"),
+                             f"http://127.0.0.1:{self.server.port}/bucket/case/{sender.folder}")
+            self.assertEqual(self.stored(sender), {"memory.lime": noise(100000, number)})
+        self.assertEqual(receiver.process.wait(timeout=HANG), 0)
+
+    def test_tried_again_at_the_next_start(self):
+        wrong = {**self.right, "AWS_SECRET_ACCESS_KEY": "wrong"}
+        receiver = self.start(*self.options, env=wrong)
+        sender = Sender(receiver.url)
+        self.send_whole(sender, b"data")
+        self.assertTrue(receiver.expect("not_stored")["message"])
+        self.assertEqual(self.stored(sender), {})
+        port = receiver.port
+        status, log = receiver.finish()
+        self.assertEqual(status, 3)
+        self.assertIn("not uploaded", log)
+        receiver = self.start(*self.options, port=port, env=self.right)
+        self.assertEqual(receiver.expect("stored")["folder"], str(self.folder / sender.folder))
+        self.assertEqual(self.stored(sender), {"memory.lime": b"data"})
+        receiver = self.restart(*self.options, env=self.right)
+        self.send_whole(Sender(receiver.url), b"other")
+        self.assertNotEqual(receiver.expect("stored")["folder"], str(self.folder / sender.folder))
 
 
 def main():
