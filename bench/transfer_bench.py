@@ -160,7 +160,7 @@ def many(bench):
         yield Line(f"{SENDERS} senders at once, time for a byte of any / one sender",
                    rate(1, mine), f"one {rate(1, other)}", mine / other, 1)
         yield limit(f"{SENDERS} senders at once: the receiver's peak resident memory / goal",
-                    receiver.process.resident(), RECEIVER_GOAL)
+                    receiver.process.memory(), RECEIVER_GOAL)
     part.unlink()
     whole.unlink()
 

@@ -317,7 +317,7 @@ def flooded(session, source, flood, count):
                           "connections were dropped"
                     break
                 time.sleep(0.2)
-        peak = receiver.process.resident()
+        peak = receiver.process.memory()
         if not receiver.of("refused"):
             yield "nobody was logged as refused"
         for folder in receiver.transfers():
@@ -380,7 +380,7 @@ def deaf_senders(session, source, count):
             asking.join()
         whole = [folder for folder in receiver.transfers() if not folder.name.startswith("deaf")]
         yield from test_cuts.differences(case.local, whole[0])
-        peak = receiver.process.resident()
+        peak = receiver.process.memory()
         if peak > 256 * MIB:
             yield f"the receiver has taken {peak / MIB:.0f} MiB"
         return f"the receiver's peak was {peak / MIB:.0f} MiB"
