@@ -309,7 +309,6 @@ static enum kioku_status find_session(struct connection *connection,
 		return refuse(refusal, TRANSFER_REFUSED_BUSY,
 			      "another connection of the session does not end", error);
 	session->owner = connection;
-	session->is_active = true;
 	memcpy(session->peer, connection->peer, sizeof(session->peer));
 	*out = session;
 	return KIOKU_OK;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "receive/connection.h"
 #include "transfer/socket.h"
 
@@ -15,6 +16,7 @@ enum {
 	DEFAULT_PORT = 7633,
 	BACKLOG = 128,
 	UNKNOWN_LIMIT = 64, /* connections that have not said who they are */
+	ROOM_SECONDS = 5,   /* in which one of them ends that has to */
 };
 
 /* --- addresses */
@@ -136,23 +138,56 @@ enum kioku_status listener_open(struct server *server, struct kioku_error *error
 
 /* --- accepting */
 
-/*
- * Room for one that is new. Those that say nothing are what a flood consists of, so the oldest of
- * them has to go: a sender that is one needs no more than a moment.
- */
-static bool make_room(struct server *server)
+static bool same_address(const struct connection *one, const struct connection *other)
 {
-	struct connection *oldest = NULL;
+	size_t size = (size_t)(strrchr(one->peer, ':') - one->peer) + 1; /* without the port */
 
-	if (server->connection_count - server->known_count < UNKNOWN_LIMIT)
-		return true;
-	for (struct connection *connection = server->connections; connection;
-	     connection = connection->next)
-		if (!connection->is_known)
-			oldest = connection;
-	if (oldest)
-		connection_cut(oldest, "too many connections that did not say who they are");
-	return server->connection_count - server->known_count < 2 * UNKNOWN_LIMIT;
+	return strncmp(one->peer, other->peer, size) == 0;
+}
+
+/* How many connections that have not said who they are come from an address. */
+static size_t count_unknown(const struct server *server, const struct connection *like)
+{
+	size_t count = 0;
+
+	for (const struct connection *other = server->connections; other; other = other->next)
+		count += !other->is_known && same_address(like, other);
+	return count;
+}
+
+/* The oldest of those, from the address that has the most of them. */
+static struct connection *find_idler(const struct server *server)
+{
+	struct connection *found = NULL;
+	size_t most = 0;
+
+	/* The list has the newest first. */
+	for (struct connection *item = server->connections; item; item = item->next) {
+		size_t count = item->is_known ? 0 : count_unknown(server, item);
+		if (count > 0 && count >= most) {
+			most = count;
+			found = item;
+		}
+	}
+	return found;
+}
+
+/*
+ * Makes room for one that is new. Those that say nothing are what a flood consists of, so one of them
+ * has to go: a sender that is one needs no more than a moment. Meanwhile others wait in the kernel.
+ */
+static void make_room(struct server *server)
+{
+	struct timespec deadline = deadline_after(ROOM_SECONDS);
+
+	while (!server->is_ending &&
+	       server->connection_count - server->known_count >= UNKNOWN_LIMIT) {
+		struct connection *idler = find_idler(server);
+		if (idler)
+			connection_cut(idler, "too many connections that did not say who they are");
+		if (pthread_cond_timedwait(&server->changed, &server->lock, &deadline) != 0)
+			break;
+	}
 }
 
 static void take(struct server *server, int descriptor, const struct sockaddr_storage *peer)
@@ -160,8 +195,8 @@ static void take(struct server *server, int descriptor, const struct sockaddr_st
 	struct kioku_error error;
 
 	pthread_mutex_lock(&server->lock);
-	bool has_room = !server->is_ending && make_room(server);
-	if (!has_room)
+	make_room(server);
+	if (server->is_ending || server->connection_count - server->known_count >= UNKNOWN_LIMIT)
 		close(descriptor);
 	else if (connection_start(server, descriptor, peer, &error) != KIOKU_OK) {
 		struct kioku_receive_event event = { .kind = KIOKU_RECEIVE_REFUSED,

@@ -197,7 +197,7 @@ static void sum_up(const struct server *server, struct kioku_receive_result *res
 	};
 	for (const struct session *session = server->sessions; session; session = session->next) {
 		const struct session_note *note = &session->reception.record.note;
-		result->unfinished += session->is_active && note->stage == SESSION_RUNS;
+		result->unfinished += note->stage == SESSION_RUNS && note->position > 0;
 		result->not_stored += server->store && !session->upload_tried &&
 				      note->stage == SESSION_DONE && note->to_store;
 	}

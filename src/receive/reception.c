@@ -81,6 +81,8 @@ static enum kioku_status open_again(struct reception *reception, size_t number,
 	struct stat status;
 
 	int descriptor = openat(reception->folder, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (descriptor < 0 && errno == ENOENT)
+		return KIOKU_OK; /* removed, perhaps, before we were killed; REMOVE comes again then */
 	if (descriptor < 0)
 		return error_os(error, "cannot open %s again", name);
 	local_file_init(&file->local, descriptor, true);
@@ -243,10 +245,16 @@ static struct reception_file *open_file(struct applying *applying)
 {
 	uint32_t number = applying->message->file;
 
-	if (number < TRANSFER_FILES && applying->record->files[number].stage == FILE_OPEN)
-		return &applying->reception->files[number];
-	refuse(applying, TRANSFER_REFUSED_PROTOCOL, "a message is about a file that is not open");
-	return NULL;
+	if (number >= TRANSFER_FILES || applying->record->files[number].stage != FILE_OPEN) {
+		refuse(applying, TRANSFER_REFUSED_PROTOCOL,
+		       "a message is about a file that is not open");
+		return NULL;
+	}
+	if (applying->reception->files[number].local.descriptor < 0) {
+		refuse(applying, TRANSFER_REFUSED_STORAGE, "somebody has removed a file");
+		return NULL;
+	}
+	return &applying->reception->files[number];
 }
 
 static enum kioku_status spend(struct applying *applying, uint64_t bytes)

@@ -501,11 +501,11 @@ class Tokens(Case):
         self.assertIsNone(Url(receiver.url).token)
         command = next(e["command"] for e in receiver.seen if e["event"] == "url")
         self.assertEqual(command, f"kioku acquire --to '{receiver.url}' --token-file '{path}'")
-        made = wire.decode_base64(path.read_text(encoding="ascii").strip())
+        made = wire.decoded_key(path.read_text(encoding="ascii").strip())[0]
         self.send_whole(Sender(receiver.url, token=made), b"data")
         self.refused_at_once(Sender(receiver.url, token=made), wire.TOKEN)
         second = os.urandom(16)
-        text = wire.base64.urlsafe_b64encode(second).decode().rstrip("=")
+        text = wire.encoded(second)
         with path.open("a", encoding="ascii") as file:
             file.write(f"# the next one\n\n{text}\n")
         receiver = self.restart("--token-file", path)

@@ -2,22 +2,19 @@
 """A sender of docs/transfer.md, message by message, so that tests can say what no good sender would.
 Written from the document alone; nothing of kioku is used."""
 
-import base64
 import contextlib
 import hashlib
-import os
 import re
+import secrets
 import socket
 import ssl
 import struct
 
-HELLO, RESUME, PING, BYE = 1, 2, 3, 4
-CREATE, WRITE, HOLE, CLOSE, REPLACE, REMOVE, END = range(16, 23)
-WELCOME, ACK, DIGEST, DONE, REFUSED = range(32, 37)
-BUSY, VERSION, TOKEN, NAME, QUOTA, STORAGE, DIFFERS, PROTOCOL = range(1, 9)
+from wire import (ACK, ANSWER, BYE, CLOSE, COMPARE, COMPLETE, CREATE, DIGEST, DONE, END, HELLO, HOLE,
+                  PING, REFUSED, REMOVE, REPLACE, RESUME, WELCOME, WRITE, connect, decoded_key,
+                  encoded, hello, message, text)
 
-COMPARE, ANSWER = 1, 2
-COMPLETE = 1
+BUSY, VERSION, TOKEN, NAME, QUOTA, STORAGE, DIFFERS, PROTOCOL = range(1, 9)  # codes of REFUSED
 DATA_LIMIT = 128 << 10
 
 
@@ -31,15 +28,6 @@ class Refused(Exception):
 
 class Broken(Exception):
     """The link ended."""
-
-
-def text(value):
-    data = value if isinstance(value, bytes) else value.encode()
-    return struct.pack("<H", len(data)) + data
-
-
-def message(kind, payload=b""):
-    return struct.pack("<II", kind, len(payload)) + payload
 
 
 def create(file, name):
@@ -80,26 +68,11 @@ def file_messages(file, name, data, step=DATA_LIMIT):
     yield close(file, len(data), hashlib.sha256(data).digest())
 
 
-def decode_base64(value):
-    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-
-
 class Url:
     def __init__(self, value):
-        found = re.fullmatch(r"kioku://(?:\[([^\]]+)\]|([^:/]+)):(\d+)/([^#]*)#([^.]+)(?:\.(.+))?",
-                             value)
+        found = re.fullmatch(r"kioku://(?:\[([^\]]+)\]|([^:/]+)):(\d+)/([^#]*)#(.+)", value)
         self.host, self.port = found[1] or found[2], int(found[3])
-        self.fingerprint = decode_base64(found[5])
-        self.token = decode_base64(found[6]) if found[6] else None
-
-
-def tls_context():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols(["kioku/1"])
-    return context
+        self.fingerprint, self.token = (*decoded_key(found[5]), None)[:2]
 
 
 def fingerprint(certificate):
@@ -115,8 +88,7 @@ class Link:
     """One connection."""
 
     def __init__(self, url, timeout=30):
-        plain = socket.create_connection((url.host, url.port), timeout=timeout)
-        self.socket = tls_context().wrap_socket(plain)
+        self.socket = connect((url.host, url.port), timeout)
         assert fingerprint(self.socket.getpeercert(True)) == url.fingerprint, "another key"
         assert self.socket.selected_alpn_protocol() == "kioku/1"
         self.buffer = b""
@@ -187,16 +159,15 @@ class Sender:
         self.url = url if isinstance(url, Url) else Url(url)
         self.token = token or self.url.token
         self.host, self.image, self.expected, self.version = host, image, expected, version
-        self.session, self.secret = os.urandom(16), os.urandom(32)
+        self.session, self.secret = secrets.token_bytes(16), secrets.token_bytes(32)
         self.stream = bytearray()
         self.sent = 0
         self.link = None
         self.folder = None
 
     def hello_message(self):
-        return message(HELLO, struct.pack("<II", self.version, 0) + self.token + self.session
-                       + self.secret + struct.pack("<Q", self.expected) + text(self.host)
-                       + text(self.image) + text("test"))
+        return hello(self.token, self.session, self.secret, self.host, self.image, self.expected,
+                     self.version)
 
     def resume_message(self):
         return message(RESUME, struct.pack("<II", self.version, 0) + self.session + self.secret)
