@@ -183,12 +183,11 @@ def abandoned(session, name, source):
             if status != 1 or not gone.is_set():
                 yield f"the sender ended with {status}: {sender.said()[-300:]}"
         receiver.start()
-        # Which has not heard of this transfer since then.
-        yield from fragment(case, receiver, 0)
+        yield from fragment(case, receiver)
 
 
-def fragment(case, receiver, expected):
-    """What a transfer that did not end has left, and with which status the receiver ends."""
+def fragment(case, receiver):
+    """What a transfer that did not end has left, and how the receiver ends after it."""
     folders = receiver.transfers()
     if len(folders) != 1:
         yield f"there are {[folder.name for folder in folders]}"
@@ -201,7 +200,7 @@ def fragment(case, receiver, expected):
     if (folders[0] / (case.name + ".manifest.json")).exists():
         yield "there is a manifest of an image that is not whole"
     status = receiver.stop()
-    if status != expected:
+    if status != 3:
         yield f"the receiver ended with {status}: {receiver.process.said()[-300:]}"
 
 
@@ -225,8 +224,7 @@ def stopped(session, name, source):
             if sender.wait(60) not in (1, 3):
                 yield f"the sender ended with {sender.status}: {sender.said()[-300:]}"
         receiver.start()
-        # Which has not heard of this transfer since then.
-        yield from fragment(case, receiver, 0)
+        yield from fragment(case, receiver)
 
 
 def killed(session, name, source):
@@ -239,7 +237,7 @@ def killed(session, name, source):
                 time.sleep(0.001)
             sender.kill()
             receiver.expect_event("broken")
-        yield from fragment(case, receiver, 3)
+        yield from fragment(case, receiver)
 
 
 # --- all of them
