@@ -269,10 +269,12 @@ def reset(*ends):
 
 
 def random_faults(generator, count, kinds, span, call=None):
-    """A plan: so many faults of these kinds, each after up to span bytes, some of them in the
-    handshake, some while an answer is on its way; call is for those of that kind."""
-    for number in range(count):
-        kind = kinds[number] if number < len(kinds) else generator.choice(kinds)
+    """A plan: each kind once, and others until so many of them break a connection, each after up to
+    span bytes, some of them in the handshake, some while an answer is on its way; call is for those
+    of that kind."""
+    coming = list(kinds)
+    while count > 0:
+        kind = coming.pop(0) if coming else generator.choice(kinds)
         fault = Fault(kind, generator.randrange(span), call=call if kind == "call" else None)
         where = generator.random()
         if kind not in UNBROKEN and where < 0.15:
@@ -280,4 +282,5 @@ def random_faults(generator, count, kinds, span, call=None):
         elif kind not in UNBROKEN and where < 0.3:
             # The handshake has some 1,000 bytes of answers, an acknowledgement 38.
             fault.answered = generator.randrange(2000)
+        count -= kind not in UNBROKEN
         yield fault

@@ -88,11 +88,11 @@ class Case:
                     self.folder / "sender.log", *self.options, retry=retry)
 
     def undisturbed(self):
-        """Bytes that a sender sends when nothing breaks."""
+        """How many bytes are "sent" and "answered" when nothing breaks."""
         with self.receiver() as receiver, relay.Relay(receiver.target) as between:
             self.send(receiver, between.port).expect(0)
             receiver.expect_event("done")
-            return between.read["sent"]
+            return between.read
 
 
 session_number = iter(range(1, 1 << 30)).__next__
@@ -101,7 +101,7 @@ session_number = iter(range(1, 1 << 30)).__next__
 def cuts(session, name, source, count, kinds, seed, options=()):
     """So many cuts at random places of one transfer."""
     case = Case(session, name, source, options)
-    usual = case.undisturbed()
+    usual = case.undisturbed()["sent"]
     generator = random.Random(seed)
     with case.receiver() as receiver:
         def kill():
@@ -109,18 +109,43 @@ def cuts(session, name, source, count, kinds, seed, options=()):
             time.sleep(generator.random() * 0.003)
             receiver.restart(generator.random() * 0.3)
 
-        faults = relay.random_faults(generator, count, kinds, usual // count, kill)
+        faults = relay.random_faults(generator, count, kinds, usual // count // 2, kill)
         with relay.Relay(receiver.target, faults) as between, \
                 case.send(receiver, between.port) as sender:
             yield from arrived(case, receiver, sender, case.local)
-            befell, twice = sum(between.befell.values()), between.read["sent"] - usual
-            if befell < count:
-                yield f"only {befell} of {count} faults befell it"
+            broken, twice = between.broken(), between.read["sent"] - usual
+            if broken != count:
+                yield f"it was cut {broken} times, and not {count}"
             most = (between.connections - 1) * (SEGMENT + OVERHEAD)
             if twice > most:
                 yield f"{twice} bytes were sent twice in {between.connections - 1} breaks"
             return f"{describe(between.befell)}; {between.connections} connections, " \
                    f"{twice / MIB:.1f} of {usual / MIB:.1f} MiB were sent twice"
+
+
+def endings(session, name, source, count, seed):
+    """Cuts among the last bytes: of the manifest, of what the receiver answers at the end."""
+    case = Case(session, name, source)
+    usual, generator, broken = case.undisturbed(), random.Random(seed), 0
+    with case.receiver("--standing") as receiver:
+        for number in range(count):
+            fault = relay.Fault(generator.choice(("reset", "close", "deaf")),
+                                usual["sent"] - generator.randrange(-100, 3000))
+            if number % 2:
+                fault.sent, fault.answered = 1 << 62, usual["answered"] - generator.randrange(300)
+            with relay.Relay(receiver.target, [fault]) as between, \
+                    case.send(receiver, between.port) as sender:
+                sender.expect(0)
+                receiver.expect_event("done", number + 1)
+                broken += between.broken()
+        for folder in receiver.transfers():
+            yield from differences(case.local, folder)
+            yield from verified(case.kioku, folder / name)
+        if len(receiver.transfers()) != count or receiver.stop():
+            yield f"{len(receiver.transfers())} folders: {receiver.process.describe()}"
+    if broken < count // 2:
+        yield f"only {broken} of {count} were cut"
+    return f"{broken} cuts"
 
 
 def describe(befell):
@@ -253,13 +278,16 @@ def start_all(session):
     for number, (name, options) in enumerate(FORMATS.items()):
         count = 25 if full else 8 if name == "image.lime" else 3
         kinds = relay.QUICK if count > 3 else \
-            random.Random(seed + number).sample(relay.QUICK[:-1], count - 1) + ["call"]
-        session.start(f"{count} faults, {' '.join((name, *options[1:]))}", cuts, name,
+            [*random.Random(seed + number).sample(relay.QUICK[:-1], 3), "call"]
+        session.start(f"{count} cuts, {' '.join((name, *options[1:]))}", cuts, name,
                       image if full or number < 2 else small, count, kinds, seed + number, options)
     kills = 20 if full else 4
     for name in ("image.lime", "image.kdump", "image.lime.zst"):
         session.start(f"the receiver is killed {kills} times, {name}", cuts, name, image, kills,
                       ("call",), seed + 100)
+    for name in ("image.lime", "image.kdump"):
+        session.start(f"cuts at the end, {name}", endings, name, session.image(4 * MIB),
+                      60 if full else 8, seed + 300)
     for kind in relay.SLOW:
         session.start(f"a link that is broken and does not say so, {kind}", cuts, "image.lime",
                       small, 3 if full else 1, (kind,), seed + 200)
