@@ -79,10 +79,23 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void count(uint64_t number, const char *what)
+static void sum_up(const struct kioku_receive_result *result)
 {
-	if (number > 0)
-		message_finding(KIOKU_GAP, "%" PRIu64 " %s", number, what);
+	if (result->unfinished > 0)
+		message_finding(KIOKU_GAP,
+				"unfinished transfers: %" PRIu64
+				"; start the receiver again to go on",
+				result->unfinished);
+	if (result->incomplete > 0)
+		message_finding(KIOKU_GAP, "images that are not whole: %" PRIu64,
+				result->incomplete);
+	if (result->failed > 0)
+		message_finding(KIOKU_GAP, "failed transfers: %" PRIu64, result->failed);
+	if (result->not_stored > 0)
+		message_finding(KIOKU_GAP,
+				"images that were not uploaded: %" PRIu64
+				"; the next start tries it again",
+				result->not_stored);
 }
 
 static int run(struct session *session)
@@ -110,11 +123,7 @@ static int run(struct session *session)
 		return message_usage("receive: %s", error.message);
 	if (status != KIOKU_OK)
 		return message_error("%s", error.message);
-	count(result.unfinished,
-	      "of the transfers are unfinished; start the receiver again to go on");
-	count(result.incomplete, "of the images that came are not whole");
-	count(result.failed, "of the transfers failed");
-	count(result.not_stored, "of the images were not uploaded; the next start tries it again");
+	sum_up(&result);
 	return STATUS_COMPLETE;
 }
 

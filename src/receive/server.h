@@ -28,7 +28,6 @@ struct session {
 	unsigned breaks;
 	uint64_t repeated;
 	char peer[SOCKET_ADDRESS_TEXT];
-	bool is_active;    /* had a connection in this run */
 	bool was_told;     /* that it is done, in this run */
 	bool upload_tried; /* in this run */
 	bool is_uploading;

@@ -497,8 +497,9 @@ static void succeed(struct link *link)
 {
 	if (link->breaks > 0)
 		diagnose(link->diagnostics, KIOKU_NOTE,
-			 "the link to %s was lost %u times, %llu bytes were sent twice",
-			 link->label, link->breaks, (unsigned long long)link->repeated);
+			 "the link to %s was lost %u time%s, %llu bytes were sent twice",
+			 link->label, link->breaks, link->breaks == 1 ? "" : "s",
+			 (unsigned long long)link->repeated);
 	pthread_mutex_lock(&link->lock);
 	link->done = true;
 	pthread_cond_broadcast(&link->changed);

@@ -220,8 +220,7 @@ static enum kioku_status explain(const struct tls *tls, int result, short *event
 		if (saved == 0)
 			break;
 		errno = saved;
-		return saved == ECONNRESET || saved == EPIPE ? error_os(error, "connection reset")
-							     : error_os(error, "connection lost");
+		return error_os(error, "the connection failed");
 	default:
 		if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 			break;

@@ -565,7 +565,7 @@ class Receive(unittest.TestCase):
                      "the link is lost after 1.5 KiB: why\\x1b]0;",
                      "goes on from 192.0.2.1:4000, after 2.0 KiB",
                      "evil\\x1b[31m\\x0a: failed after 3.0 KiB, in out/evil: why",
-                     "gap: 1 of the transfers failed"):
+                     "gap: failed transfers: 1"):
             self.assertIn(line, done.errors)
 
     def test_token_file(self):

@@ -170,6 +170,7 @@ static void transfer(const struct script *scripts, size_t count, uint64_t size)
 	uint64_t repeated = link->repeated, breaks = link->breaks;
 	CHECK(repeated <= breaks << 20);
 	link_close(link);
+	peer_wait(&peer);
 	peer_stop(&peer);
 	check_file(0, size);
 	CHECK(peer.now.done && peer.complete);

@@ -62,7 +62,7 @@ struct peer {
 	const struct script *scripts;
 	size_t script_count;
 	pthread_t thread;
-	atomic_bool stop;
+	atomic_bool stop, busy; /* busy: with a connection */
 
 	unsigned connections, hellos, resumes, byes, pings, removed, replaced;
 	uint8_t token[TRANSFER_TOKEN_SIZE], session[TRANSFER_SESSION_SIZE];
@@ -368,7 +368,9 @@ static inline void *peer_run(void *argument)
 				       ? peer->scripts[peer->connections]
 				       : good;
 		peer->connections++;
+		atomic_store(&peer->busy, true);
 		peer_serve(peer);
+		atomic_store(&peer->busy, false);
 	}
 	return NULL;
 }
@@ -395,6 +397,13 @@ static inline void peer_start(struct peer *peer, const struct script *scripts, s
 	for (size_t i = 0; i < PEER_FILES; i++)
 		peer->files[i] = malloc(capacity + 1);
 	CHECK_EQUAL(thread_create(&peer->thread, peer_run, peer, NULL), KIOKU_OK);
+}
+
+/* Until it has heard the last that a sender said. */
+static inline void peer_wait(struct peer *peer)
+{
+	while (atomic_load(&peer->busy))
+		usleep(1000);
 }
 
 /* Waits for its thread; what it has is looked at afterwards. */
