@@ -192,6 +192,7 @@ static enum kioku_status open_destination(struct capture *capture, struct kioku_
 		.token_file = options->token_file,
 		.retry = options->retry > 0 ? options->retry : RETRY_DEFAULT,
 		.expected = capture->plan.size,
+		.undigested = !(options->digests & KIOKU_DIGEST_SHA256),
 		.goes_on = goes_on,
 		.user = pipeline,
 		.diagnostics = &pipeline->run.diagnostics,

@@ -24,6 +24,7 @@ struct destination_options {
 	const char *token_file; /* of kioku://: a key or a token, instead of the URL's; or NULL */
 	unsigned retry;         /* seconds for which a lost link is tried again */
 	uint64_t expected;      /* bytes of memory that will be captured: an announcement */
+	bool undigested;        /* files are not compared: the far side need not compute digests */
 	/*
 	 * Asked some times a second while destination_open() waits, in its thread; false: stop
 	 * waiting. NULL: wait.

@@ -13,6 +13,7 @@ enum { DEFAULT_PORT = 7633 };
 struct receiver {
 	struct link *link;
 	atomic_uint files;
+	bool undigested;
 };
 
 struct received_file {
@@ -90,6 +91,7 @@ static enum kioku_status open_receiver(struct destination *destination, const st
 	destination->state = receiver;
 	if (!receiver)
 		return error_no_memory(error);
+	receiver->undigested = options->undigested;
 	uname(&machine);
 	struct link_options link = {
 		.key = &key,
@@ -148,6 +150,7 @@ static enum kioku_status create(struct destination_file *file, struct kioku_erro
 	const struct transfer_message message = {
 		.type = TRANSFER_CREATE,
 		.file = received->number,
+		.flags = receiver->undigested ? TRANSFER_UNDIGESTED : 0,
 		.name = text_of(file->name),
 	};
 	return link_send(receiver->link, &message, error);
