@@ -208,6 +208,7 @@ def abandoned(session, name, source):
             if status != 1 or not gone.is_set():
                 yield f"the sender ended with {status}: {sender.said()[-300:]}"
         receiver.start()
+        receiver.expect_event("listening", 2)
         yield from fragment(case, receiver)
 
 
@@ -249,6 +250,7 @@ def stopped(session, name, source):
             if sender.wait(60) not in (1, 3):
                 yield f"the sender ended with {sender.status}: {sender.said()[-300:]}"
         receiver.start()
+        receiver.expect_event("listening", 2)
         yield from fragment(case, receiver)
 
 
