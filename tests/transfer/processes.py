@@ -147,7 +147,8 @@ class Receiver:
                 if len(found) >= count:
                     return found[-1]
                 if time.monotonic() > deadline or not self.process.running():
-                    kinds = [event["event"] for event in self.events if event["event"] != "progress"]
+                    kinds = [event["event"] for event in self.events
+                             if event["event"] != "progress"]
                     raise Failure(f"{len(found)} and not {count} {kind} within {timeout} s, but "
                                   f"{kinds[-20:]}: {self.process.describe()}")
                 self.changed.wait(0.1)

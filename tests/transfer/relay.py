@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A TCP relay between a sender and a receiver that treats each connection as badly as a plan says."""
+"""A TCP relay between a sender and a receiver, which treats each connection as badly as a plan
+says."""
 
 import random
 import select
@@ -57,8 +58,8 @@ class Way:
 
 
 class Relay:
-    """Forwards each connection to target, (host, port). A fault befalls each; one that breaks nothing
-    is followed by the next one. When there are none left, connections are left alone."""
+    """Forwards each connection to target, (host, port). A fault befalls each; one that breaks
+    nothing is followed by the next one. When there are none left, connections are left alone."""
 
     def __init__(self, target, faults=(), host="127.0.0.1"):
         self.target = target

@@ -10,7 +10,7 @@ import time
 
 import relay
 import sample
-from processes import Failure, Receiver, convert, send, verified
+from processes import Receiver, convert, send, verified
 
 MIB = 1 << 20
 SEGMENT = 1 * MIB
