@@ -101,8 +101,8 @@ def loopback(bench):
 
         yield bench.line("send over loopback, kioku://, no digests / nc", tls(*NO_DIGEST),
                          bench.netcat, TLS_GOAL)
-        yield bench.line("send over loopback, kioku://, MD5 and SHA-256 / nc with sha256sum at both "
-                         "ends", tls(), hashed(bench), TLS_GOAL)
+        yield bench.line("send over loopback, kioku://, MD5 and SHA-256 / nc with sha256sum at "
+                         "both ends", tls(), hashed(bench), TLS_GOAL)
         plain_peak = max(bench.peaks)
         for codec, program in (("lz4", "lz4 -1 -c -q"), ("zstd", "zstd -1 -c -q")):
             if missing(codec):
@@ -160,7 +160,7 @@ def many(bench):
         yield Line(f"{SENDERS} senders at once, time for a byte of any / one sender",
                    rate(1, mine), f"one {rate(1, other)}", mine / other, 1)
         yield limit(f"{SENDERS} senders at once: the receiver's peak resident memory / goal",
-                    receiver.process.resident(), RECEIVER_GOAL)
+                    receiver.process.memory(), RECEIVER_GOAL)
     part.unlink()
     whole.unlink()
 

@@ -42,7 +42,7 @@ struct kioku_receive_event {
 	const char *host;     /* what the sender says its machine is called; made printable */
 	const char *folder;   /* path */
 	const char *image;    /* its file's name */
-	const char *sha256;   /* of the image */
+	const char *sha256;   /* of the image; "" if the sender made no digest to compare */
 	const char *message;
 	uint64_t received; /* bytes of the files so far */
 	uint64_t expected; /* bytes of memory that the sender announced; 0: unknown */

@@ -51,7 +51,7 @@ static const struct layout resume = {
 };
 
 static const struct layout create = {
-	.flags = TRANSFER_DIGESTED,
+	.flags = TRANSFER_UNDIGESTED,
 	.limit = 8 + TEXT,
 	.fields = { FIELD(U32, file), FIELD(FLAGS, flags), FIELD(TEXT, name) },
 };

@@ -52,7 +52,7 @@ enum transfer_refusal {
 	TRANSFER_REFUSED_PROTOCOL,
 };
 
-enum { TRANSFER_DIGESTED = 1 };                     /* flags of CREATE */
+enum { TRANSFER_UNDIGESTED = 1 };                   /* flags of CREATE */
 enum { TRANSFER_COMPARE = 1, TRANSFER_ANSWER = 2 }; /* flags of CLOSE */
 enum { TRANSFER_COMPLETE = 1 };                     /* flags of END */
 

@@ -233,7 +233,8 @@ static enum kioku_status apply_create(struct applying *applying)
 		return error_os(applying->error, "cannot create %s", name);
 	local_file_init(&file->local, descriptor, true);
 	file->digested = 0;
-	file->is_digesting = message->flags & TRANSFER_DIGESTED &&
+	/* If it turns out to be wanted after all, the file is read back. */
+	file->is_digesting = !(message->flags & TRANSFER_UNDIGESTED) &&
 			     digest_init(&file->sha256, KIOKU_DIGEST_SHA256, NULL) == KIOKU_OK;
 	struct record_file *noted = &applying->record->files[message->file];
 	*noted = (struct record_file){ .stage = FILE_OPEN };

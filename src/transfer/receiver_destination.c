@@ -147,8 +147,8 @@ static enum kioku_status create(struct destination_file *file, struct kioku_erro
 				 TRANSFER_FILES);
 	const struct transfer_message message = {
 		.type = TRANSFER_CREATE,
-		.flags = file->has_digest ? TRANSFER_DIGESTED : 0,
 		.file = received->number,
+		.flags = file->has_digest ? 0 : TRANSFER_UNDIGESTED,
 		.name = text_of(file->name),
 	};
 	return link_send(receiver->link, &message, error);

@@ -34,7 +34,7 @@ class Process:
     def __init__(self, command, log, namespace=None, **how):
         self.command = [str(word) for word in command]
         self.log = Path(log)
-        self.peak = None  # bytes of memory, once it has ended
+        self.peak = 0  # bytes of private memory, whenever it was looked at
         self.status = None
         inside = ["ip", "netns", "exec", namespace] if namespace else []
         with open(self.log, "ab") as errors:
@@ -56,10 +56,9 @@ class Process:
 
     def running(self):
         if self.status is None:
-            number, status, usage = os.wait4(self.process.pid, os.WNOHANG)
-            if number:
-                self.status = self.process.returncode = os.waitstatus_to_exitcode(status)
-                self.peak = usage.ru_maxrss << 10
+            # A mapped image does not count; wait4(2) would count this process before the exec.
+            self.peak = max(self.peak, self.memory("RssAnon"))
+            self.status = self.process.poll()
         return self.status is None
 
     def wait(self, timeout=PATIENCE):
@@ -87,12 +86,12 @@ class Process:
         while self.running():
             time.sleep(0.001)
 
-    def resident(self):
-        """The most memory that it has had so far, in bytes."""
+    def memory(self, kind="VmHWM"):
+        """Bytes of memory; by default the most that was resident so far."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{kind}:"):
                 return int(line.split()[1]) << 10
-        return 0
+        return 0  # it has ended
 
 
 class Receiver:
@@ -148,7 +147,8 @@ class Receiver:
                 if len(found) >= count:
                     return found[-1]
                 if time.monotonic() > deadline or not self.process.running():
-                    kinds = [event["event"] for event in self.events if event["event"] != "progress"]
+                    kinds = [event["event"] for event in self.events
+                             if event["event"] != "progress"]
                     raise Failure(f"{len(found)} and not {count} {kind} within {timeout} s, but "
                                   f"{kinds[-20:]}: {self.process.describe()}")
                 self.changed.wait(0.1)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A TCP relay between a sender and a receiver that treats each connection as badly as a plan says."""
+"""A TCP relay between a sender and a receiver, which treats each connection as badly as a plan
+says."""
 
 import random
 import select
@@ -57,8 +58,8 @@ class Way:
 
 
 class Relay:
-    """Forwards each connection to target, (host, port). A fault befalls each; one that breaks nothing
-    is followed by the next one. When there are none left, connections are left alone."""
+    """Forwards each connection to target, (host, port). A fault befalls each; one that breaks
+    nothing is followed by the next one. When there are none left, connections are left alone."""
 
     def __init__(self, target, faults=(), host="127.0.0.1"):
         self.target = target
@@ -269,10 +270,12 @@ def reset(*ends):
 
 
 def random_faults(generator, count, kinds, span, call=None):
-    """A plan: so many faults of these kinds, each after up to span bytes, some of them in the
-    handshake, some while an answer is on its way; call is for those of that kind."""
-    for number in range(count):
-        kind = kinds[number] if number < len(kinds) else generator.choice(kinds)
+    """A plan: each kind once, and others until so many of them break a connection, each after up to
+    span bytes, some of them in the handshake, some while an answer is on its way; call is for those
+    of that kind."""
+    coming = list(kinds)
+    while count > 0:
+        kind = coming.pop(0) if coming else generator.choice(kinds)
         fault = Fault(kind, generator.randrange(span), call=call if kind == "call" else None)
         where = generator.random()
         if kind not in UNBROKEN and where < 0.15:
@@ -280,4 +283,5 @@ def random_faults(generator, count, kinds, span, call=None):
         elif kind not in UNBROKEN and where < 0.3:
             # The handshake has some 1,000 bytes of answers, an acknowledgement 38.
             fault.answered = generator.randrange(2000)
+        count -= kind not in UNBROKEN
         yield fault

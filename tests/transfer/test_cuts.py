@@ -10,7 +10,7 @@ import time
 
 import relay
 import sample
-from processes import Failure, Receiver, convert, send, verified
+from processes import Receiver, convert, send, verified
 
 MIB = 1 << 20
 SEGMENT = 1 * MIB
@@ -88,11 +88,11 @@ class Case:
                     self.folder / "sender.log", *self.options, retry=retry)
 
     def undisturbed(self):
-        """Bytes that a sender sends when nothing breaks."""
+        """How many bytes are "sent" and "answered" when nothing breaks."""
         with self.receiver() as receiver, relay.Relay(receiver.target) as between:
             self.send(receiver, between.port).expect(0)
             receiver.expect_event("done")
-            return between.read["sent"]
+            return between.read
 
 
 session_number = iter(range(1, 1 << 30)).__next__
@@ -101,7 +101,7 @@ session_number = iter(range(1, 1 << 30)).__next__
 def cuts(session, name, source, count, kinds, seed, options=()):
     """So many cuts at random places of one transfer."""
     case = Case(session, name, source, options)
-    usual = case.undisturbed()
+    usual = case.undisturbed()["sent"]
     generator = random.Random(seed)
     with case.receiver() as receiver:
         def kill():
@@ -109,18 +109,43 @@ def cuts(session, name, source, count, kinds, seed, options=()):
             time.sleep(generator.random() * 0.003)
             receiver.restart(generator.random() * 0.3)
 
-        faults = relay.random_faults(generator, count, kinds, usual // count, kill)
+        faults = relay.random_faults(generator, count, kinds, usual // count // 2, kill)
         with relay.Relay(receiver.target, faults) as between, \
                 case.send(receiver, between.port) as sender:
             yield from arrived(case, receiver, sender, case.local)
-            befell, twice = sum(between.befell.values()), between.read["sent"] - usual
-            if befell < count:
-                yield f"only {befell} of {count} faults befell it"
+            broken, twice = between.broken(), between.read["sent"] - usual
+            if broken != count:
+                yield f"it was cut {broken} times, and not {count}"
             most = (between.connections - 1) * (SEGMENT + OVERHEAD)
             if twice > most:
                 yield f"{twice} bytes were sent twice in {between.connections - 1} breaks"
             return f"{describe(between.befell)}; {between.connections} connections, " \
                    f"{twice / MIB:.1f} of {usual / MIB:.1f} MiB were sent twice"
+
+
+def endings(session, name, source, count, seed):
+    """Cuts among the last bytes: of the manifest, of what the receiver answers at the end."""
+    case = Case(session, name, source)
+    usual, generator, broken = case.undisturbed(), random.Random(seed), 0
+    with case.receiver("--standing") as receiver:
+        for number in range(count):
+            fault = relay.Fault(generator.choice(("reset", "close", "deaf")),
+                                usual["sent"] - generator.randrange(-100, 3000))
+            if number % 2:
+                fault.sent, fault.answered = 1 << 62, usual["answered"] - generator.randrange(300)
+            with relay.Relay(receiver.target, [fault]) as between, \
+                    case.send(receiver, between.port) as sender:
+                sender.expect(0)
+                receiver.expect_event("done", number + 1)
+                broken += between.broken()
+        for folder in receiver.transfers():
+            yield from differences(case.local, folder)
+            yield from verified(case.kioku, folder / name)
+        if len(receiver.transfers()) != count or receiver.stop():
+            yield f"{len(receiver.transfers())} folders: {receiver.process.describe()}"
+    if broken < count // 2:
+        yield f"only {broken} of {count} were cut"
+    return f"{broken} cuts"
 
 
 def describe(befell):
@@ -156,19 +181,14 @@ def absent(session, name, source, seconds):
     """The receiver is killed, and comes back after some time."""
     case = Case(session, name, source)
     with case.receiver() as receiver:
-        fault = relay.Fault("call", source.stat().st_size // 2,
+        fault = relay.Fault("call", (case.local / name).stat().st_size // 2,
                             call=lambda: receiver.restart(seconds))
         with relay.Relay(receiver.target, [fault]) as between, \
                 case.send(receiver, between.port) as sender:
             yield from arrived(case, receiver, sender, case.local)
-            yield from told(sender)
-
-
-def told(sender):
-    """The sender says that the link broke, and that it goes on."""
-    words = sender.said().lower()
-    if "again" not in words and "resum" not in words:
-        yield f"the sender did not say that it tries again: {words[-300:]}"
+            for words in ("was lost", "again after"):
+                if words not in sender.said():
+                    yield f"the sender did not say '{words}': {sender.said()[-300:]}"
 
 
 def abandoned(session, name, source):
@@ -188,6 +208,7 @@ def abandoned(session, name, source):
             if status != 1 or not gone.is_set():
                 yield f"the sender ended with {status}: {sender.said()[-300:]}"
         receiver.start()
+        receiver.expect_event("listening", 2)
         yield from fragment(case, receiver)
 
 
@@ -206,7 +227,7 @@ def fragment(case, receiver):
         yield "there is a manifest of an image that is not whole"
     status = receiver.stop()
     if status != 3:
-        yield f"the receiver ended with {status}, and not 3: {receiver.process.said()[-300:]}"
+        yield f"the receiver ended with {status}: {receiver.process.said()[-300:]}"
 
 
 def stopped(session, name, source):
@@ -229,6 +250,7 @@ def stopped(session, name, source):
             if sender.wait(60) not in (1, 3):
                 yield f"the sender ended with {sender.status}: {sender.said()[-300:]}"
         receiver.start()
+        receiver.expect_event("listening", 2)
         yield from fragment(case, receiver)
 
 
@@ -258,13 +280,16 @@ def start_all(session):
     for number, (name, options) in enumerate(FORMATS.items()):
         count = 25 if full else 8 if name == "image.lime" else 3
         kinds = relay.QUICK if count > 3 else \
-            random.Random(seed + number).sample(relay.QUICK[:-1], count - 1) + ["call"]
-        session.start(f"{count} faults, {' '.join((name, *options[1:]))}", cuts, name,
+            [*random.Random(seed + number).sample(relay.QUICK[:-1], 3), "call"]
+        session.start(f"{count} cuts, {' '.join((name, *options[1:]))}", cuts, name,
                       image if full or number < 2 else small, count, kinds, seed + number, options)
     kills = 20 if full else 4
     for name in ("image.lime", "image.kdump", "image.lime.zst"):
         session.start(f"the receiver is killed {kills} times, {name}", cuts, name, image, kills,
                       ("call",), seed + 100)
+    for name in ("image.lime", "image.kdump"):
+        session.start(f"cuts at the end, {name}", endings, name, session.image(4 * MIB),
+                      60 if full else 8, seed + 300)
     for kind in relay.SLOW:
         session.start(f"a link that is broken and does not say so, {kind}", cuts, "image.lime",
                       small, 3 if full else 1, (kind,), seed + 200)

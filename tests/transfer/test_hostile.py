@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Hostile peers: senders that flood our receiver, or say what no sender says, and receivers that lie
-to our sender. tests/cli/test_receive.py has those that are about a single message."""
+"""Hostile peers: senders that flood our receiver, or say what no sender says, and receivers that
+lie to our sender. tests/cli/test_receive.py has those that are about a single message."""
 
 import contextlib
 import random
@@ -13,7 +13,7 @@ import time
 
 import test_cuts
 import wire
-from processes import PATIENCE, Failure, Receiver, send
+from processes import PATIENCE, send
 
 MIB = 1 << 20
 FLOOD = 500
@@ -211,7 +211,7 @@ def other_service(session, source, banner):
 
 
 def endless(session, source):
-    """A receiver that goes on saying that it is busy holds the sender up only until it is stopped."""
+    """A receiver that goes on saying that it is busy holds a sender up only until it is stopped."""
     folder = session.new_folder()
     with wire.Server(folder, talks_on) as far:
         with send(session.kioku, source, far.url(), folder / "log", retry=2) as sender:
@@ -317,7 +317,7 @@ def flooded(session, source, flood, count):
                           "connections were dropped"
                     break
                 time.sleep(0.2)
-        peak = receiver.process.resident()
+        peak = receiver.process.memory()
         if not receiver.of("refused"):
             yield "nobody was logged as refused"
         for folder in receiver.transfers():
@@ -380,7 +380,7 @@ def deaf_senders(session, source, count):
             asking.join()
         whole = [folder for folder in receiver.transfers() if not folder.name.startswith("deaf")]
         yield from test_cuts.differences(case.local, whole[0])
-        peak = receiver.process.resident()
+        peak = receiver.process.memory()
         if peak > 256 * MIB:
             yield f"the receiver has taken {peak / MIB:.0f} MiB"
         return f"the receiver's peak was {peak / MIB:.0f} MiB"
@@ -397,7 +397,7 @@ def stream(data):
 
 
 def mutated(generator, messages):
-    """A message or two that are damaged, repeated, left out, moved, or that lie about their size."""
+    """A message or two that are damaged, repeated, cut, moved, or that lie about their size."""
     messages = list(messages)
     for _ in range(generator.randrange(1, 3)):
         at = generator.randrange(len(messages))

@@ -41,7 +41,12 @@ class Network:
 
     def __exit__(self, *_):
         for name in (self.near, self.far):  # and what is in them
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+            # Busy for a moment while another `ip netns exec` copies the mounts.
+            for _ in range(50):
+                if not subprocess.run(["ip", "netns", "delete", name],
+                                      capture_output=True).returncode or not exists(name):
+                    break
+                time.sleep(0.1)
 
     def set_link(self, state):
         run("ip", "-n", self.near, "link", "set", "link0", state)
@@ -50,6 +55,10 @@ class Network:
         """The machine moves: what it sends comes from elsewhere, and its connections are dead."""
         run("ip", "-n", self.near, "address", "flush", "dev", "link0")
         run("ip", "-n", self.near, "address", "add", "192.0.2.77/24", "dev", "link0")
+
+
+def exists(name):
+    return os.path.exists(f"/run/netns/{name}")
 
 
 def run(*command):
@@ -73,9 +82,10 @@ def transfer(session, source, rate, name="image.lime"):
 def limited(session, source, rate, name):
     with transfer(session, source, rate, name) as (case, _, receiver, sender):
         started = time.monotonic()
+        sender.expect(0)
+        seconds = time.monotonic() - started
         yield from test_cuts.arrived(case, receiver, sender, case.local)
-        size = (case.local / name).stat().st_size
-        return f"{size * 8e-6 / (time.monotonic() - started):.0f} Mbit/s of {rate}"
+        return f"{(case.local / name).stat().st_size * 8e-6 / seconds:.0f} Mbit/s of {rate}"
 
 
 def down(session, source, rate, seconds):

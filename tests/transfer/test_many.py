@@ -46,7 +46,7 @@ def many(session, size):
         receiver.expect_event("done")
         all_of_them, peak = timed(session, sources, receiver)
         receiver.expect_event("done", SENDERS + 1)
-        resident = receiver.process.resident()
+        resident = receiver.process.memory()
         status = receiver.stop()
         if status:
             yield f"the receiver ended with {status}: {receiver.process.said()[-300:]}"

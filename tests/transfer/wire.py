@@ -133,12 +133,12 @@ class Credentials:
 class Server:
     """A TLS server that does with each connection what a function does with a Link."""
 
-    def __init__(self, folder, behave, highest=ssl.TLSVersion.TLSv1_3, alpn=ALPN, algorithm="ed25519"):
+    def __init__(self, folder, behave, highest=ssl.TLSVersion.TLSv1_3, alpn=ALPN):
         self.behave = behave
         self.connections = self.handshakes = self.heard = 0
         key, certificate = folder / "key.pem", folder / "certificate.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", *algorithm.split(), "-nodes", "-keyout",
-                        key, "-out", certificate, "-subj", "/CN=kioku"], check=True,
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", key,
+                        "-out", certificate, "-subj", "/CN=kioku"], check=True,
                        capture_output=True)
         public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"],
                                 check=True, capture_output=True).stdout

@@ -154,6 +154,7 @@ static void refuses_bad_payloads(void)
 		{ .type = TRANSFER_HOLE, .offset = UINT64_MAX, .size = 2 },
 		{ .type = TRANSFER_HOLE, .offset = 1 },
 		{ .type = TRANSFER_CLOSE, .size = UINT64_MAX },
+		{ .type = TRANSFER_CREATE, .flags = 2 },
 		{ .type = TRANSFER_CLOSE, .flags = 4 },
 		{ .type = TRANSFER_END, .flags = 2 },
 		{ .type = TRANSFER_WRITE, .flags = 1, .data = { NULL, 1 } },
