@@ -169,13 +169,9 @@ static void say_end(const struct dump *dump)
 static int run(struct dump *dump)
 {
 	const struct dump_settings *settings = dump->settings;
-	const char *doing = "prepare";
-	int status = stream_init(&dump->stream, settings->digest, settings->compress);
+	const char *doing = "open";
+	int status = output_open(&settings->output, &dump->stream.output);
 
-	if (status == 0) {
-		doing = "open";
-		status = output_open(&settings->output, &dump->stream.output);
-	}
 	if (status == 0) {
 		doing = "write";
 		status = write_image(dump);
@@ -186,7 +182,6 @@ static int run(struct dump *dump)
 	}
 	if (dump->stream.output)
 		output_close(dump->stream.output);
-	stream_release(&dump->stream);
 	/* What a system call that is not started again says. */
 	if (status == -ERESTARTSYS || status == -ERESTART_RESTARTBLOCK)
 		status = -EINTR;
@@ -216,7 +211,10 @@ int dump_memory(const struct dump_settings *settings)
 	dump->format = format;
 	dump->timeout = settings->timeout ? max_t(unsigned long, msecs_to_jiffies(settings->timeout), 1) :
 					    0;
-	status = run(dump);
+	status = stream_init(&dump->stream, settings->digest, settings->compress);
+	if (status == 0)
+		status = run(dump);
+	stream_release(&dump->stream);
 	kfree(dump);
 	return status;
 }

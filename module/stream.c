@@ -18,8 +18,10 @@ static int init_digest(struct stream *stream, const char *name)
 	struct crypto_shash *hash = crypto_alloc_shash(name, 0, 0);
 
 	if (IS_ERR(hash)) {
-		pr_err("digest=%s: this kernel does not have it (is its module loaded?)\n", name);
-		return PTR_ERR(hash);
+		pr_err("digest=%s: this kernel does not have it (is its module loaded?): %pe\n",
+		       name, hash);
+		/* insmod takes ENOENT for a missing symbol. */
+		return PTR_ERR(hash) == -ENOENT ? -EOPNOTSUPP : PTR_ERR(hash);
 	}
 	stream->digest = kzalloc(sizeof(*stream->digest) + crypto_shash_descsize(hash), GFP_KERNEL);
 	if (!stream->digest) {
@@ -56,13 +58,18 @@ static int init_deflate(struct stream *stream)
 
 int stream_init(struct stream *stream, const char *digest, bool compress)
 {
-	int status;
+	int status = 0;
 
 	stream->buffer = vmalloc(OUTPUT_PIECE + PAGE_SIZE);
 	if (!stream->buffer)
-		return -ENOMEM;
-	status = digest ? init_digest(stream, digest) : 0;
-	return status || !compress ? status : init_deflate(stream);
+		status = -ENOMEM;
+	if (status == 0 && digest)
+		status = init_digest(stream, digest);
+	if (status == 0 && compress)
+		status = init_deflate(stream);
+	if (status == -ENOMEM)
+		pr_err("there is no memory for a dump's buffers\n");
+	return status;
 }
 
 void stream_release(struct stream *stream)
@@ -184,6 +191,6 @@ int stream_write_digest(struct stream *stream)
 	status = crypto_shash_final(stream->digest, digest);
 	if (status)
 		return status;
-	bin2hex((char *)stream->buffer, digest, size);
+	scnprintf((char *)stream->buffer, PAGE_SIZE, "%*phN", (int)size, digest);
 	return driver->write(stream->output, stream->buffer, 2 * size);
 }

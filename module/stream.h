@@ -19,7 +19,10 @@ struct stream {
 	u64 given;     /* bytes that output has taken */
 };
 
-/* digest: of the crypto API, or NULL. 0 or a negative errno, after which it must be released, too. */
+/*
+ * digest: of the crypto API, or NULL. 0 or a negative errno, and then it has said
+ * why in the log; it must be released then, too.
+ */
 int stream_init(struct stream *stream, const char *digest, bool compress);
 void stream_release(struct stream *stream);
 

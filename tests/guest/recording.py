@@ -131,7 +131,7 @@ class Recorder:
         self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd --digest sha256 "
                              "--manifest /output/pipe.lime.zst.manifest.json", "pipe.lime.zst")
 
-    def faulty(self):
+    def faulty(self, command="kioku acquire -o /output/faults.lime.lz4 --digest sha256"):
         """Memory that came, went, failed and was given back while the machine ran."""
         machine = self.machine
         piece = machine.plug(DIMM)
@@ -151,7 +151,7 @@ class Recorder:
             "online": [piece["physical"], BLOCK * MIB],
             "offline": [piece["physical"] + BLOCK * MIB, BLOCK * MIB],
             "poisoned": poisoned, "ballooned": BALLOON * MIB}))
-        self.acquire("faults", "kioku acquire -o /output/faults.lime.lz4 --digest sha256")
+        self.acquire("faults", command)
 
     def peer(self):
         self.acquire("peer", "insmod /lime.ko path=/output/ram.lime format=lime digest=sha256; "
