@@ -41,11 +41,17 @@ def run(command, **how):
     return seconds, done.stdout, done.stderr
 
 
-def in_turns(ours, theirs, rounds):
-    """The medians of two commands' times: one of each, again and again, after one to warm up."""
-    run(ours), run(theirs)
-    pairs = [(run(ours)[0], run(theirs)[0]) for _ in range(rounds)]
+def alternating(ours, theirs, rounds):
+    """The medians of what two functions return: one of each, again and again, after one to warm
+    up."""
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
     return tuple(statistics.median(times) for times in zip(*pairs))
+
+
+def in_turns(ours, theirs, rounds):
+    """The same of two commands' times."""
+    return alternating(lambda: run(ours)[0], lambda: run(theirs)[0], rounds)
 
 
 def times(what, ours, theirs, goal, rounds=7, names=("", "")):

@@ -34,8 +34,8 @@ static void print_formats(FILE *file)
 
 void help_print_command(FILE *file, const struct command *command)
 {
-	fprintf(file, "usage: kioku %s %s [OPTION]...\n%s\n", command->name, command->usage,
-		command->help);
+	fprintf(file, "usage: kioku %s%s%s [OPTION]...\n%s\n", command->name,
+		*command->usage ? " " : "", command->usage, command->help);
 	if (command->details)
 		fprintf(file, "\n%s\n", command->details);
 	fputs("\noptions:\n", file);

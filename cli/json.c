@@ -100,6 +100,12 @@ void json_integer(struct json *json, const char *key, int64_t value)
 	fprintf(json->file, "%" PRId64, value);
 }
 
+void json_decimal(struct json *json, const char *key, double value)
+{
+	begin_value(json, key);
+	fprintf(json->file, "%.3f", value);
+}
+
 void json_address(struct json *json, const char *key, uint64_t value)
 {
 	begin_value(json, key);

@@ -27,6 +27,7 @@ bool json_text(struct json *json, const char *key, const char *data, size_t size
 void json_string(struct json *json, const char *key, const char *text); /* NULL gives null */
 void json_number(struct json *json, const char *key, uint64_t value);
 void json_integer(struct json *json, const char *key, int64_t value);
+void json_decimal(struct json *json, const char *key, double value); /* to 1/1000 */
 void json_address(struct json *json, const char *key, uint64_t value);
 void json_boolean(struct json *json, const char *key, bool value);
 

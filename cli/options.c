@@ -15,7 +15,9 @@ typedef bool parse_fn(struct options *options, const struct command *command, co
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
 	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
-	parse_token_file, parse_retry;
+	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
+	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
+	parse_store_ca;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct {
@@ -67,6 +69,20 @@ static const struct {
 	{ "token-file", 0, "FILE", parse_token_file,
 	  "what proves who sends, kept off the command line" },
 	{ "retry", 0, "SECONDS", parse_retry, "how long a lost link is tried again" },
+	{ "listen", 0, "ADDR:PORT", parse_listen, "the default is every address, port 7633" },
+	{ "advertise", 0, "ADDR", parse_advertise, "the address that senders are told" },
+	{ "out", 'o', "DIR", parse_out, "images go to folders in DIR; the default is here" },
+	{ "standing", 0, NULL, NULL, "tokens may be used again and again" },
+	{ "tokens", 0, "COUNT", parse_tokens, "keep so many unused tokens ready" },
+	{ "quota", 0, "BYTES", parse_quota, "take at most so many bytes by one token" },
+	{ "count", 0, "COUNT", parse_count, "end after so many images" },
+	{ "connections", 0, "COUNT", parse_connections, "at once; the default is 256" },
+	{ "json", 0, NULL, NULL, "print an event a line" },
+	{ "store", 0, "URL", parse_store, "upload what is done to this bucket: https://..." },
+	{ "store-region", 0, "NAME", parse_region, "of the bucket; the default is us-east-1" },
+	{ "store-credentials", 0, "FILE", parse_credentials,
+	  "for the bucket; the default is the environment" },
+	{ "store-ca", 0, "FILE", parse_store_ca, "certificates to trust, in PEM" },
 };
 
 enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
@@ -304,14 +320,85 @@ static bool parse_token_file(struct options *options, const struct command *comm
 	return text[0] != '\0';
 }
 
-static bool parse_retry(struct options *options, const struct command *command, const char *text)
+/* At least 1. */
+static bool parse_unsigned(const char *text, uint64_t limit, unsigned *out)
 {
 	uint64_t value;
 
-	if (!number_parse(text, &value) || value == 0 || value > INT32_MAX)
+	if (!number_parse(text, &value) || value == 0 || value > limit)
 		return false;
-	options->capture.retry = (unsigned)value;
+	*out = (unsigned)value;
 	return true;
+}
+
+static bool parse_retry(struct options *options, const struct command *command, const char *text)
+{
+	return parse_unsigned(text, INT32_MAX, &options->capture.retry);
+}
+
+static bool parse_listen(struct options *options, const struct command *command, const char *text)
+{
+	options->receive.listen = text;
+	return text[0] != '\0';
+}
+
+static bool parse_advertise(struct options *options, const struct command *command,
+			    const char *text)
+{
+	options->receive.advertise = text;
+	return text[0] != '\0';
+}
+
+static bool parse_out(struct options *options, const struct command *command, const char *text)
+{
+	options->receive.folder = text;
+	return text[0] != '\0';
+}
+
+static bool parse_tokens(struct options *options, const struct command *command, const char *text)
+{
+	return parse_unsigned(text, 1024, &options->receive.tokens);
+}
+
+static bool parse_quota(struct options *options, const struct command *command, const char *text)
+{
+	return size_parse(text, &options->receive.quota) && options->receive.quota > 0;
+}
+
+static bool parse_count(struct options *options, const struct command *command, const char *text)
+{
+	return number_parse(text, &options->receive.count) && options->receive.count > 0;
+}
+
+static bool parse_connections(struct options *options, const struct command *command,
+			      const char *text)
+{
+	return parse_unsigned(text, 65536, &options->receive.connections);
+}
+
+static bool parse_store(struct options *options, const struct command *command, const char *text)
+{
+	options->receive.store = text;
+	return text[0] != '\0';
+}
+
+static bool parse_region(struct options *options, const struct command *command, const char *text)
+{
+	options->receive.store_region = text;
+	return text[0] != '\0';
+}
+
+static bool parse_credentials(struct options *options, const struct command *command,
+			      const char *text)
+{
+	options->receive.store_credentials = text;
+	return text[0] != '\0';
+}
+
+static bool parse_store_ca(struct options *options, const struct command *command, const char *text)
+{
+	options->receive.store_ca = text;
+	return text[0] != '\0';
 }
 
 /* The positional arguments that a usage line such as "SOURCE [COMMAND]" asks for. */
@@ -319,10 +406,10 @@ static int check_arguments(struct options *options, const struct command *comman
 			   char **argv)
 {
 	AUTO_FREE char *usage = strdup(command->usage);
-	char *rest = usage;
+	char *rest = usage && *usage ? usage : NULL;
 	int index = 0;
 
-	for (char *word; usage && (word = strsep(&rest, " ")); index++) {
+	for (char *word; (word = strsep(&rest, " ")); index++) {
 		if (index < argc)
 			options->arguments[index] = argv[index];
 		else if (word[0] != '[')

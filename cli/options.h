@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include <kioku/capture.h>
+#include <kioku/receive.h>
 #include <kioku/source.h>
 
 struct command;
@@ -48,6 +49,19 @@ struct command;
 #define OPTION_TO           (UINT64_C(1) << 32)
 #define OPTION_TOKEN_FILE   (UINT64_C(1) << 33)
 #define OPTION_RETRY        (UINT64_C(1) << 34)
+#define OPTION_LISTEN       (UINT64_C(1) << 35)
+#define OPTION_ADVERTISE    (UINT64_C(1) << 36)
+#define OPTION_OUT          (UINT64_C(1) << 37)
+#define OPTION_STANDING     (UINT64_C(1) << 38)
+#define OPTION_TOKENS       (UINT64_C(1) << 39)
+#define OPTION_QUOTA        (UINT64_C(1) << 40)
+#define OPTION_DONE_COUNT   (UINT64_C(1) << 41)
+#define OPTION_CONNECTIONS  (UINT64_C(1) << 42)
+#define OPTION_JSON         (UINT64_C(1) << 43)
+#define OPTION_STORE        (UINT64_C(1) << 44)
+#define OPTION_REGION       (UINT64_C(1) << 45)
+#define OPTION_CREDENTIALS  (UINT64_C(1) << 46)
+#define OPTION_STORE_CA     (UINT64_C(1) << 47)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
@@ -67,6 +81,7 @@ struct options {
 	size_t placement_count;
 	unsigned threads;                     /* 0: not given */
 	struct kioku_capture_options capture; /* what was given of it; the rest is 0 */
+	struct kioku_receive_options receive; /* likewise */
 };
 
 /*

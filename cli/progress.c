@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "amount.h"
 #include "message.h"
 #include "progress.h"
 
@@ -23,33 +24,6 @@ void progress_start(struct progress *progress)
 {
 	*progress = (struct progress){ .terminal = isatty(STDERR_FILENO) };
 	progress->begun = progress->said = progress->rated = now();
-}
-
-/* "1.5 GiB" */
-static const char *amount(double bytes, char *out, size_t size)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	size_t unit = 0;
-
-	while (bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-		bytes /= 1024;
-		unit++;
-	}
-	snprintf(out, size, bytes < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-	return out;
-}
-
-/* "2:03:04", "3:04" */
-static const char *duration(double seconds, char *out, size_t size)
-{
-	uint64_t whole = (uint64_t)(seconds + 0.5);
-
-	if (whole >= 3600)
-		snprintf(out, size, "%" PRIu64 ":%02u:%02u", whole / 3600,
-			 (unsigned)(whole / 60 % 60), (unsigned)(whole % 60));
-	else
-		snprintf(out, size, "%u:%02u", (unsigned)(whole / 60), (unsigned)(whole % 60));
-	return out;
 }
 
 /* The average over the last seconds: what came long ago says little about what is still to come. */
@@ -76,14 +50,14 @@ static void describe(const struct progress *progress, double time, bool last, ch
 
 	if (progress->lost > 0)
 		snprintf(lost_text, sizeof(lost_text), ", %s lost",
-			 amount((double)progress->lost, lost, sizeof(lost)));
-	amount((double)progress->done, done, sizeof(done));
-	amount((double)progress->total, total, sizeof(total));
-	amount(last ? average : progress->rate, rate, sizeof(rate));
+			 amount_text((double)progress->lost, lost, sizeof(lost)));
+	amount_text((double)progress->done, done, sizeof(done));
+	amount_text((double)progress->total, total, sizeof(total));
+	amount_text(last ? average : progress->rate, rate, sizeof(rate));
 	if (last)
-		duration(passed, left, sizeof(left));
+		duration_text(passed, left, sizeof(left));
 	else if (progress->rate > 0)
-		duration(remaining / progress->rate, left, sizeof(left));
+		duration_text(remaining / progress->rate, left, sizeof(left));
 	else
 		strcpy(left, "?:??");
 	snprintf(out, size, "%s of %s, %s/s, %s%s%s", done, total, rate, left, last ? "" : " left",

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,7 +24,9 @@ enum kioku_receive_kind {
 	KIOKU_RECEIVE_PROGRESS,  /* a transfer: some times a second while bytes come in */
 	KIOKU_RECEIVE_BROKEN,    /* a transfer: the link was lost, message says how */
 	KIOKU_RECEIVE_RESUMED,   /* a transfer: peer; received: where it goes on */
-	KIOKU_RECEIVE_DONE,      /* a transfer: all is on the disk; image, sha256, complete */
+	/* a transfer: all is on the disk; image, sha256, complete, lost. Told again if the run before
+	 * ended before the sender knew. */
+	KIOKU_RECEIVE_DONE,
 	KIOKU_RECEIVE_FAILED,    /* a transfer: message; what came stays on the disk */
 	KIOKU_RECEIVE_STORED,    /* a transfer: url: where its files were uploaded to */
 	KIOKU_RECEIVE_NOT_STORED /* a transfer: message; it is tried again at the next start */

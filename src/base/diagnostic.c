@@ -7,7 +7,7 @@
 void diagnose(const struct diagnostics *diagnostics, enum kioku_severity severity,
 	      const char *format, ...)
 {
-	if (!diagnostics->function)
+	if (!diagnostics || !diagnostics->function)
 		return;
 
 	char message[512];

@@ -10,6 +10,7 @@ struct diagnostics {
 	void *user;
 };
 
+/* diagnostics may be NULL, too. */
 void diagnose(const struct diagnostics *diagnostics, enum kioku_severity severity,
 	      const char *format, ...) __attribute__((format(printf, 3, 4)));
 

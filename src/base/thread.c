@@ -45,3 +45,13 @@ struct timespec deadline_after(double seconds)
 	at.tv_nsec = nanoseconds % 1000000000;
 	return at;
 }
+
+int deadline_milliseconds(struct timespec deadline)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t left = (int64_t)(deadline.tv_sec - now.tv_sec) * 1000000000 +
+		       (deadline.tv_nsec - now.tv_nsec);
+	return left > 0 ? (int)((left + 999999) / 1000000) : 0;
+}

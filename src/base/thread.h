@@ -15,7 +15,10 @@ enum kioku_status thread_create(pthread_t *thread, void *(*function)(void *), vo
 /* A condition whose deadlines are of CLOCK_MONOTONIC. */
 void condition_init(pthread_cond_t *condition);
 
-/* A deadline for pthread_cond_timedwait(), so many seconds from now. */
+/* A deadline for pthread_cond_timedwait(), so many seconds from now: less than INT_MAX / 1000. */
 struct timespec deadline_after(double seconds);
+
+/* For poll(): until then, rounded up; 0: it has passed. */
+int deadline_milliseconds(struct timespec deadline);
 
 #endif

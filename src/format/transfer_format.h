@@ -19,6 +19,7 @@
 #define TRANSFER_MD5_SIZE      16u
 #define TRANSFER_NAME_LIMIT    200u
 #define TRANSFER_TEXT_LIMIT    512u
+#define TRANSFER_HELLO_LIMIT   2048u /* bytes of the payload of HELLO and RESUME, in any version */
 #define TRANSFER_FILES         32u
 
 enum transfer_type {
@@ -77,8 +78,8 @@ enum kioku_status transfer_header_decode(const uint8_t header[TRANSFER_HEADER_SI
 					 struct kioku_error *error);
 
 /*
- * A message whose header was decoded. What its type does not have is zero. A HELLO or RESUME of
- * another version is decoded as far as the version. Errors: CORRUPT.
+ * A message whose header was decoded. What its type does not have is zero. A HELLO, RESUME or
+ * WELCOME of another version is decoded as far as the version. Errors: CORRUPT.
  */
 enum kioku_status transfer_decode(enum transfer_type type, struct bytes payload,
 				  struct transfer_message *message, struct kioku_error *error);

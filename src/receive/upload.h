@@ -7,7 +7,10 @@
 #define RECEIVE_UPLOAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 struct store_options {
@@ -15,11 +18,19 @@ struct store_options {
 	const char *region;      /* NULL: us-east-1 */
 	const char *credentials; /* file; NULL: the environment */
 	const char *ca;          /* PEM; NULL: the system's */
+	/* For tests; otherwise 0. */
+	uint64_t part_size;     /* bytes of a part, however small */
+	unsigned pause_ms;      /* before something is tried again, first; it is doubled then */
+	unsigned stall_seconds; /* without a byte, after which a link is lost */
 };
 
 struct store;
 
-/* Errors: ARGUMENT, UNSUPPORTED (a build without libcurl), OS (the file), NO_MEMORY. */
+/*
+ * Checks the options, but does not talk to the store. Credentials are read again for each upload, so
+ * that they may be replaced, and are not kept meanwhile.
+ * Errors: ARGUMENT, UNSUPPORTED (a build without libcurl), OS (the file), NO_MEMORY.
+ */
 enum kioku_status store_open(const struct store_options *options, struct store **out,
 			     struct kioku_error *error);
 void store_close(struct store *store);
@@ -27,14 +38,19 @@ void store_close(struct store *store);
 /*
  * Uploads every regular file of a folder as PREFIX/NAME/FILE, the manifest last, so that a manifest
  * in the store means that all is there; NAME is the folder's own name. What the store has already,
- * with that size and digest, is not sent again. stop: asked before each part; false ends with STOPPED.
- * Blocks; used by one thread. Errors: OS (the link; after several tries), REFUSED (by the store),
- * STOPPED, NO_MEMORY.
+ * with that size and digest, is not sent again. goes_on, which may be NULL: asked before each part
+ * and some times a second; false ends with STOPPED.
+ * Blocks; used by one thread; SIGPIPE must be ignored. Errors: OS (a file; the link, after several
+ * tries), REFUSED (by the store; its certificate), CORRUPT (the store has something else), ARGUMENT
+ * (credentials), STOPPED, NO_MEMORY.
  */
 enum kioku_status store_upload(struct store *store, const char *folder, bool (*goes_on)(void *user),
 			       void *user, struct kioku_error *error);
 
 /* Where a folder's files are, for messages: without credentials. */
 void store_url(const struct store *store, const char *folder, char *out, size_t size);
+
+DEFINE_CLEANUP(store, struct store, store_close)
+#define AUTO_STORE CLEANUP(cleanup_store)
 
 #endif

@@ -6,6 +6,7 @@
 static const struct destination_driver *const drivers[] = {
 	&tcp_destination,
 	&tcp_listen_destination,
+	&receiver_destination,
 	NULL,
 };
 

@@ -129,6 +129,7 @@ static enum kioku_status digest_bytes(const struct local_file *file, const char 
 		if ((digests->has_md5 && !digest_add(&digests->md5, chunk, (size_t)part)) ||
 		    !digest_add(&digests->sha256, chunk, (size_t)part))
 			return error_set(error, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
+		posix_fadvise(file->descriptor, (off_t)offset, part, POSIX_FADV_DONTNEED);
 		offset += (uint64_t)part;
 		if (progress && !progress(user))
 			return error_set(error, KIOKU_ERROR_STOPPED, "stopped");

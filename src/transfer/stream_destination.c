@@ -2,20 +2,21 @@
 /* Plain TCP, as netcat speaks it: the bytes of one file, and the end of the connection. */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "transfer/destination_driver.h"
-#include "transfer/local_file.h"
 #include "transfer/socket.h"
 
-/* How long an end is waited for that somebody is in a hurry for. */
-enum { HURRY = 10 };
+enum {
+	HURRY = 10, /* seconds for which somebody who is in a hurry waits for a client that does nothing */
+	PAUSE = 20, /* milliseconds */
+};
 
 struct stream {
-	struct local_file file; /* its descriptor is -1 until there is a connection */
+	int descriptor; /* -1 until there is a connection */
 	atomic_bool hurry;
 };
 
@@ -29,7 +30,7 @@ static enum kioku_status prepare(struct destination *destination, const struct u
 	destination->state = stream;
 	if (!stream)
 		return error_no_memory(error);
-	stream->file.descriptor = -1;
+	stream->descriptor = -1;
 	if (!url->has_port || *url->user || *url->path || *url->fragment)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
 				 "%s:// takes a host and a port and nothing else", url->scheme);
@@ -57,9 +58,7 @@ static enum kioku_status connect_tcp(struct destination *destination, const stru
 
 	TRY(prepare(destination, url, url->host, &address, &size, error));
 	struct stream *stream = destination->state;
-	int descriptor = -1;
-	TRY(socket_connect(&address, size, &wait, &descriptor, error));
-	local_file_init(&stream->file, descriptor, false);
+	TRY(socket_connect(&address, size, &wait, &stream->descriptor, error));
 	warn(destination);
 	return KIOKU_OK;
 }
@@ -81,9 +80,7 @@ static enum kioku_status listen_tcp(struct destination *destination, const struc
 	TRY(socket_listen(&address, size, 1, &listener, error));
 	socket_address_text(&address, peer);
 	diagnose(destination->diagnostics, KIOKU_NOTE, "waiting for a client at %s", peer);
-	int descriptor = -1;
-	TRY(socket_accept(listener, &wait, &address, &descriptor, error));
-	local_file_init(&stream->file, descriptor, false);
+	TRY(socket_accept(listener, &wait, &address, &stream->descriptor, error));
 	socket_address_text(&address, peer);
 	diagnose(destination->diagnostics, KIOKU_NOTE, "%s has connected", peer);
 	warn(destination);
@@ -95,7 +92,7 @@ static void close_stream(struct destination *destination)
 	struct stream *stream = destination->state;
 
 	if (stream)
-		local_file_release(&stream->file);
+		cleanup_close(&stream->descriptor);
 	free(stream);
 }
 
@@ -113,16 +110,42 @@ static enum kioku_status create(struct destination_file *file, struct kioku_erro
 	return file->name ? KIOKU_OK : error_no_memory(error);
 }
 
+static enum kioku_status is_stuck(const struct destination_file *file, struct kioku_error *error)
+{
+	return error_set(error, KIOKU_ERROR_OS, "%s takes nothing any more", file->name);
+}
+
+/* Waits until something can be written, or, if somebody is in a hurry, some seconds at most. */
+static enum kioku_status await_room(struct destination_file *file, struct kioku_error *error)
+{
+	const struct stream *stream = file->destination->state;
+	struct pollfd poller = { .fd = stream->descriptor, .events = POLLOUT };
+
+	for (double waited = 0; poll(&poller, 1, PAUSE) == 0;) {
+		waited = atomic_load(&stream->hurry) ? waited + PAUSE / 1e3 : 0;
+		if (waited > HURRY)
+			return is_stuck(file, error);
+	}
+	return KIOKU_OK;
+}
+
 static enum kioku_status file_write(struct destination_file *file, uint64_t offset,
 				    const void *data, size_t size, size_t *written,
 				    struct kioku_error *error)
 {
-	struct stream *stream = file->destination->state;
-	enum kioku_status status =
-		local_file_write(&stream->file, file->name, offset, data, size, written, error);
+	const struct stream *stream = file->destination->state;
 
-	file->size = stream->file.size;
-	return status;
+	while (*written < size) {
+		ssize_t part = send(stream->descriptor, (const char *)data + *written,
+				    size - *written, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (part < 0 && errno == EAGAIN)
+			TRY(await_room(file, error));
+		else if (part < 0 && errno != EINTR)
+			return error_os(error, "cannot write to %s", file->name);
+		*written += part > 0 ? (size_t)part : 0;
+		file->size += part > 0 ? (uint64_t)part : 0;
+	}
+	return KIOKU_OK;
 }
 
 /* Bytes that the other side's kernel has not confirmed; < 0: the connection has failed. */
@@ -148,18 +171,15 @@ static enum kioku_status file_finish(struct destination_file *file, const char *
 				     void *user, struct kioku_error *error)
 {
 	struct stream *stream = file->destination->state;
-	const struct timespec pause = { .tv_nsec = 20000000 };
 	double waited = 0;
 	int left;
 
-	shutdown(stream->file.descriptor, SHUT_WR);
-	while ((left = unconfirmed(stream->file.descriptor)) > 0) {
+	shutdown(stream->descriptor, SHUT_WR);
+	while ((left = unconfirmed(stream->descriptor)) > 0) {
 		if (atomic_load(&stream->hurry) && waited > HURRY)
-			return error_set(error, KIOKU_ERROR_OS,
-					 "%s has not confirmed the last %d bytes", file->name,
-					 left);
-		nanosleep(&pause, NULL);
-		waited += 0.02;
+			return is_stuck(file, error);
+		poll(NULL, 0, PAUSE);
+		waited += PAUSE / 1e3;
 	}
 	return left == 0 ? KIOKU_OK : error_os(error, "cannot write to %s", file->name);
 }

@@ -568,3 +568,57 @@ enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_ker
 		return fail(error, KIOKU_ERROR_LIMIT, "the list has no end");
 	return status == KIOKU_ERROR_STOPPED ? fail(error, status, "stopped") : status;
 }
+
+/* Two transfers, of which one goes wrong, from machines with hostile names. */
+enum kioku_status kioku_receive(const struct kioku_receive_options *options,
+				struct kioku_receive_result *result, struct kioku_error *error)
+{
+	struct kioku_receive_event event = {
+		.address = "127.0.0.1:7633",
+		.transfer = "",
+		.url = "",
+		.peer = "",
+		.host = "",
+		.folder = "",
+		.image = "",
+		.sha256 = "",
+		.message = "",
+	};
+	static const enum kioku_receive_kind kinds[] = {
+		KIOKU_RECEIVE_STARTED, KIOKU_RECEIVE_PROGRESS, KIOKU_RECEIVE_BROKEN,
+		KIOKU_RECEIVE_RESUMED, KIOKU_RECEIVE_DONE,     KIOKU_RECEIVE_FAILED,
+	};
+
+	*result = (struct kioku_receive_result){ .done = 1, .failed = 1 };
+	if (options->folder && strcmp(options->folder, "absent") == 0)
+		return fail(error, KIOKU_ERROR_OS, "cannot open the folder absent");
+	options->event(options->user, &event);
+	event = (struct kioku_receive_event){
+		.kind = KIOKU_RECEIVE_URL,
+		.url = "kioku://127.0.0.1:7633/#KEY",
+		.address = "",
+		.transfer = "",
+		.peer = "",
+		.host = "",
+		.folder = "",
+		.image = "",
+		.sha256 = "",
+		.message = "",
+	};
+	options->event(options->user, &event);
+	event.url = "";
+	event.transfer = "00112233445566778899aabbccddeeff";
+	event.peer = "192.0.2.1:4000";
+	event.host = "evil\x1b[31m\n";
+	event.folder = "out/evil";
+	event.image = "memory.lime";
+	event.message = "why\x1b]0;";
+	event.expected = 4096;
+	event.seconds = 1.5;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		event.kind = kinds[i];
+		event.received += 512;
+		options->event(options->user, &event);
+	}
+	return KIOKU_OK;
+}

@@ -555,6 +555,70 @@ class Capture(unittest.TestCase):
         self.assertIn("codecs: zstd lz4 gzip none", text)
 
 
+class Receive(unittest.TestCase):
+    def test_lines(self):
+        done = run("receive")
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(done.text, "kioku acquire --to 'kioku://127.0.0.1:7633/#KEY'\n")
+        self.assertNotRegex(done.errors, HOSTILE)
+        for line in ("listening at 127.0.0.1:7633", "started from 192.0.2.1:4000, into out/evil",
+                     "the link is lost after 1.5 KiB: why\\x1b]0;",
+                     "goes on from 192.0.2.1:4000, after 2.0 KiB",
+                     "evil\\x1b[31m\\x0a: failed after 3.0 KiB, in out/evil: why",
+                     "gap: failed transfers: 1"):
+            self.assertIn(line, done.errors)
+
+    def test_token_file(self):
+        done = run("receive", "--token-file", "it's here")
+        self.assertEqual(done.text, "kioku acquire --to 'kioku://127.0.0.1:7633/#KEY' "
+                                    "--token-file 'it'\\''s here'\n")
+
+    def test_json(self):
+        lines = [json.loads(line) for line in run("receive", "--json").text.splitlines()]
+        self.assertEqual([line["event"] for line in lines],
+                         ["listening", "url", "started", "progress", "broken", "resumed", "done",
+                          "failed"])
+        for line in lines:
+            self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(lines[0]["address"], "127.0.0.1:7633")
+        self.assertEqual(lines[1]["command"], "kioku acquire --to 'kioku://127.0.0.1:7633/#KEY'")
+        self.assertEqual(lines[4]["message"], "why\x1b]0;")
+        self.assertEqual((lines[6]["complete"], lines[6]["seconds"], lines[6]["received"]),
+                         (False, 1.5, 2560))
+        self.assertEqual(lines[7]["status"], "ok")
+
+    def test_table(self):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        with subprocess.Popen([TOOL, "receive"], env=UTF8, stderr=theirs,
+                              stdout=subprocess.DEVNULL):
+            os.close(theirs)
+            seen = b""
+            try:
+                while block := os.read(ours, 4096):
+                    seen += block
+            except OSError:
+                pass
+        os.close(ours)
+        self.assertRegex(seen, rb"  evil\\x1b\[31m\\x0a +512 B +12 % +0 B/s  receiving\x1b\[K\r\n")
+        self.assertIn(b"link lost\x1b[K\r\n", seen)
+        self.assertIn(b"\x1b[1A\r\x1b[J", seen)
+        kept = re.sub(rb"\r  evil[^\n]*\n\x1b\[1A\r\x1b\[J", b"", seen).decode()
+        self.assertNotIn("receiving", kept)
+        self.assertNotRegex(kept.replace("\r\n", "\n"), HOSTILE)
+
+    def test_refused(self):
+        for option, value in (("--tokens", "0"), ("--tokens", "2000"), ("--quota", "x"),
+                              ("--count", "0"), ("--connections", "-1"), ("--out", "")):
+            done = run("receive", option, value)
+            self.assertEqual(done.returncode, 2, (option, value))
+            self.assertIn(option, done.errors)
+        self.assertEqual(run("receive", "elsewhere").returncode, 2)
+        done = run("receive", "--out", "absent")
+        self.assertEqual((done.returncode, done.errors),
+                         (1, "kioku: error: cannot open the folder absent\n"))
+
+
 class Verify(unittest.TestCase):
     def test_verdicts(self):
         for image, status, verdict in (("intact", 0, "intact"), ("prefix", 3, "valid prefix"),

@@ -211,12 +211,47 @@ def digests():
     yield "bare", name.encode()
 
 
+def transfers():
+    def message(kind, payload=b""):
+        return struct.pack("<II", kind, len(payload)) + payload
+
+    def text(value):
+        return struct.pack("<H", len(value)) + value
+
+    hello = struct.pack("<II16s16s32sQ", 1, 0, b"t", b"s", b"secret", 1 << 30)
+    sender = [
+        message(1, hello + text(b"host") + text(b"host.lime") + text(b"kioku 0.1.0")),
+        message(16, struct.pack("<II", 0, 0) + text(b"host.lime")),
+        message(17, struct.pack("<IIQ", 0, 0, 0) + b"memory"),
+        message(18, struct.pack("<IIQQ", 0, 0, 6, 4096)),
+        message(19, struct.pack("<IIQ32s", 0, 3, 4102, b"sha256")),
+        message(20, text(b"host.lime.part") + text(b"host.lime.json")),
+        message(21, text(b"host.lime.journal")),
+        message(3),
+        message(22, struct.pack("<IIQ", 1, 0, 4096)),
+        message(4),
+    ]
+    receiver = [
+        message(32, struct.pack("<IIQ", 1, 0, 0) + text(b"host_20261121-154500")),
+        message(33, struct.pack("<Q", 300)),
+        message(34, struct.pack("<II16s32s", 0, 0, b"md5", b"sha256")),
+        message(35, text(b"host_20261121-154500")),
+    ]
+    yield "sender", b"".join(sender)
+    yield "receiver", b"".join(receiver)
+    yield "resume", message(2, struct.pack("<II16s32s", 1, 0, b"s", b"secret"))
+    yield "version_2", message(1, struct.pack("<I", 2) + bytes(99))
+    yield "refused", message(36, struct.pack("<II", 6, 0) + text(b"disk full"))
+    yield "path", sender[1][:-9] + b"../../etc" + sender[2]
+    yield "lies", sender[2][:4] + b"\xff\xff\xff\xff" + sender[2][8:]
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
                           ("lzo_format", lzo()), ("manifest_format", manifests()),
                           ("digest_format", digests()), ("frame_format", frames()),
-                          ("avml_format", avml())):
+                          ("avml_format", avml()), ("transfer_format", transfers())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

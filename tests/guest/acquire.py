@@ -286,6 +286,20 @@ def faulty_memory(acquisition):
     return f"{filled} pages of what was plugged in are in use"
 
 
+# --- the network
+
+def broken_link(acquisition):
+    """The link broke as it should, both ends came through, and no more than a segment was sent
+    twice each time."""
+    outcome = json.loads((acquisition.known.folder / "receiver.json").read_text())
+    breaks = sum(outcome["befell"].values())
+    if breaks != 3 or outcome["status"]:
+        yield f"{outcome['befell']}; the receiver ended with {outcome['status']}: {outcome['said']}"
+    if outcome["twice"] > breaks * CHUNK:
+        yield f"{outcome['twice']} bytes were received twice"
+    return f"{breaks} breaks, {outcome['twice']} bytes were received twice"
+
+
 # --- LiME's module
 
 def peer(tool, acquisition):
@@ -312,12 +326,15 @@ def flip_bit(file, at):
 
 # --- all of them
 
-IMAGES = {"disk": "disk.lime", "pipe": "pipe.lime.zst", "faults": "faults.lime.lz4"}
+IMAGES = {"disk": "disk.lime", "pipe": "pipe.lime.zst", "faults": "faults.lime.lz4",
+          "tcp": "tcp.lime.lz4", "receiver": "receiver.lime"}
 
 
 def test_recording(session, known):
     tool = session.tool
     for name, image in IMAGES.items():
+        if not (known.folder / name).exists():
+            continue
         acquisition = Acquisition(known, name, image)
         tests = {"outcome": (outcome, acquisition),
                  "System RAM": (complete, acquisition),
@@ -325,10 +342,12 @@ def test_recording(session, known):
                  "verify": (verified, tool, acquisition),
                  "ps": (compare.ps, tool.torn(), known, acquisition.image),
                  "threads": (compare.threads, tool.torn(), known, acquisition.image)}
-        if name == "disk":
+        if name in ("disk", "receiver"):
             tests |= {"sidecars": (sidecars, acquisition, "md5sum", "sha256sum"),
                       "read": (compare.read, tool, known, acquisition.image),
                       "context": (context, acquisition)}
+        if name == "receiver":
+            tests["link"] = (broken_link, acquisition)
         if name == "faults":
             tests |= {"sidecars": (sidecars, acquisition, "sha256sum"),
                       "states": (faulty_memory, acquisition)}

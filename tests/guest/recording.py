@@ -9,14 +9,18 @@ outcome.json and everything that lay in /output afterwards.
 import json
 import os
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "transfer"))
 import guest
 import kernels
 import lime_module
+import relay
+from processes import Failure, Process, Receiver, free_port, missing
 from ram import PAGE
 
 MIB = 1 << 20
@@ -25,6 +29,9 @@ BALLOON = 32   # MiB
 BLOCK = 128    # MiB, a memory block of x86-64 guests of this size
 # Who may run meanwhile; mounting /output again makes the kernel's threads for it anew.
 VISITORS = ["kioku", "sh", "dd", "cat", "insmod", "busybox", "ext4-rsv-conver", "ext4lazyinit"]
+
+# What QEMU's user networking calls this machine and the guest.
+HOST, ADDRESS = "10.0.2.2", "10.0.2.15/24"
 
 # Free memory is filled with noise first. A page that is used meanwhile, for the image's way to the
 # disk for one, then ends with other contents than it began with; zeros may come back to be zeros.
@@ -43,7 +50,8 @@ class Plan:
     memory: int = 256
     cpu: str = "max"
     append: str = ""
-    peer: bool = False  # LiME, too
+    peer: bool = False     # LiME, too
+    network: bool = False  # over the network, too
 
     @property
     def name(self):
@@ -52,8 +60,9 @@ class Plan:
 
 def plans(full):
     if not full:
-        return [Plan("bookworm", peer=True), Plan("backports")]
-    return [Plan("bookworm", peer=True), Plan("backports", peer=True),
+        return [Plan("bookworm", peer=True, network=True), Plan("backports")]
+    return [Plan("bookworm", peer=True, network=True),
+            Plan("backports", peer=True, network=True),
             Plan("bookworm", 1024, cpu="max,la57=off"), Plan("backports", 5120, append="nokaslr"),
             *(Plan(kernel, 512) for kernel in ("bullseye", "trixie", "sid"))]
 
@@ -153,6 +162,37 @@ class Recorder:
             "poisoned": poisoned, "ballooned": BALLOON * MIB}))
         self.acquire("faults", command)
 
+    def network(self, tool):
+        """To netcat, and to a receiver by way of a link that breaks."""
+        self.words(f"ip link set eth0 up; ip address add {ADDRESS} dev eth0")
+        if not missing("nc.openbsd"):
+            self.netcat("tcp.lime.lz4")
+        self.receiver(tool, "receiver.lime")
+
+    def netcat(self, image):
+        port, arrived = free_port(), self.folder / "arrived"
+        with open(arrived, "wb") as out, Process(["nc.openbsd", "-l", "127.0.0.1", port],
+                                                 self.folder / "nc.log", stdout=out) as netcat:
+            self.acquire("tcp", f"kioku acquire --to tcp://{HOST}:{port} --as lime --compress lz4 "
+                                f"--digest sha256 --manifest /output/{image}.manifest.json")
+            netcat.expect(0)
+        arrived.rename(self.folder / "tcp" / image)
+
+    def receiver(self, tool, image):
+        with Receiver(tool, self.folder / "received") as receiver:
+            # 256 MiB: reset, lost without a word, and a receiver that is killed.
+            faults = [relay.Fault("reset", 50 * MIB), relay.Fault("swallow", 40 * MIB, seconds=2),
+                      relay.Fault("call", 30 * MIB, call=lambda: receiver.restart(1))]
+            with relay.Relay(receiver.target, faults) as between:
+                url = receiver.url(image, between.port, HOST)
+                self.acquire("receiver", f"kioku acquire --to '{url}'")
+                receiver.expect_event("done")
+            (self.folder / "receiver.json").write_text(json.dumps({
+                "befell": between.befell, "status": receiver.stop(),
+                "twice": receiver.of("done")[0]["repeated"], "said": receiver.process.said()}))
+            for path in receiver.transfers()[0].iterdir():
+                shutil.move(path, self.folder / "receiver" / path.name)
+
     def peer(self):
         self.acquire("peer", "insmod /lime.ko path=/output/ram.lime format=lime digest=sha256; "
                              "rmmod lime")
@@ -172,7 +212,7 @@ def record(plan, tool, folder):
         folder.mkdir(parents=True)
         try:
             return run(plan, tool, folder)
-        except guest.GuestError as error:
+        except (guest.GuestError, Failure) as error:
             kernels.say(f"{plan.name}: {error}")
             if attempt == 2:
                 return str(error)
@@ -184,17 +224,21 @@ def run(plan, tool, folder):
     files = {"/bin/kioku": tool}
     if plan.peer:
         files["/lime.ko"] = lime_module.module(plan.kernel)
+    arguments = [*guest.hot_plug(plan.memory, most=plan.memory + 1024),
+                 "-device", "virtio-balloon-pci"]
+    if plan.network:
+        arguments += ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
     with guest.Guest(folder / "live") as machine:
         machine.boot(kernels.get(plan.kernel), plan.memory, cpu=plan.cpu, files=files,
                      append=f"memhp_default_state=online_movable {plan.append}".strip(),
-                     modules=["sha256_generic", "hwpoison_inject", "virtio_balloon"],
-                     arguments=[*guest.hot_plug(plan.memory, most=plan.memory + 1024),
-                                "-device", "virtio-balloon-pci"],
-                     output=2 * plan.memory + 512)
+                     modules=["sha256_generic", "hwpoison_inject", "virtio_balloon", "virtio_net"],
+                     arguments=arguments, output=2 * plan.memory + 512)
         recorder = Recorder(machine, folder)
         machine.keep_truth(folder)
         facts = recorder.copy(folder / "ram.img")
         recorder.plain()
+        if plan.network:
+            recorder.network(tool)
         if plan.peer:
             recorder.peer()
         machine.keep_truth(folder, "truth-after")
