@@ -26,11 +26,11 @@
 
 /* 5.11 has kmap_local_page(); what it replaces is fine for a copy that never sleeps, too. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
-#define compat_map(page)   kmap_local_page(page)
-#define compat_unmap(at)   kunmap_local(at)
+#define compat_map(page) kmap_local_page(page)
+#define compat_unmap(at) kunmap_local(at)
 #else
-#define compat_map(page)   kmap_atomic(page)
-#define compat_unmap(at)   kunmap_atomic(at)
+#define compat_map(page) kmap_atomic(page)
+#define compat_unmap(at) kunmap_atomic(at)
 #endif
 
 /* 5.8 renamed probe_kernel_read(). */
@@ -45,14 +45,14 @@
  * of x86 since 5.10 on CPUs with ERMS; on others it may be a plain memcpy(). Since 6.10 it asks
  * KASAN and KMSAN about the source, which free memory is not for.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 10, 0) && defined(CONFIG_X86_64) && \
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 10, 0) && defined(CONFIG_X86_64) &&                 \
 	defined(CONFIG_ARCH_HAS_COPY_MC) && !defined(CONFIG_KASAN) && !defined(CONFIG_KMSAN) && \
 	!defined(CONFIG_KCSAN)
 #include <asm/cpufeature.h>
-#define compat_has_copy_mc()	      boot_cpu_has(X86_FEATURE_ERMS)
+#define compat_has_copy_mc()          boot_cpu_has(X86_FEATURE_ERMS)
 #define compat_copy_mc(out, in, size) copy_mc_to_kernel(out, in, size)
 #else
-#define compat_has_copy_mc()	      false
+#define compat_has_copy_mc()          false
 #define compat_copy_mc(out, in, size) ((unsigned long)(size))
 #endif
 

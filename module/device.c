@@ -95,9 +95,9 @@ static ssize_t device_read(struct file *file, char __user *out, size_t size, lof
 	if (mutex_lock_interruptible(&session->lock))
 		return -ERESTARTSYS;
 	while (done < size) {
-		got = signal_pending(current) ?
-			      -EINTR :
-			      read_part(session, *offset + done, out + done, size - done);
+		got = signal_pending(current)
+			      ? -EINTR
+			      : read_part(session, *offset + done, out + done, size - done);
 		if (got < 0)
 			break;
 		done += got;
@@ -111,8 +111,8 @@ static ssize_t device_read(struct file *file, char __user *out, size_t size, lof
 static long list_ranges(struct kioku_device_ranges __user *user)
 {
 	struct kioku_device_ranges request;
-	struct kioku_device_range range = { };
-	struct ram_range found = { };
+	struct kioku_device_range range = {};
+	struct ram_range found = {};
 	u64 from = 0;
 
 	if (copy_from_user(&request, user, sizeof(request)))
@@ -199,12 +199,9 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 	void __user *user = (void __user *)argument;
 
 	switch (command) {
-	case KIOKU_DEVICE_INFO:
-		return say_info(user);
-	case KIOKU_DEVICE_RANGES:
-		return list_ranges(user);
-	case KIOKU_DEVICE_STATES:
-		return list_states(user);
+	case KIOKU_DEVICE_INFO: return say_info(user);
+	case KIOKU_DEVICE_RANGES: return list_ranges(user);
+	case KIOKU_DEVICE_STATES: return list_states(user);
 	}
 	return -ENOTTY;
 }

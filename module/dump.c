@@ -140,12 +140,9 @@ static int write_digest(struct dump *dump)
 /* --- what came of it */
 
 static const char *const reasons[KIOKU_PAGE_KINDS] = {
-	[KIOKU_PAGE_OFFLINE] = "offline or ballooned",
-	[KIOKU_PAGE_POISONED] = "poisoned",
-	[KIOKU_PAGE_UNACCEPTED] = "not accepted",
-	[KIOKU_PAGE_PROTECTED] = "protected",
-	[KIOKU_PAGE_FAULTED] = "unreadable",
-	[KIOKU_PAGE_TIMED_OUT] = "too slow",
+	[KIOKU_PAGE_OFFLINE] = "offline or ballooned", [KIOKU_PAGE_POISONED] = "poisoned",
+	[KIOKU_PAGE_UNACCEPTED] = "not accepted",      [KIOKU_PAGE_PROTECTED] = "protected",
+	[KIOKU_PAGE_FAULTED] = "unreadable",           [KIOKU_PAGE_TIMED_OUT] = "too slow",
 };
 
 static void say_end(const struct dump *dump)
@@ -209,8 +206,9 @@ int dump_memory(const struct dump_settings *settings)
 		return -ENOMEM;
 	dump->settings = settings;
 	dump->format = format;
-	dump->timeout = settings->timeout ? max_t(unsigned long, msecs_to_jiffies(settings->timeout), 1) :
-					    0;
+	dump->timeout = settings->timeout
+				? max_t(unsigned long, msecs_to_jiffies(settings->timeout), 1)
+				: 0;
 	status = stream_init(&dump->stream, settings->digest, settings->compress);
 	if (status == 0)
 		status = run(dump);

@@ -7,8 +7,8 @@
 
 struct dump_settings {
 	struct output_settings output;
-	const char *format;   /* lime, raw or padded */
-	const char *digest;   /* NULL: none */
+	const char *format; /* lime, raw or padded */
+	const char *digest; /* NULL: none */
 	bool compress;
 	unsigned int timeout; /* ms that a page may take; 0: any time */
 };

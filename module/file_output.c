@@ -54,8 +54,8 @@ static int file_begin(struct output *output, const char *suffix)
 	int status;
 
 	kfree(state->name);
-	state->name = kasprintf(GFP_KERNEL, "%s%s%s", output->settings->path, *suffix ? "." : "",
-				suffix);
+	state->name =
+		kasprintf(GFP_KERNEL, "%s%s%s", output->settings->path, *suffix ? "." : "", suffix);
 	if (!state->name)
 		return -ENOMEM;
 	state->position = state->flushed = 0;
@@ -65,8 +65,7 @@ static int file_begin(struct output *output, const char *suffix)
 	/* Only now, so that a file system that refuses it has not made the file already. */
 	if (reopen(state, O_DIRECT) == 0)
 		return 0;
-	pr_info("%s: dio=1 is not possible here, so it goes through the page cache\n",
-		state->name);
+	pr_info("%s: dio=1 is not possible here, so it goes through the page cache\n", state->name);
 	return 0;
 }
 

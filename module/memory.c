@@ -76,12 +76,9 @@ static enum kioku_device_page state_of(struct page *page)
 	if (PageHWPoison(page) || PageHWPoison(compound_head(page)))
 		return KIOKU_PAGE_POISONED;
 	switch (compat_acceptance(page)) {
-	case COMPAT_UNACCEPTED:
-		return KIOKU_PAGE_UNACCEPTED;
-	case COMPAT_UNKNOWN:
-		return KIOKU_PAGE_PROTECTED;
-	case COMPAT_ACCEPTED:
-		break;
+	case COMPAT_UNACCEPTED: return KIOKU_PAGE_UNACCEPTED;
+	case COMPAT_UNKNOWN: return KIOKU_PAGE_PROTECTED;
+	case COMPAT_ACCEPTED: break;
 	}
 	return KIOKU_PAGE_READABLE;
 }

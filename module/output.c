@@ -43,8 +43,7 @@ int output_check(const struct output_settings *settings)
 
 int output_open(const struct output_settings *settings, struct output **out)
 {
-	const struct output_driver *driver =
-		output_is_tcp(settings) ? &tcp_output : &file_output;
+	const struct output_driver *driver = output_is_tcp(settings) ? &tcp_output : &file_output;
 	struct output *output = kzalloc(driver->size, GFP_KERNEL);
 	int status;
 

@@ -10,7 +10,7 @@
 #include "stream.h"
 
 /* LiME's window, by which readers know its compressed dumps (RFC 1950: the first byte is 0x38). */
-#define WINDOW_BITS 11
+#define WINDOW_BITS  11
 #define MEMORY_LEVEL 5
 
 static int init_digest(struct stream *stream, const char *name)

@@ -10,13 +10,13 @@
 
 struct stream {
 	struct output *output;
-	u8 *buffer;             /* OUTPUT_PIECE and one page, vmalloc() */
-	size_t used;            /* of it */
+	u8 *buffer;                /* OUTPUT_PIECE and one page, vmalloc() */
+	size_t used;               /* of it */
 	struct shash_desc *digest; /* NULL: none */
 	z_stream deflate;
-	u8 *packed;    /* OUTPUT_PIECE that deflate fills, vmalloc(); NULL: it is not compressed */
-	u64 taken;     /* bytes that were put in, digested or yet to be */
-	u64 given;     /* bytes that output has taken */
+	u8 *packed; /* OUTPUT_PIECE that deflate fills, vmalloc(); NULL: it is not compressed */
+	u64 taken;  /* bytes that were put in, digested or yet to be */
+	u64 given;  /* bytes that output has taken */
 };
 
 /*

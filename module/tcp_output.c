@@ -149,7 +149,7 @@ static void tcp_close(struct output *output)
 
 #define tcp_begin NULL
 #define tcp_write NULL
-#define tcp_end	  NULL
+#define tcp_end   NULL
 
 #endif
 
