@@ -154,7 +154,6 @@ void *stream_room(struct stream *stream)
 int stream_added(struct stream *stream, size_t size)
 {
 	stream->used += size;
-	stream->taken += size;
 	return stream->used < OUTPUT_PIECE ? 0 : drain(stream, OUTPUT_PIECE, false);
 }
 

@@ -15,7 +15,6 @@ struct stream {
 	struct shash_desc *digest; /* NULL: none */
 	z_stream deflate;
 	u8 *packed; /* OUTPUT_PIECE that deflate fills, vmalloc(); NULL: it is not compressed */
-	u64 taken;  /* bytes that were put in, digested or yet to be */
 	u64 given;  /* bytes that output has taken */
 };
 

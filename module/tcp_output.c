@@ -4,9 +4,7 @@
 #include <linux/in.h>
 #include <linux/kernel.h>
 #include <linux/net.h>
-#include <linux/nsproxy.h>
 #include <linux/printk.h>
-#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/tcp.h>
 #include <net/sock.h>
@@ -46,8 +44,8 @@ static int listen_at(struct tcp_state *state)
 static int tcp_open(struct output *output)
 {
 	struct tcp_state *state = state_of(output);
-	int status = sock_create_kern(current->nsproxy->net_ns, AF_INET, SOCK_STREAM, IPPROTO_TCP,
-				      &state->listener);
+	/* Of the process: a socket of the kernel would not keep its network namespace. */
+	int status = sock_create(AF_INET, SOCK_STREAM, IPPROTO_TCP, &state->listener);
 
 	if (status)
 		return status;
