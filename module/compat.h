@@ -90,6 +90,16 @@ static inline enum compat_acceptance compat_acceptance(struct page *page)
 #define COMPAT_ITER_SOURCE WRITE
 #endif
 
+/* 6.8 has it in vfs_iter_write(). */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define compat_start_write(file)
+#define compat_end_write(file)
+#else
+#include <linux/fs.h>
+#define compat_start_write(file) file_start_write(file)
+#define compat_end_write(file)   file_end_write(file)
+#endif
+
 /* 6.19 says that an address may be larger than its type. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
 #define compat_sockaddr sockaddr_unsized

@@ -69,10 +69,30 @@ static int file_begin(struct output *output, const char *suffix)
 	return 0;
 }
 
+/* Not kernel_write(), which has no O_DIRECT, and refuses what also has a write() of its own. */
+static ssize_t write_iter(struct file_state *state, struct iov_iter *iter)
+{
+	ssize_t got;
+
+	compat_start_write(state->file);
+	got = vfs_iter_write(state->file, iter, &state->position, 0);
+	compat_end_write(state->file);
+	return got;
+}
+
+static ssize_t write_cached(struct file_state *state, const void *data, size_t size)
+{
+	struct kvec vector = { .iov_base = (void *)data, .iov_len = size };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, COMPAT_ITER_SOURCE, &vector, 1, size);
+	return write_iter(state, &iter);
+}
+
 static ssize_t write_direct(struct file_state *state, const void *data, size_t size)
 {
-	struct iov_iter iter;
 	size_t i, count = size / PAGE_SIZE;
+	struct iov_iter iter;
 
 	for (i = 0; i < count; i++) {
 		state->pages[i].bv_page = vmalloc_to_page(data + i * PAGE_SIZE);
@@ -80,7 +100,7 @@ static ssize_t write_direct(struct file_state *state, const void *data, size_t s
 		state->pages[i].bv_offset = 0;
 	}
 	iov_iter_bvec(&iter, COMPAT_ITER_SOURCE, state->pages, count, size);
-	return vfs_iter_write(state->file, &iter, &state->position, 0);
+	return write_iter(state, &iter);
 }
 
 static ssize_t write_some(struct file_state *state, const void *data, size_t size)
@@ -89,15 +109,15 @@ static ssize_t write_some(struct file_state *state, const void *data, size_t siz
 	int status;
 
 	if (!state->is_direct)
-		return kernel_write(state->file, data, size, &state->position);
-	/* The end of a part, or what a short write has left. */
+		return write_cached(state, data, size);
+	/* Else it is the end of a part, or what a short write has left. */
 	if (size == OUTPUT_PIECE && state->position % OUTPUT_PIECE == 0) {
 		got = write_direct(state, data, size);
 		if (got != -EINVAL)
 			return got;
 	}
 	status = reopen(state, 0);
-	return status ? status : kernel_write(state->file, data, size, &state->position);
+	return status ? status : write_cached(state, data, size);
 }
 
 /* Brings what was written before the last window to the disk, and out of the page cache. */
