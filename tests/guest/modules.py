@@ -19,6 +19,7 @@ import guest
 import kernels
 import kioku_module
 import lime_module
+import peers
 import recording
 from known import Known
 
@@ -165,6 +166,20 @@ def framing(loaded, tool):
     return f"{len(ours)} records"
 
 
+def volatility(loaded):
+    """volatility3 takes both for what they are."""
+    folder = peers.volatility()
+    for name in ("dump", "peer"):
+        for plugin, said in ((["layerwriter.LayerWriter", "--list"], "LimeLayer"),
+                             (["banners.Banners"], loaded.known.before["release"])):
+            command = ["python3", folder / "vol.py", "-q", "-f", loaded.folder / name / "ram.lime",
+                       *plugin]
+            done = subprocess.run(command, env=peers.environment(), capture_output=True, text=True,
+                                  timeout=300)
+            if done.returncode or said not in done.stdout:
+                yield f"{name}, {plugin[0]}: {done.stdout[-300:]}{done.stderr[-300:]}"
+
+
 def device(loaded, tool):
     """kioku acquire module: complete, equal to memory, readable."""
     loaded.recorder.acquire(
@@ -233,6 +248,24 @@ def other_formats(loaded):
         if not any(f" {size} bytes written" in line for line in loaded.log(mark)):
             yield f"{parameters}: {loaded.log(mark)}"
         loaded.words("rm /output/other")
+
+
+def build_all(loaded):
+    """Its index knows the module that it has built for this kernel, by what it is named and holds."""
+    release, folder = loaded.known.before["release"], loaded.folder / "modules"
+    done = subprocess.run([kioku_module.TOP / "module/build-all", "-o", folder,
+                           kernels.headers(loaded.plan.kernel), loaded.folder],
+                          capture_output=True, text=True)
+    # The second one is none.
+    if done.returncode != 1 or "neither headers" not in done.stderr:
+        yield f"exit status {done.returncode}: {done.stderr}"
+    found = json.loads((folder / "index.json").read_text())[release]
+    built = (folder / found["module"]["path"]).read_bytes()
+    if hashlib.sha256(built).hexdigest() != found["module"]["sha256"]:
+        yield f"the index has another digest: {found}"
+    if not found["vermagic"].startswith(f"{release} "):
+        yield f"it is for {found['vermagic']}"
+    return f"{len(built) >> 10} KiB"
 
 
 # --- what goes wrong
@@ -336,6 +369,7 @@ def loads(loaded):
                  "dd if=/dev/kioku bs=64k skip=16 count=16 of=/dev/null 2> /dev/null && "
                  "rmmod kioku && insmod /kioku.ko path=/dev/null && rmmod kioku || exit 1; done",
                  900)
+    yield from ()  # words() raises
     return f"{LOADS} of each"
 
 
@@ -381,9 +415,9 @@ def quiet(loaded):
 
 
 # In this order; True: with the tool. Padded dumps end where memory was plugged in, above 4 GiB.
-TESTS = [(dumped, True), (framing, True), (device, True), (over_tcp, True), (other_formats,),
-         (faulty, True), (failures,), (port_in_use,), (client_leaves,), (interrupted,), (in_use,),
-         (loads,), (locked_down,), (quiet,)]
+TESTS = [(dumped, True), (framing, True), (volatility,), (device, True), (over_tcp, True),
+         (other_formats,), (build_all,), (faulty, True), (failures,), (port_in_use,),
+         (client_leaves,), (interrupted,), (in_use,), (loads,), (locked_down,), (quiet,)]
 
 
 def check_all(session):
@@ -400,5 +434,9 @@ def check_all(session):
                 session.results.check(f"{plan.name}: boot", lambda why=failure: iter([why]))
                 continue
             for test, *tool in TESTS:
+                if test is volatility and not peers.volatility():
+                    session.results.skip(f"{plan.name}: volatility",
+                                         "there is no volatility3 in $KIOKU_PEERS")
+                    continue
                 session.results.check(f"{plan.name}: {test.__name__}", test, loaded,
                                       *(session.tool for _ in tool))
