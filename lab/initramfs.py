@@ -43,7 +43,11 @@ def build(kernel, modules=(), files=None):
 
 
 def write(cpio, kernel, load, files):
-    for folder in ("bin", "dev", "proc", "sys", "run", "lab", "tmp", "output", "modules"):
+    folders = ["bin", "dev", "etc", "proc", "sys", "run", "lab", "tmp", "output", "modules"]
+    for path in files:
+        above = [str(folder) for folder in Path(path.lstrip("/")).parents]
+        folders += [folder for folder in reversed(above[:-1]) if folder not in folders]
+    for folder in folders:
         cpio.folder(folder)
     # Without it process 1 has nowhere to print to before /dev is mounted.
     cpio.character_device("dev/console", 5, 1)

@@ -4,10 +4,7 @@
 #include <string.h>
 
 static const struct destination_driver *const drivers[] = {
-	&tcp_destination,
-	&tcp_listen_destination,
-	&receiver_destination,
-	NULL,
+	&tcp_destination, &tcp_listen_destination, &ssh_destination, &receiver_destination, NULL,
 };
 
 static const struct destination_driver *find_driver(const char *where, const struct url *url)
