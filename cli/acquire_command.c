@@ -21,9 +21,9 @@ const struct command acquire_command = {
 	.help = "take an image of this machine's memory, or of a source",
 	.usage = "[SOURCE]",
 	.details =
-		"SOURCE is live, the default, which is the first of kcore, devcrash and devmem "
-		"that\n"
-		"works; or any other source. -o FILE or --to DEST is required. -o DIR/ makes\n"
+		"SOURCE is live, the default, which is the first of module, kcore, devcrash and "
+		"devmem\n"
+		"that works; or any other source. -o FILE or --to DEST is required. -o DIR/ makes\n"
 		"HOST_YYYYMMDD-HHMMSS.lime (UTC) there and prints its path; -o - is a pipe. DEST "
 		"is\n"
 		"tcp://HOST:PORT, tcp-listen://[ADDR]:PORT, ssh://[USER@]HOST/PATH, or what kioku\n"

@@ -72,7 +72,7 @@ static char *cache_folder(void)
 
 bool session_is_live(const struct session *session)
 {
-	static const char *const drivers[] = { "kcore", "devcrash", "devmem" };
+	static const char *const drivers[] = { "module", "kcore", "devcrash", "devmem" };
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
 		if (strcmp(kioku_source_format(session->source), drivers[i]) == 0)

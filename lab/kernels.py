@@ -199,15 +199,24 @@ def headers(name):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             version = kernel.package.split("_")[1]
-            for deb in download_headers(name, kernel.release, version):
-                say(f"{name}: unpacking {deb.name}")
-                subprocess.run(["dpkg-deb", "-x", deb, folder], check=True)
+            debs = download_headers(name, kernel.release, version)
+            unpack_headers(debs, folder, kernel.release)
+            for deb in debs:
                 deb.unlink()
-            for file in (ready / "Makefile", *ready.glob(".kernelvariables")):
-                text = file.read_text()
-                file.write_text(re.sub(r"(?<![\w.])/usr/(src|lib)/linux-",
-                                       rf"{folder}/usr/\1/linux-", text))
             (folder / "complete").touch()
+    return ready
+
+
+def unpack_headers(debs, folder, release):
+    """What a module for a release is built with, out of the packages of its headers: a folder below
+    folder, an absolute path."""
+    for deb in debs:
+        say(f"unpacking {deb.name}")
+        subprocess.run(["dpkg-deb", "-x", deb, folder], check=True)
+    ready = folder / f"usr/src/linux-headers-{release}"
+    for file in (ready / "Makefile", *ready.glob(".kernelvariables")):
+        text = file.read_text()
+        file.write_text(re.sub(r"(?<![\w.])/usr/(src|lib)/linux-", rf"{folder}/usr/\1/linux-", text))
     return ready
 
 

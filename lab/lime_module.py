@@ -34,8 +34,8 @@ def build(headers, target):
     (source / "Makefile").write_text("obj-m := lime.o\n"
                                      "lime-objs := tcp.o disk.o main.o hash.o deflate.o\n")
     kernels.say(f"building LiME with {headers.name}")
-    done = subprocess.run(["make", "-C", headers, f"M={source}", "modules"], capture_output=True,
-                          text=True)
+    done = subprocess.run(["make", "-C", headers, f"M={source}", "CC=gcc", "modules"],
+                          capture_output=True, text=True)
     if done.returncode:
         raise kernels.FetchError(f"LiME: {done.stderr.strip()[-500:]}")
     shutil.move(source / "lime.ko", target)

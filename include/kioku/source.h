@@ -46,8 +46,8 @@ struct kioku_source_options {
 
 /*
  * Opens a source. where is a path, whose format is found from its content, or FORMAT:PATH
- * (raw: or padded:, lime:, avml:, elf:, kdump:) to force one, or the machine this runs on: "kcore",
- * "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
+ * (raw: or padded:, lime:, avml:, elf:, kdump:) to force one, or the machine this runs on: "module",
+ * "kcore", "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
  * says of others why they cannot. "./live" is a file. options may be NULL. Files compressed by zstd,
  * lz4 or gzip, in frames of at most 64 MiB, are unpacked by need. A truncated image opens, with the
  * missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. PATH.manifest.json, if it is about
@@ -69,7 +69,7 @@ KIOKU_PUBLIC bool kioku_source_is_ambiguous(const struct kioku_source *source);
 
 /*
  * The name of the format that was recognised: "raw", "lime", "avml", "elf", "kdump"; of a
- * live machine the way to its memory: "kcore", "devcrash", "devmem". Borrowed.
+ * live machine the way to its memory: "module", "kcore", "devcrash", "devmem". Borrowed.
  */
 KIOKU_PUBLIC const char *kioku_source_format(const struct kioku_source *source);
 

@@ -20,12 +20,12 @@ const char *lime_header_decode(struct bytes head, struct lime_header *out)
 {
 	if (head.size < LIME_HEADER_SIZE)
 		return "its header is cut short by the end of the file";
-	if (load_le32(head.data) != LIME_MAGIC)
+	if (load_le32(head.data + LIME_AT_MAGIC) != LIME_MAGIC)
 		return "its header has no LiME magic number";
-	if (load_le32(head.data + 4) != LIME_VERSION)
+	if (load_le32(head.data + LIME_AT_VERSION) != LIME_VERSION)
 		return "its header has a version other than 1";
-	out->start = load_le64(head.data + 8);
-	out->last = load_le64(head.data + 16);
+	out->start = load_le64(head.data + LIME_AT_START);
+	out->last = load_le64(head.data + LIME_AT_LAST);
 	if (out->last < out->start)
 		return "its header ends before it starts";
 	if (out->last - out->start == UINT64_MAX)
@@ -36,8 +36,8 @@ const char *lime_header_decode(struct bytes head, struct lime_header *out)
 void lime_header_encode(const struct lime_header *header, uint8_t out[LIME_HEADER_SIZE])
 {
 	memset(out, 0, LIME_HEADER_SIZE);
-	store_le32(out, LIME_MAGIC);
-	store_le32(out + 4, LIME_VERSION);
-	store_le64(out + 8, header->start);
-	store_le64(out + 16, header->last);
+	store_le32(out + LIME_AT_MAGIC, LIME_MAGIC);
+	store_le32(out + LIME_AT_VERSION, LIME_VERSION);
+	store_le64(out + LIME_AT_START, header->start);
+	store_le64(out + LIME_AT_LAST, header->last);
 }

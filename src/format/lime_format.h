@@ -7,10 +7,7 @@
 #define FORMAT_LIME_FORMAT_H
 
 #include "base/bytes.h"
-
-#define LIME_MAGIC       0x4c694d45u /* "EMiL" in the file */
-#define LIME_VERSION     1u
-#define LIME_HEADER_SIZE 32u /* u32 magic, u32 version, u64 start, u64 last, u8[8] reserved */
+#include "format/lime_layout.h"
 
 struct lime_header {
 	uint64_t start, last; /* physical addresses of the first and the last byte */

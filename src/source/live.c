@@ -13,6 +13,7 @@
 #include "source/live_driver.h"
 
 const struct live_paths live_paths = {
+	.module = "/dev/kioku",
 	.kcore = "/proc/kcore",
 	.crash = "/dev/crash",
 	.mem = "/dev/mem",
@@ -23,8 +24,15 @@ const struct live_paths live_paths = {
 	.cmdline = "/proc/cmdline",
 };
 
-static const struct source_driver *const drivers[] = { &kcore_source, &devcrash_source,
-						       &devmem_source };
+/*
+ * The module first: it is there only because somebody loaded it for this, it gives RAM that is no
+ * whole page, says itself what each page is (kpageflags need CONFIG_PROC_PAGE_MONITOR), and survives
+ * a memory error that nobody has seen yet and pages that are missing in the direct map, for which
+ * kcore's answer is zeros. Of the kernel's own, kcore reads fastest and is nearly everywhere;
+ * /dev/mem shows RAM on few kernels.
+ */
+static const struct source_driver *const drivers[] = { &module_source, &kcore_source,
+						       &devcrash_source, &devmem_source };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(*drivers))
 
@@ -243,6 +251,12 @@ static enum kioku_status try_driver(struct kioku_source *source, const struct so
 	return status;
 }
 
+/* That it is not is no news on nearly all machines, so that nobody is told unless nothing else helps. */
+static bool is_loaded(const struct live *live)
+{
+	return access(live->paths->module, F_OK) == 0;
+}
+
 static enum kioku_status no_way_in(const struct kioku_source *source, struct kioku_error *error)
 {
 	const struct live_machine *machine = &((const struct live *)source->state)->machine;
@@ -253,8 +267,8 @@ static enum kioku_status no_way_in(const struct kioku_source *source, struct kio
 		snprintf(reasons + used, sizeof(reasons) - used, "%s%s: %s", i ? "; " : "",
 			 machine->refusals[i].driver, machine->refusals[i].reason);
 	}
-	return error_set(error, KIOKU_ERROR_UNSUPPORTED, "there is no way to its memory: %s",
-			 reasons);
+	return error_set(error, KIOKU_ERROR_UNSUPPORTED, "there is no way to its memory: %s%s",
+			 reasons, is_loaded(source->state) ? "" : "; kioku.ko is not loaded");
 }
 
 enum kioku_status live_open(struct kioku_source *source, const char *name,
@@ -274,7 +288,8 @@ enum kioku_status live_open(struct kioku_source *source, const char *name,
 				 "placements are for raw images, but this is a live machine");
 	TRY(learn_machine(live, error));
 	for (size_t i = 0; i < DRIVER_COUNT; i++) {
-		if (!any && strcmp(name, drivers[i]->name) != 0)
+		if (any ? drivers[i] == &module_source && !is_loaded(live)
+			: strcmp(name, drivers[i]->name) != 0)
 			continue;
 		enum kioku_status status =
 			try_driver(source, drivers[i], options, any ? &reason : error);
@@ -291,7 +306,10 @@ enum kioku_status live_open(struct kioku_source *source, const char *name,
 
 bool kioku_source_is_live(const struct kioku_source *source)
 {
-	return source->driver->access == &live_access;
+	for (size_t i = 0; i < DRIVER_COUNT; i++)
+		if (source->driver == drivers[i])
+			return true;
+	return false;
 }
 
 const struct live_machine *source_live_machine(const struct kioku_source *source)

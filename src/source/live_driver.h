@@ -8,7 +8,8 @@
 
 /* Where a machine shows itself; tests have a machine of their own. */
 struct live_paths {
-	const char *kcore, *crash, *mem, *iomem, *kpageflags, *lockdown, *boot_id, *cmdline;
+	const char *module, *kcore, *crash, *mem, *iomem, *kpageflags, *lockdown, *boot_id,
+		*cmdline;
 };
 
 extern const struct live_paths live_paths;
@@ -38,8 +39,9 @@ struct live {
  * Drivers that "live" tries, in this order. Their open() expects source->state to be a live machine
  * with its RAM listed.
  */
-extern const struct source_driver kcore_source, devcrash_source, devmem_source;
+extern const struct source_driver module_source, kcore_source, devcrash_source, devmem_source;
 
+/* Of those that read a file of the kernel's own. */
 extern const struct source_access live_access;
 
 /* Their close(). */

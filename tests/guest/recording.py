@@ -140,7 +140,7 @@ class Recorder:
         self.acquire("pipe", "kioku acquire -o - --as lime --compress zstd --digest sha256 "
                              "--manifest /output/pipe.lime.zst.manifest.json", "pipe.lime.zst")
 
-    def faulty(self):
+    def faulty(self, command="kioku acquire -o /output/faults.lime.lz4 --digest sha256"):
         """Memory that came, went, failed and was given back while the machine ran."""
         machine = self.machine
         piece = machine.plug(DIMM)
@@ -160,7 +160,7 @@ class Recorder:
             "online": [piece["physical"], BLOCK * MIB],
             "offline": [piece["physical"] + BLOCK * MIB, BLOCK * MIB],
             "poisoned": poisoned, "ballooned": BALLOON * MIB}))
-        self.acquire("faults", "kioku acquire -o /output/faults.lime.lz4 --digest sha256")
+        self.acquire("faults", command)
 
     def network(self, tool):
         """To netcat, and to a receiver by way of a link that breaks."""

@@ -56,6 +56,7 @@ static void make_machine(struct machine *machine)
 	fake_file(&machine->boot_id, "0-1-2\n", 6);
 	fake_file(&machine->cmdline, "quiet\n", 6);
 	machine->paths = (struct live_paths){
+		.module = "/nowhere/kioku",
 		.kcore = "/nowhere/kcore",
 		.crash = "/nowhere/crash",
 		.mem = "/nowhere/mem",
@@ -299,7 +300,7 @@ static void tries_one_after_the_other(void)
 	CHECK_EQUAL(heard.status, KIOKU_ERROR_UNSUPPORTED);
 	CHECK_EQUAL(heard.others, 0);
 	CHECK_SAYS(heard.error.message, "kcore: there is no /nowhere/kcore; devcrash: ");
-	CHECK_SAYS(heard.error.message, "devmem: there is no /nowhere/mem");
+	CHECK_SAYS(heard.error.message, "devmem: there is no /nowhere/mem; kioku.ko is not loaded");
 
 	add_mem(&machine);
 	AUTO_SOURCE struct kioku_source *source = open_machine(&machine, "live", &heard);
@@ -317,6 +318,27 @@ static void tries_one_after_the_other(void)
 	CHECK(other && heard.others == 1);
 	CHECK_SAYS(kioku_source_format(other), "devcrash");
 	check_memory(other);
+}
+
+/* A module that is there comes first; a file that is none of its is refused, as a module that is not there. */
+static void asks_the_module_first(void)
+{
+	struct machine machine;
+	struct heard heard;
+
+	make_machine(&machine);
+	add_mem(&machine);
+	CHECK(!open_machine(&machine, "module", &heard));
+	CHECK_SAYS(heard.error.message, "there is no /nowhere/kioku");
+	machine.paths.module = machine.mem.path;
+	CHECK(!open_machine(&machine, "module", &heard));
+	CHECK_SAYS(heard.error.message, "is not kioku.ko's");
+
+	AUTO_SOURCE struct kioku_source *source = open_machine(&machine, "live", &heard);
+	CHECK(source && heard.others == 3);
+	CHECK_SAYS(source_live_machine(source)->refusals[0].driver, "module");
+	CHECK_SAYS(kioku_source_format(source), "devmem");
+	check_memory(source);
 }
 
 /* A kcore that was no use leaves nothing behind that would stop the next. */
@@ -450,5 +472,6 @@ static void notices_added_memory(void)
 TAP_MAIN(TEST(reads_kcore), TEST(reads_kcore_without_physical_addresses),
 	 TEST(says_what_kcore_lacks), TEST(refuses_what_is_no_kcore),
 	 TEST(tries_one_after_the_other), TEST(goes_on_after_a_bad_kcore),
+	 TEST(asks_the_module_first), TEST(goes_on_after_a_bad_kcore),
 	 TEST(refuses_hidden_addresses), TEST(names_that_are_paths),
 	 TEST(channels_know_page_states), TEST(tells_offline_from_lost), TEST(notices_added_memory))
