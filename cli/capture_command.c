@@ -67,7 +67,7 @@ static int open_all(struct session *session)
 {
 	int status = session_open_source(session);
 
-	if (status != STATUS_COMPLETE || session_is_live(session))
+	if (status != STATUS_COMPLETE || kioku_source_is_live(session->source))
 		return status;
 	if (kioku_source_is_ambiguous(session->source))
 		return session_open_kernel(session);
@@ -82,7 +82,7 @@ static void host_name(const struct session *session, char out[HOST_LIMIT + 1])
 	const char *name = "";
 	size_t length = 0, count = 0;
 
-	if (session_is_live(session) && uname(&system) == 0)
+	if (kioku_source_is_live(session->source) && uname(&system) == 0)
 		name = system.nodename;
 	const struct kioku_fact *facts =
 		session->kernel ? kioku_kernel_facts(session->kernel, &count) : NULL;
@@ -138,7 +138,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 {
 	const struct options *given = &session->options;
 	struct kioku_capture_options capture = given->capture;
-	bool live = session_is_live(session);
+	bool live = kioku_source_is_live(session->source);
 
 	capture.size = sizeof(capture);
 	if (!capture.format && place_is_stream(destination))
@@ -231,7 +231,8 @@ int capture_run(struct session *session, const char *path)
 	status = open_all(session);
 	if (status != STATUS_COMPLETE)
 		return status;
-	if (session->options.given & (OPTION_CONTEXT | OPTION_SWAP) && !session_is_live(session))
+	if (session->options.given & (OPTION_CONTEXT | OPTION_SWAP) &&
+	    !kioku_source_is_live(session->source))
 		return message_usage("%s: --context and --swap are for a live machine", name);
 	return place_is_folder(destination) ? capture_in_folder(session, destination)
 					    : capture(session, destination);

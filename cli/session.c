@@ -70,21 +70,12 @@ static char *cache_folder(void)
 	return NULL;
 }
 
-bool session_is_live(const struct session *session)
-{
-	static const char *const drivers[] = { "module", "kcore", "devcrash", "devmem" };
-
-	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
-		if (strcmp(kioku_source_format(session->source), drivers[i]) == 0)
-			return true;
-	return false;
-}
-
 static enum kioku_status open_kernel(struct session *session, kioku_diagnostic_fn *diagnostic,
 				     struct kioku_error *error)
 {
 	/* Nothing is written to the disk of a machine that is evidence, and nothing on it is trusted. */
-	bool cached = !(session->options.given & OPTION_NO_CACHE) && !session_is_live(session);
+	bool cached = !(session->options.given & OPTION_NO_CACHE) &&
+		      !kioku_source_is_live(session->source);
 	AUTO_FREE char *cache = cached ? cache_folder() : NULL;
 	struct kioku_kernel_options options = {
 		.size = sizeof(options),

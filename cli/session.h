@@ -29,9 +29,6 @@ int session_open_kernel(struct session *session);
 /* Opens the kernel of an open source if it has one, and says nothing if not. */
 void session_try_kernel(struct session *session);
 
-/* Whether the open source is the machine that this runs on. */
-bool session_is_live(const struct session *session);
-
 /* The address space that --pid or --cr3 asks for; without them *out stays NULL. */
 int session_open_space(struct session *session, struct kioku_address_space **out);
 

@@ -209,12 +209,12 @@ bool kioku_source_is_ambiguous(const struct kioku_source *source)
 
 const char *kioku_source_format(const struct kioku_source *source)
 {
-	return strcmp(source->where, "live") == 0 ? "kcore" : "fake";
+	return kioku_source_is_live(source) ? "kcore" : "fake";
 }
 
 bool kioku_source_is_live(const struct kioku_source *source)
 {
-	return false;
+	return strcmp(source->where, "live") == 0;
 }
 
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)
