@@ -104,11 +104,6 @@ uint64_t image_output_mark(const struct image_output *output)
 	return ring_published(&output->ring);
 }
 
-void image_output_wait(struct image_output *output, uint64_t mark)
-{
-	ring_wait_freed(&output->ring, mark);
-}
-
 /* What the ring's abort was for. */
 static enum kioku_status why_over(struct image_output *output, struct kioku_error *error)
 {
@@ -116,6 +111,12 @@ static enum kioku_status why_over(struct image_output *output, struct kioku_erro
 
 	return status != KIOKU_OK ? status
 				  : error_set(error, KIOKU_ERROR_STOPPED, "the output was stopped");
+}
+
+enum kioku_status image_output_wait(struct image_output *output, uint64_t mark,
+				    struct kioku_error *error)
+{
+	return ring_wait_freed(&output->ring, mark) ? KIOKU_OK : why_over(output, error);
 }
 
 /* The part whose bytes go straight to slots: the only one, or the large one. */

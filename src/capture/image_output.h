@@ -94,11 +94,13 @@ void image_output_release(struct image_output *output);
 /*
  * For the thread that emits: what follows comes from this block; NULL: it is not memory. Large
  * pieces of the block's own data are not copied, so that it must stay until image_output_wait()
- * has returned for an image_output_mark() that was taken after the last of it was emitted.
+ * has succeeded for an image_output_mark() that was taken after the last of it was emitted; if it
+ * fails, because the output did, until all threads have ended: what was written is still digested.
  */
 void image_output_block(struct image_output *output, const struct capture_block *block);
 uint64_t image_output_mark(const struct image_output *output);
-void image_output_wait(struct image_output *output, uint64_t mark);
+enum kioku_status image_output_wait(struct image_output *output, uint64_t mark,
+				    struct kioku_error *error);
 
 /* After the last writer_emit(): what closes a compressed file; the other threads come to an end. */
 enum kioku_status image_output_end(struct image_output *output, struct kioku_error *error);

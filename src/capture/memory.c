@@ -201,16 +201,17 @@ static enum kioku_status write_block(struct memory *memory, const struct capture
 }
 
 /* What a block holds may still be on its way to the disk: it is let go of some blocks later. */
-static void let_go(struct memory *memory)
+static enum kioku_status let_go(struct memory *memory, struct kioku_error *error)
 {
 	struct image_output *output = memory->writer->output;
 	uint64_t *mark = &memory->marks[memory->written++ % MEMORY_HELD], oldest = *mark;
 
 	*mark = image_output_mark(output);
 	if (memory->written <= MEMORY_HELD)
-		return;
-	image_output_wait(output, oldest);
+		return KIOKU_OK;
+	TRY(image_output_wait(output, oldest, error));
 	ring_pass(&memory->ring, MEMORY_WRITES);
+	return KIOKU_OK;
 }
 
 static enum kioku_status write_all(struct memory *memory, struct kioku_error *error)
@@ -222,7 +223,7 @@ static enum kioku_status write_all(struct memory *memory, struct kioku_error *er
 	say_begun(memory);
 	while ((slot = ring_next(&memory->ring, MEMORY_WRITES)) != RING_OVER) {
 		TRY(write_block(memory, &memory->slots[slot].block, error));
-		let_go(memory);
+		TRY(let_go(memory, error));
 	}
 	bool complete = !ring_is_aborted(&memory->ring) && memory->reader.complete;
 	if (complete && !count_absent(memory, UINT64_MAX))

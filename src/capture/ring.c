@@ -71,12 +71,14 @@ uint64_t ring_published(const struct ring *ring)
 	return ring->produced; /* which is the caller's own doing */
 }
 
-void ring_wait_freed(struct ring *ring, uint64_t count)
+bool ring_wait_freed(struct ring *ring, uint64_t count)
 {
 	pthread_mutex_lock(&ring->lock);
 	while (!ring->aborted && freed(ring) < count)
 		pthread_cond_wait(&ring->free, &ring->lock);
+	bool all = freed(ring) >= count;
 	pthread_mutex_unlock(&ring->lock);
+	return all;
 }
 
 void ring_end(struct ring *ring)

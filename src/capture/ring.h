@@ -49,9 +49,9 @@ void ring_release(struct ring *ring);
 int ring_claim(struct ring *ring);
 void ring_publish(struct ring *ring);
 
-/* How many slots were published, and waiting until so many are free again, or ring_abort(). */
+/* How many slots were published; and waits until so many are free again. False after ring_abort(). */
 uint64_t ring_published(const struct ring *ring);
-void ring_wait_freed(struct ring *ring, uint64_t count);
+bool ring_wait_freed(struct ring *ring, uint64_t count);
 
 /* There is nothing more: the others come to the end. */
 void ring_end(struct ring *ring);

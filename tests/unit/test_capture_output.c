@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "capture/ring.h"
 #include "test_capture.h"
 
 static const char *const images[] = { "a.lime",  "a.mem",  "a.lime.zst", "a.raw.gz",   "a.lime.lz4",
@@ -128,6 +129,21 @@ static void a_reader_that_goes_away(void)
 	leave_folder();
 }
 
+/* A block that was lent is not filled again because the output failed: its bytes are digested yet. */
+static void what_was_lent_stays(void)
+{
+	struct ring ring;
+
+	ring_init(&ring,
+		  &(struct ring_shape){ .slots = 2, .consumers = 1, .follows = { RING_ALONE } });
+	CHECK_EQUAL(ring_claim(&ring), 0);
+	ring_publish(&ring);
+	CHECK(ring_wait_freed(&ring, 0));
+	ring_abort(&ring);
+	CHECK(!ring_wait_freed(&ring, 1));
+	ring_release(&ring);
+}
+
 struct stopper {
 	unsigned left;
 };
@@ -206,4 +222,4 @@ static void killed_at_any_moment(void)
 }
 
 TAP_MAIN(TEST(a_full_disk_leaves_a_prefix), TEST(streams_that_fail), TEST(a_reader_that_goes_away),
-	 TEST(stops_at_any_moment), TEST(killed_at_any_moment))
+	 TEST(what_was_lent_stays), TEST(stops_at_any_moment), TEST(killed_at_any_moment))

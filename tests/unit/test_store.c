@@ -224,7 +224,7 @@ static void credential_files(void)
 	CHECK_EQUAL(load("[default]\naws_access_key_id = a\naws_secret_access_key=SEC RET\n", &got,
 			 &error),
 		    KIOKU_ERROR_ARGUMENT);
-	CHECK_EQUAL(s3_credentials_load("/nonexistent", &got, &error), KIOKU_ERROR_OS);
+	CHECK_EQUAL(s3_credentials_load("/dev/null/nothing", &got, &error), KIOKU_ERROR_OS);
 }
 
 static void credentials_of_the_environment(void)
@@ -301,7 +301,7 @@ static void odd_answers(void)
 
 static void opening(void)
 {
-	struct store_options options = { .url = "https://host/bucket", .ca = "/nonexistent" };
+	struct store_options options = { .url = "https://host/bucket", .ca = "/dev/null/nothing" };
 	struct store *store;
 	struct kioku_error error = { 0 };
 	char url[200];
@@ -321,7 +321,7 @@ static void opening(void)
 	store_url(store, "out/host_2026/", url, sizeof(url));
 	CHECK(strcmp(url, "https://host/bucket/x%20y/host_2026/") == 0);
 	CHECK_EQUAL(store_upload(store, "/", NULL, NULL, &error), KIOKU_ERROR_ARGUMENT);
-	CHECK_EQUAL(store_upload(store, "/nonexistent", NULL, NULL, &error), KIOKU_ERROR_OS);
+	CHECK_EQUAL(store_upload(store, "/dev/null/nothing", NULL, NULL, &error), KIOKU_ERROR_OS);
 	store_close(store);
 	unsetenv("AWS_SECRET_ACCESS_KEY");
 	CHECK_EQUAL(store_open(&options, &store, &error), KIOKU_ERROR_ARGUMENT);
