@@ -163,7 +163,7 @@ static void end_connections(struct server *server)
 static void end(struct server *server, bool has_uploads)
 {
 	const struct kioku_receive_options *options = server->options;
-	bool ignored;
+	bool ignored = true;
 
 	end_connections(server);
 	pthread_join(server->accepting, NULL);
