@@ -11,7 +11,6 @@ import compare
 from ram import PAGE
 
 PHDR = 56
-QUICK = 2  # seconds for ps, many times what it takes
 
 # Options of makedumpfile, and whether all memory is in the image.
 FORMS = {"zlib": (["-c"], True), "LZO": (["-l"], True), "stored, without zero pages": (["-d1"], True),
@@ -68,8 +67,6 @@ def same_rows(tool, known, image):
     result = tool.run("ps", image, "--format", "json")
     if result.stdout != raw.stdout or result.status != raw.status:
         yield f"not what ps shows of the raw image: {result.describe()}"
-    if result.seconds > QUICK and not tool.sanitized:
-        yield f"ps took {result.seconds:.1f} s"
 
 
 def same_pages(tool, known, image, count=40):

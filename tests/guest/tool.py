@@ -28,7 +28,6 @@ class Result:
     status: int
     stdout: bytes
     stderr: str
-    seconds: float
 
     def rows(self):
         return [dict(row) for row in json.loads(self.stdout)]
@@ -63,14 +62,13 @@ class Tool:
         words = [str(self.path), command, str(source), *map(str, arguments), *map(str, options)]
         if not self.cache and command not in WITHOUT_CACHE:
             words.append("--no-cache")
-        started = time.monotonic()
         try:
             done = subprocess.run(words, env=self.environment(), stdin=subprocess.DEVNULL,
                                   capture_output=True, timeout=timeout, preexec_fn=self.limit)
         except subprocess.TimeoutExpired:
             raise ToolError(f"{' '.join(words)}: still running after {timeout} s") from None
         result = Result(words, done.returncode, done.stdout,
-                        done.stderr.decode(errors="replace"), time.monotonic() - started)
+                        done.stderr.decode(errors="replace"))
         if result.status not in (0, 1, 2, 3) or SANITIZER_REPORT.search(result.stderr):
             raise ToolError(result.describe())
         return result
