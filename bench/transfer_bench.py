@@ -108,9 +108,11 @@ def loopback(bench):
             if missing(codec):
                 yield Skipped(f"sending, {codec}: {missing(codec)}")
                 continue
-            yield bench.line(f"send over loopback, kioku://, {codec}, no digests / {codec} piped to nc",
+            yield bench.line(f"send over loopback, kioku://, {codec}, no digests / "
+                             f"{codec} piped to nc",
                              tls("--compress", codec, *NO_DIGEST), packed(bench, program), TLS_GOAL)
-            yield bench.line(f"send over loopback, tcp://, {codec}, no digests / {codec} piped to nc",
+            yield bench.line(f"send over loopback, tcp://, {codec}, no digests / "
+                             f"{codec} piped to nc",
                              lambda: bench.tcp("--compress", codec, *NO_DIGEST),
                              packed(bench, program), PLAIN_GOAL)
         yield limit("send over kioku://: the sender's peak resident memory / goal", plain_peak,
