@@ -33,6 +33,18 @@
 #define compat_unmap(at) kunmap_atomic(at)
 #endif
 
+/*
+ * Where KASAN has the CPU compare tags (arm64 with MTE, since 5.11), free memory has one that no
+ * pointer to its page has, and a copy that survives faults fails. Kernel pointers without a tag may
+ * read everything.
+ */
+#ifdef CONFIG_KASAN_HW_TAGS
+#include <linux/kasan.h>
+#define compat_untagged(at) kasan_reset_tag(at)
+#else
+#define compat_untagged(at) (at)
+#endif
+
 /* 5.8 renamed probe_kernel_read(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 8, 0)
 #define compat_copy_nofault(out, in, size) copy_from_kernel_nofault(out, in, size)

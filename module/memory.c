@@ -128,7 +128,8 @@ enum kioku_device_page memory_read(u64 physical, void *out, size_t size, unsigne
 	if (state == KIOKU_PAGE_READABLE) {
 		mapped = compat_map(page);
 		pagefault_disable();
-		state = copy_pieces(out, mapped + offset_in_page(physical), size, timeout);
+		state = copy_pieces(out, compat_untagged(mapped) + offset_in_page(physical), size,
+				    timeout);
 		pagefault_enable();
 		compat_unmap(mapped);
 	}
