@@ -14,6 +14,7 @@
 enum {
 	BATCH = 256 << 10,  /* bytes that are written before somebody is listened to */
 	INPUT_LIMIT = 1024, /* more than what a receiver says has */
+	PARTING = 1,        /* seconds for which the receiver may take its leave */
 	FAR_AWAY = 2000, /* microseconds that a round trip takes where a larger window may help */
 };
 
@@ -414,6 +415,23 @@ static enum kioku_status last_words(struct link *link, struct connection *connec
 	return link->is_final ? said.status : status;
 }
 
+/* Closing while answers lie there unread would reset the link, and BYE might be lost with it. */
+static void await_end(const struct connection *connection)
+{
+	struct pollfd polled = { .fd = connection->descriptor, .events = POLLIN };
+	double deadline = link_now() + PARTING;
+	uint8_t ignored[INPUT_LIMIT];
+	ssize_t got = 1;
+
+	while (got != 0 && link_now() < deadline) {
+		if (poll(&polled, 1, 100) <= 0)
+			continue;
+		got = recv(connection->descriptor, ignored, sizeof(ignored), MSG_DONTWAIT);
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+	}
+}
+
 /* Until DONE was heard, or the connection has failed. */
 static enum kioku_status talk(struct link *link, struct connection *connection,
 			      struct kioku_error *error)
@@ -424,8 +442,10 @@ static enum kioku_status talk(struct link *link, struct connection *connection,
 	for (;;) {
 		short reading = 0, writing = 0;
 		enum kioku_status status = speak(link, connection, &writing, error);
-		if (connection->ending && (status != KIOKU_OK || connection->control_left == 0))
+		if (connection->ending && (status != KIOKU_OK || connection->control_left == 0)) {
+			await_end(connection);
 			return KIOKU_OK;
+		}
 		if (status != KIOKU_OK)
 			return last_words(link, connection, status, error);
 		TRY(listen_once(link, connection, &reading, error));
