@@ -207,6 +207,16 @@ def headers(name):
     return ready
 
 
+def made_of_headers(target, name, build):
+    """target, which build(headers, target) makes for the kernel of a lab name if it is not there."""
+    if not target.exists():
+        folder = headers(name)
+        with alone():
+            if not target.exists():
+                build(folder, target)
+    return target
+
+
 def unpack_headers(debs, folder, release):
     """What a module for a release is built with, out of the packages of its headers: a folder below
     folder, an absolute path."""

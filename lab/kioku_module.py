@@ -15,12 +15,7 @@ def module(name):
     """Path of kioku.ko for the kernel of a lab name, built if these sources have not been yet."""
     kernel = kernels.get(name)
     target = (kernels.CACHE / "module" / f"{kernel.name}-{kernel.release}-{digest()}.ko").resolve()
-    if not target.exists():
-        headers = kernels.headers(name)
-        with kernels.alone():
-            if not target.exists():
-                build(headers, target)
-    return target
+    return kernels.made_of_headers(target, name, build)
 
 
 def sources():

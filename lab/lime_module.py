@@ -14,12 +14,7 @@ def module(name):
     """Path of lime.ko for the kernel of a lab name, built if it is not here yet."""
     kernel = kernels.get(name)
     target = (kernels.CACHE / "lime" / f"{kernel.name}-{kernel.release}.ko").resolve()
-    if not target.exists():
-        headers = kernels.headers(name)
-        with kernels.alone():
-            if not target.exists():
-                build(headers, target)
-    return target
+    return kernels.made_of_headers(target, name, build)
 
 
 def build(headers, target):

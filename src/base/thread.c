@@ -33,6 +33,14 @@ void condition_init(pthread_cond_t *condition)
 	pthread_condattr_destroy(&attributes);
 }
 
+double seconds_now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 struct timespec deadline_after(double seconds)
 {
 	struct timespec at;

@@ -15,6 +15,9 @@ enum kioku_status thread_create(pthread_t *thread, void *(*function)(void *), vo
 /* A condition whose deadlines are of CLOCK_MONOTONIC. */
 void condition_init(pthread_cond_t *condition);
 
+/* By CLOCK_MONOTONIC. */
+double seconds_now(void);
+
 /* A deadline for pthread_cond_timedwait(), so many seconds from now: less than INT_MAX / 1000. */
 struct timespec deadline_after(double seconds);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "base/page_state.h"
 #include "capture/sidecar.h"
 
@@ -30,20 +31,13 @@ struct copying {
 	struct swap_copies *out;
 };
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* Sleeps as long as the copy is ahead of its rate. */
 static void keep_rate(const struct copying *copying)
 {
 	if (copying->rate == 0)
 		return;
-	double early = copying->begun + (double)copying->done / (double)copying->rate - now();
+	double early =
+		copying->begun + (double)copying->done / (double)copying->rate - seconds_now();
 	if (early <= 0)
 		return;
 	struct timespec pause = { .tv_sec = (time_t)early };
@@ -144,7 +138,7 @@ static enum kioku_status open_and_copy(struct copying *copying, uint64_t listed_
 	copying->descriptor = descriptor;
 	copying->size = (uint64_t)size;
 	copying->done = 0;
-	copying->begun = now();
+	copying->begun = seconds_now();
 	return copy_area(copying, name, error);
 }
 

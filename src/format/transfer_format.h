@@ -8,6 +8,7 @@
 
 #define TRANSFER_VERSION       1u
 #define TRANSFER_ALPN          "kioku/1"
+#define TRANSFER_PORT          7633u /* where nobody says another */
 #define TRANSFER_HEADER_SIZE   8u
 #define TRANSFER_DATA_LIMIT    (128u << 10) /* bytes of a WRITE */
 #define TRANSFER_PAYLOAD_LIMIT (TRANSFER_DATA_LIMIT + 64)

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "base/thread.h"
+#include "format/transfer_format.h"
 #include "receive/connection.h"
 #include "transfer/socket.h"
 
 enum {
-	DEFAULT_PORT = 7633,
 	BACKLOG = 128,
 	UNKNOWN_LIMIT = 64, /* connections that have not said who they are */
 	ROOM_SECONDS = 5,   /* in which one of them ends that has to */
@@ -103,7 +103,7 @@ static enum kioku_status parse_listen(const char *text, struct sockaddr_storage 
 
 	snprintf(whole, sizeof(whole), "tcp://%s", text);
 	TRY(url_parse(whole, &url, error));
-	return socket_address(*url.host ? url.host : "::", url.has_port ? url.port : DEFAULT_PORT,
+	return socket_address(*url.host ? url.host : "::", url.has_port ? url.port : TRANSFER_PORT,
 			      address, size, error);
 }
 
@@ -206,20 +206,10 @@ static void take(struct server *server, int descriptor, const struct sockaddr_st
 	pthread_mutex_unlock(&server->lock);
 }
 
-static bool goes_on(void *user)
-{
-	struct server *server = user;
-
-	pthread_mutex_lock(&server->lock);
-	bool is_ending = server->is_ending;
-	pthread_mutex_unlock(&server->lock);
-	return !is_ending;
-}
-
 void *listener_run(void *user)
 {
 	struct server *server = user;
-	const struct socket_wait wait = { goes_on, server };
+	const struct socket_wait wait = { server_goes_on, server };
 	struct sockaddr_storage peer;
 	struct kioku_error error;
 	int descriptor;
@@ -231,7 +221,7 @@ void *listener_run(void *user)
 			take(server, descriptor, &peer);
 		else if (status == KIOKU_ERROR_STOPPED)
 			return NULL;
-		else if (!goes_on(server))
+		else if (!server_goes_on(server))
 			return NULL;
 		else
 			poll(NULL, 0, 100); /* no descriptor is free: some will be */

@@ -11,6 +11,16 @@ enum {
 
 static const double TICK_SECONDS = 0.25;
 
+bool server_goes_on(void *user)
+{
+	struct server *server = user;
+
+	pthread_mutex_lock(&server->lock);
+	bool is_ending = server->is_ending;
+	pthread_mutex_unlock(&server->lock);
+	return !is_ending;
+}
+
 static enum kioku_status check(const struct kioku_receive_options *options,
 			       struct kioku_error *error)
 {

@@ -58,6 +58,9 @@ struct server {
 	uint64_t done, failed, incomplete, not_stored;
 };
 
+/* Whether a server, which user is, has not been told to end. Takes the lock. In receive.c. */
+bool server_goes_on(void *user);
+
 /* --- sessions.c. All but the first two are called with the lock held. */
 
 /* Takes up what the runs before have left. Errors: OS, NO_MEMORY. */

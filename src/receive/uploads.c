@@ -31,16 +31,6 @@ bool uploads_are_due(const struct server *server)
 	return false;
 }
 
-static bool goes_on(void *user)
-{
-	struct server *server = user;
-
-	pthread_mutex_lock(&server->lock);
-	bool is_ending = server->is_ending;
-	pthread_mutex_unlock(&server->lock);
-	return !is_ending;
-}
-
 /* The one thread that uploads is the only one that uses the store. */
 static void upload(struct server *server, struct session *session)
 {
@@ -49,7 +39,8 @@ static void upload(struct server *server, struct session *session)
 
 	snprintf(folder, sizeof(folder), "%s/%s", server->state.path,
 		 session->reception.record.folder);
-	enum kioku_status status = store_upload(server->store, folder, goes_on, server, &error);
+	enum kioku_status status =
+		store_upload(server->store, folder, server_goes_on, server, &error);
 	if (status == KIOKU_OK)
 		store_url(server->store, folder, url, sizeof(url));
 

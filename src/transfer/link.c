@@ -24,14 +24,6 @@ const struct link_timing link_timing = {
 	.retry = 3600,
 };
 
-double link_now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 void link_wake(struct link *link)
 {
 	eventfd_write(link->wake, 1);
@@ -170,7 +162,7 @@ void link_hurry(struct link *link)
 {
 	pthread_mutex_lock(&link->lock);
 	if (link->hurry_at == 0)
-		link->hurry_at = link_now();
+		link->hurry_at = seconds_now();
 	pthread_mutex_unlock(&link->lock);
 	link_wake(link);
 }

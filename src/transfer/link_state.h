@@ -50,7 +50,6 @@ struct link {
 };
 
 /* Of CLOCK_MONOTONIC, in seconds. */
-double link_now(void);
 
 /* Makes the thread look. */
 void link_wake(struct link *link);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "base/thread.h"
 #include "transfer/link_state.h"
 #include "transfer/socket.h"
 
@@ -69,7 +70,7 @@ static bool is_closing(struct link *link)
 /* For what waits without looking at link->wake. */
 static bool goes_on(void *user)
 {
-	return !is_closing(user) && link_now() < last_try(user);
+	return !is_closing(user) && seconds_now() < last_try(user);
 }
 
 /* --- what the receiver says */
@@ -113,7 +114,7 @@ static enum kioku_status hear_welcome(struct link *link, struct connection *conn
 		return final(link, error_set(error, KIOKU_ERROR_CORRUPT,
 					     "the receiver has lost what it had confirmed"));
 	connection->welcomed = true;
-	connection->welcomed_at = link_now();
+	connection->welcomed_at = seconds_now();
 	connection->advanced = is_first || message->position > link->outbox.base;
 	connection->sent = message->position;
 	link->repeated += link->sent - message->position;
@@ -122,7 +123,7 @@ static enum kioku_status hear_welcome(struct link *link, struct connection *conn
 	else
 		diagnose(link->diagnostics, KIOKU_NOTE,
 			 "connected to %s again after %.0f s, going on at %llu bytes", link->label,
-			 link_now() - link->lost_at, (unsigned long long)message->position);
+			 seconds_now() - link->lost_at, (unsigned long long)message->position);
 	pthread_mutex_lock(&link->lock);
 	outbox_acknowledge(&link->outbox, message->position);
 	if (is_first)
@@ -150,7 +151,7 @@ static struct tcp_info tcp_state(int descriptor)
  */
 static void adapt_window(struct link *link, int descriptor)
 {
-	double now = link_now();
+	double now = seconds_now();
 
 	if (now < link->measured_at + MEASURE_EVERY)
 		return;
@@ -277,7 +278,7 @@ static enum kioku_status listen_once(struct link *link, struct connection *conne
 		     sizeof(connection->input) - connection->input_size, &done, events, error));
 	if (done == 0)
 		return KIOKU_OK;
-	connection->heard = link_now();
+	connection->heard = seconds_now();
 	connection->input_size += done;
 	do {
 		struct bytes left = { connection->input + start, connection->input_size - start };
@@ -305,7 +306,7 @@ static struct bytes next_bytes(struct link *link, const struct connection *conne
 
 static void count_written(struct link *link, struct connection *connection, size_t size)
 {
-	connection->spoke = link_now();
+	connection->spoke = seconds_now();
 	if (connection->control_left > 0) {
 		connection->control += size;
 		connection->control_left -= size;
@@ -359,7 +360,7 @@ static double stuck_at(struct link *link, struct connection *connection, double 
 	uint64_t moved = tcp_state(connection->descriptor).tcpi_bytes_acked;
 
 	if (moved != connection->moved)
-		connection->moved_at = link_now();
+		connection->moved_at = seconds_now();
 	connection->moved = moved;
 	return (hurry_at > connection->moved_at ? hurry_at : connection->moved_at) +
 	       link->timing.hurry;
@@ -370,7 +371,7 @@ static enum kioku_status rest(struct link *link, struct connection *connection, 
 			      bool is_busy, struct kioku_error *error)
 {
 	static const uint8_t ping[TRANSFER_HEADER_SIZE] = { TRANSFER_PING };
-	double now = link_now(), until = connection->heard + link->timing.silence;
+	double now = seconds_now(), until = connection->heard + link->timing.silence;
 
 	if (now >= until) {
 		errno = ETIMEDOUT;
@@ -419,11 +420,11 @@ static enum kioku_status last_words(struct link *link, struct connection *connec
 static void await_end(const struct connection *connection)
 {
 	struct pollfd polled = { .fd = connection->descriptor, .events = POLLIN };
-	double deadline = link_now() + PARTING;
+	double deadline = seconds_now() + PARTING;
 	uint8_t ignored[INPUT_LIMIT];
 	ssize_t got = 1;
 
-	while (got != 0 && link_now() < deadline) {
+	while (got != 0 && seconds_now() < deadline) {
 		if (poll(&polled, 1, 100) <= 0)
 			continue;
 		got = recv(connection->descriptor, ignored, sizeof(ignored), MSG_DONTWAIT);
@@ -436,7 +437,7 @@ static void await_end(const struct connection *connection)
 static enum kioku_status talk(struct link *link, struct connection *connection,
 			      struct kioku_error *error)
 {
-	connection->heard = connection->spoke = connection->moved_at = link_now();
+	connection->heard = connection->spoke = connection->moved_at = seconds_now();
 	connection->control = link->greeting;
 	connection->control_left = link->greeting_size;
 	for (;;) {
@@ -459,12 +460,12 @@ static enum kioku_status shake_hands(struct link *link, struct connection *conne
 				     struct kioku_error *error)
 {
 	const struct socket_wait wait = { goes_on, link };
-	double deadline = link_now() + link->timing.silence;
+	double deadline = seconds_now() + link->timing.silence;
 	short events;
 
 	for (;;) {
 		TRY(tls_handshake(connection->tls, &events, error));
-		double left = deadline - link_now();
+		double left = deadline - seconds_now();
 		if (events == 0)
 			return KIOKU_OK;
 		TRY(socket_wait_for(connection->descriptor, events, left > 0 ? left : 0, &wait,
@@ -543,7 +544,7 @@ static double jitter(void)
 static bool pause_between(struct link *link, double seconds, struct kioku_error *error)
 {
 	struct pollfd polled = { .fd = link->wake, .events = POLLIN };
-	double left = last_try(link) - link_now();
+	double left = last_try(link) - seconds_now();
 	eventfd_t ignored;
 
 	if (left > 0 && !is_closing(link)) {
@@ -554,9 +555,9 @@ static bool pause_between(struct link *link, double seconds, struct kioku_error 
 	}
 	if (is_closing(link))
 		return false;
-	if (link_now() < last_try(link))
+	if (seconds_now() < last_try(link))
 		return true;
-	error_prefix(error, "no link to %s for %.0f s", link->label, link_now() - link->lost_at);
+	error_prefix(error, "no link to %s for %.0f s", link->label, seconds_now() - link->lost_at);
 	return false;
 }
 
@@ -601,10 +602,10 @@ void *link_run(void *argument)
 	struct connection connection;
 	struct kioku_error error;
 
-	link->lost_at = link_now();
+	link->lost_at = seconds_now();
 	while (try_once(link, &connection, &error) != KIOKU_OK) {
 		if (was_good(link, &connection)) {
-			link->lost_at = link_now();
+			link->lost_at = seconds_now();
 			pause = link->timing.pause;
 		}
 		if (!link->is_final)

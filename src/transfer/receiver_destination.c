@@ -8,8 +8,6 @@
 #include "transfer/destination_driver.h"
 #include "transfer/link.h"
 
-enum { DEFAULT_PORT = 7633 };
-
 struct receiver {
 	struct link *link;
 	atomic_uint files;
@@ -104,7 +102,7 @@ static enum kioku_status open_receiver(struct destination *destination, const st
 		link.timing.retry = options->retry;
 	TRY(check_url(url, error));
 	TRY(find_key(url, options, &key, error));
-	TRY(socket_address(url->host, url->has_port ? url->port : DEFAULT_PORT, &link.address,
+	TRY(socket_address(url->host, url->has_port ? url->port : TRANSFER_PORT, &link.address,
 			   &link.address_size, error));
 	TRY(name_it(destination, &link, error));
 	TRY(link_open(&link, options->goes_on, options->user, &receiver->link, error));

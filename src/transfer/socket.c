@@ -5,27 +5,19 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "transfer/url.h"
 
 enum { ASK_EVERY = 200, CONNECT_LIMIT = 20 }; /* milliseconds; seconds */
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 enum kioku_status socket_wait_for(int descriptor, short events, double seconds,
 				  const struct socket_wait *wait, struct kioku_error *error)
 {
 	struct pollfd poller = { .fd = descriptor, .events = events };
-	double deadline = seconds < 0 ? 0 : now() + seconds;
+	double deadline = seconds < 0 ? 0 : seconds_now() + seconds;
 
 	for (;;) {
 		int ready = poll(&poller, 1, ASK_EVERY);
@@ -35,7 +27,7 @@ enum kioku_status socket_wait_for(int descriptor, short events, double seconds,
 			return error_os(error, "cannot wait for a connection");
 		if (wait && wait->goes_on && !wait->goes_on(wait->user))
 			return error_set(error, KIOKU_ERROR_STOPPED, "stopped");
-		if (deadline > 0 && now() >= deadline)
+		if (deadline > 0 && seconds_now() >= deadline)
 			return error_set(error, KIOKU_ERROR_LIMIT, "no answer in time");
 	}
 }

@@ -299,6 +299,18 @@ static void no_ssh(void)
 	CHECK_SAYS(error.message, "cannot run ssh: No such file");
 }
 
+/* A file whose cat on the far side is this script. */
+static void create_with(const char *cat, struct destination **destination,
+			struct destination_file **file)
+{
+	struct kioku_error error = { 0 };
+
+	prepare();
+	write_file(at("home/bin/cat"), cat, 0700);
+	CHECK_EQUAL(open_at("ssh://far/~/image", destination, &error), KIOKU_OK);
+	CHECK_EQUAL(destination_create(*destination, "~/image", true, file, &error), KIOKU_OK);
+}
+
 /* The far side leaves in the middle of a file. */
 static void breaks_off(void)
 {
@@ -309,10 +321,7 @@ static void breaks_off(void)
 	struct kioku_error error = { 0 };
 	size_t written;
 
-	prepare();
-	write_file(at("home/bin/cat"), "#!/bin/sh\nhead -c 1000 >/dev/null; exit 3", 0700);
-	CHECK_EQUAL(open_at("ssh://far/~/image", &destination, &error), KIOKU_OK);
-	CHECK_EQUAL(destination_create(destination, "~/image", true, &file, &error), KIOKU_OK);
+	create_with("#!/bin/sh\nhead -c 1000 >/dev/null; exit 3", &destination, &file);
 	CHECK_EQUAL(destination_file_write(file, 0, data, SIZE, &written, &error), KIOKU_ERROR_OS);
 	CHECK(written < SIZE);
 	CHECK_SAYS(error.message, "cannot write to image on far: the command there ended with "
@@ -349,10 +358,7 @@ static void hurries(void)
 	struct kioku_error error = { 0 };
 	size_t written;
 
-	prepare();
-	write_file(at("home/bin/cat"), "#!/bin/sh\nexec sleep 60", 0700);
-	CHECK_EQUAL(open_at("ssh://far/~/image", &destination, &error), KIOKU_OK);
-	CHECK_EQUAL(destination_create(destination, "~/image", true, &file, &error), KIOKU_OK);
+	create_with("#!/bin/sh\nexec sleep 60", &destination, &file);
 	destination_hurry(destination);
 	CHECK_EQUAL(destination_file_write(file, 0, data, SIZE, &written, &error), KIOKU_ERROR_OS);
 	CHECK_SAYS(error.message, "nothing moves any more");
