@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -171,12 +172,28 @@ def apt(root, *arguments, **options):
     return done.stdout
 
 
+def patiently(work):
+    """work(), again after a while if an archive does not answer: in a moment it may."""
+    for seconds in (5, 15, 45):
+        try:
+            return work()
+        except FetchError as error:
+            say(f"once more in {seconds} s: {error}")
+            time.sleep(seconds)
+    return work()
+
+
+def update(root):
+    """By itself, apt-get only warns of lists that it could not have, and goes on without them."""
+    patiently(lambda: apt(root, "apt-get", "update", "--error-on=any"))
+
+
 def download(name):
     """Download the newest kernel of a lab name; returns its packages, the image first."""
     suites, metapackage = NAMES[name]
     root = private_apt(suites)
     say(f"{name}: reading the package lists of {', '.join(suites)}")
-    apt(root, "apt-get", "update")
+    update(root)
     image = newest_dependency(root, metapackage, "linux-image-")
     wanted = [image]
     # Newer kernels are split: the image package only depends on the parts that hold the files.
@@ -233,7 +250,7 @@ def unpack_headers(debs, folder, release):
 def download_headers(name, release, version):
     """The packages of a kernel's headers, of just its version."""
     root = private_apt(NAMES[name][0])
-    apt(root, "apt-get", "update")
+    update(root)
     wanted = [f"linux-headers-{release}"]
     for package in wanted:
         wanted += [other for other in dependencies(root, package) if other not in wanted
@@ -244,10 +261,11 @@ def download_headers(name, release, version):
 def download_packages(root, names, version=None):
     """The .deb files of packages, by the lists that root already has unless they are missing."""
     if not any((root / "lists").glob("*Packages*")):
-        apt(root, "apt-get", "update")
+        update(root)
     say(f"downloading {', '.join(names)}")
-    apt(root, "apt-get", "download",
-        *(f"{name}={version}" if version else name for name in names), cwd=root / "archives")
+    patiently(lambda: apt(root, "apt-get", "download",
+                          *(f"{name}={version}" if version else name for name in names),
+                          cwd=root / "archives"))
     # "apt-get download" names the files PACKAGE_VERSION_ARCHITECTURE.deb.
     return [max((root / "archives").glob(f"{name}_*.deb"), key=lambda deb: deb.stat().st_mtime)
             for name in names]
