@@ -37,6 +37,8 @@ static int run_view(struct session *session, struct output *output)
 		return result;
 
 	options.space = space;
+	for (size_t i = 0; i < output->selected_count; i++)
+		options.columns |= UINT64_C(1) << output->selected[i];
 	enum kioku_status status =
 		kioku_view_run(view, session->kernel, &options, output_row, output, &error);
 	bool finished = output_finish(output, status == KIOKU_OK);

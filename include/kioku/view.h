@@ -87,6 +87,11 @@ struct kioku_view_options {
 	struct kioku_address_space *space; /* NULL: the kernel's own */
 	uint64_t address;
 	bool steps;
+	/*
+	 * Bit i: column i will be looked at; 0: all will. Cells of other columns may be absent, so that
+	 * what they would cost is saved: over a link, a request each.
+	 */
+	uint64_t columns;
 };
 
 /* cells are the view's columns in order, valid until the call returns. Not OK: the view stops. */

@@ -67,6 +67,14 @@ enum kioku_status address_space_open(const struct kioku_address_space *like, uin
 /* Whether an address can exist: the bits above the highest translated one are its copies. */
 bool address_is_canonical(const struct paging *paging, uint64_t virtual);
 
+/*
+ * The physical address of a byte, from what is known already where possible, and how many bytes from
+ * there on lie in a row. Errors: as of kioku_translate().
+ */
+enum kioku_status address_space_locate(struct kioku_address_space *space, uint64_t virtual,
+				       uint64_t *physical, uint64_t *contiguous,
+				       struct kioku_error *error);
+
 /* Reads one little-endian word. */
 enum kioku_status address_read_u64(struct kioku_address_space *space, uint64_t virtual,
 				   uint64_t *out, struct kioku_error *error);

@@ -63,6 +63,8 @@ enum kioku_status kioku_translate(struct kioku_address_space *space, uint64_t vi
 		step->index = (uint32_t)(virtual >> level->shift & 511);
 		step->entry_physical = table + 8ull * step->index;
 		uint8_t raw[8];
+		if (source_lacks_ranges(space->source))
+			source_admit(space->source, table, PAGE_SIZE);
 		enum kioku_status status = kioku_source_read(space->source, step->entry_physical,
 							     raw, sizeof(raw), error);
 		if (status != KIOKU_OK) {
@@ -90,13 +92,9 @@ enum kioku_status kioku_translate(struct kioku_address_space *space, uint64_t vi
 	return error_at(error, KIOKU_ERROR_CORRUPT, virtual, "the page tables have no last level");
 }
 
-/*
- * The physical address of a byte, from the cache where possible, and how many bytes from there on
- * the same entry maps.
- */
-static enum kioku_status translate_cached(struct kioku_address_space *space, uint64_t virtual,
-					  uint64_t *physical, uint64_t *contiguous,
-					  struct kioku_error *error)
+enum kioku_status address_space_locate(struct kioku_address_space *space, uint64_t virtual,
+				       uint64_t *physical, uint64_t *contiguous,
+				       struct kioku_error *error)
 {
 	if (virtual - space->linear_start < space->linear_size) {
 		*physical = virtual - space->linear_start;
@@ -128,7 +126,7 @@ enum kioku_status kioku_address_space_read(struct kioku_address_space *space, ui
 	while (size > 0) {
 		uint64_t physical, contiguous;
 
-		TRY(translate_cached(space, virtual, &physical, &contiguous, error));
+		TRY(address_space_locate(space, virtual, &physical, &contiguous, error));
 		size_t part = contiguous < size ? contiguous : size;
 		enum kioku_status status =
 			kioku_source_read(space->source, physical, out, part, error);

@@ -18,8 +18,37 @@ static bool read_u64(struct kioku_source *source, uint64_t physical, uint64_t *o
 	return true;
 }
 
+/* As Linux makes entries that lead to tables: present, writable, accessed; maybe user and dirty. */
+static bool leads_to_table(uint64_t entry)
+{
+	return (entry & ~0x000ffffffffff044ull) == 0x23;
+}
+
+/*
+ * Whether a page is a table of the upper levels in all its entries, so that what they lead to is one,
+ * too, and in RAM: so little is sure of a machine whose RAM is not known. A trampoline's root has an
+ * entry for itself and at least one of the kernel's.
+ */
+static bool is_table(struct kioku_source *source, uint64_t table, bool is_root)
+{
+	uint8_t page[PAGE_SIZE];
+	unsigned tables = 0;
+
+	if (kioku_source_read(source, table, page, sizeof(page), NULL) != KIOKU_OK)
+		return false;
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t entry = load_le64(page + 8 * i);
+		bool is_large = !is_root && (entry & 0x81) == 0x81;
+		if (entry != 0 && !is_large && !leads_to_table(entry))
+			return false;
+		tables += entry != 0 && !is_large;
+	}
+	return tables >= (is_root ? 2 : 1);
+}
+
 /* Follows one entry of a table of x86-64 page tables; false if it is not the way to a table. */
-static bool follow(struct kioku_source *source, uint64_t table, unsigned index, uint64_t *next)
+static bool follow(struct kioku_source *source, uint64_t table, unsigned index, bool is_root,
+		   uint64_t *next)
 {
 	uint64_t entry;
 
@@ -28,7 +57,9 @@ static bool follow(struct kioku_source *source, uint64_t table, unsigned index, 
 	    (entry & 0x7ff0000000000000ull))
 		return false;
 	*next = entry & 0x000ffffffffff000ull;
-	return source_has(source, *next, PAGE_SIZE);
+	return source_has(source, *next, PAGE_SIZE) ||
+	       (source_lacks_ranges(source) && leads_to_table(entry) &&
+		is_table(source, table, is_root) && source_admit(source, *next, PAGE_SIZE));
 }
 
 /*
@@ -42,9 +73,9 @@ static bool leads_to_image(struct kioku_source *source, uint64_t root, unsigned 
 	unsigned present = 0;
 
 	for (unsigned level = levels; level > 3; level--)
-		if (!follow(source, table, 511, &table))
+		if (!follow(source, table, 511, level == levels, &table))
 			return false;
-	if (!follow(source, table, 510, &table) ||
+	if (!follow(source, table, 510, false, &table) ||
 	    kioku_source_read(source, table, pmd, sizeof(pmd), NULL) != KIOKU_OK)
 		return false;
 	for (unsigned i = 0; i < 512; i++)
@@ -116,8 +147,16 @@ static enum kioku_status offer_vmcoreinfo(struct kioku_source *source, struct by
 static enum kioku_status offer_trampolines(struct kioku_source *source, candidate_fn *receive,
 					   void *user)
 {
-	for (uint64_t page = 0; page < LOW_MEMORY_END; page += PAGE_SIZE)
+	struct span spans[PREFETCH_LIMIT];
+
+	for (uint64_t page = 0; page < LOW_MEMORY_END; page += PAGE_SIZE) {
+		size_t index = page / PAGE_SIZE % PREFETCH_LIMIT;
+		for (size_t i = 0; index == 0 && i < PREFETCH_LIMIT; i++)
+			spans[i] = (struct span){ page + i * PAGE_SIZE + ENTRY_511, 8 };
+		if (index == 0)
+			source_prefetch(source, spans, PREFETCH_LIMIT);
 		TRY(offer(source, page, "real-mode trampoline", receive, user));
+	}
 	return KIOKU_OK;
 }
 
@@ -127,9 +166,8 @@ uint64_t candidates_missing(struct kioku_source *source)
 		uint64_t entry, table;
 		if (!read_u64(source, page + ENTRY_511, &entry))
 			continue;
-		/* As Linux makes them: present, writable, accessed; maybe user and dirty. */
 		table = entry & 0x000ffffffffff000ull;
-		if ((entry & ~table & ~0x44ull) == 0x23 && !source_has(source, table, PAGE_SIZE))
+		if (leads_to_table(entry) && !source_has(source, table, PAGE_SIZE))
 			return table;
 	}
 	return 0;

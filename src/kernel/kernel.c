@@ -6,6 +6,7 @@
 #include "kernel/direct_map.h"
 #include "kernel/locate.h"
 #include "kernel/profile.h"
+#include "kernel/ram.h"
 #include "kernel/record.h"
 #include "source/source.h"
 
@@ -105,6 +106,7 @@ static enum kioku_status consider(void *user, const struct candidate *candidate)
 		status = KIOKU_OK;
 	if (status == KIOKU_OK && kernel->proof >= PROOF_BANNER) {
 		direct_map_find(kernel);
+		ram_learn(kernel);
 		if (kernel->direct_map) {
 			kernel->space.linear_start = kernel->direct_map;
 			kernel->space.linear_size = source_end(search->source);
@@ -270,6 +272,8 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	if (status != KIOKU_OK)
 		return status;
 
+	/* Users that are never freed, tables of names, what the kernel says of itself. */
+	source_keep(source, kernel->image.physical, kernel->image.end - kernel->image.start);
 	kernel->diagnostics = diagnostics;
 	if (profile)
 		kernel->profile = TAKE(profile);

@@ -10,6 +10,7 @@
 #include "base/diagnostic.h"
 #include "base/error.h"
 #include "kernel/image.h"
+#include "source/source.h"
 #include "symbol/symbols.h"
 #include "type/types.h"
 
@@ -74,6 +75,12 @@ uint64_t kernel_symbol(const struct kioku_kernel *kernel, const char *name);
 /* Reads at a kernel virtual address. */
 enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, void *buffer,
 			      size_t size, struct kioku_error *error);
+
+/* As source_prefetch(), for kernel addresses: starts are virtual. */
+void kernel_prefetch(struct kioku_kernel *kernel, const struct span *spans, size_t count);
+
+/* As source_forget(), likewise. */
+void kernel_forget(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size);
 
 /* Whether a value may be a pointer to kernel data: canonical, upper half, not an ERR_PTR. */
 bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value);

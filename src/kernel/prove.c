@@ -35,6 +35,40 @@ enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, voi
 	return kioku_address_space_read(&kernel->space, virtual, buffer, size, error);
 }
 
+/* The physical part of a span that lies in one piece; size 0: it is not mapped. */
+static struct span physical_part(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size)
+{
+	struct span span = { 0 };
+	uint64_t contiguous;
+
+	if (address_space_locate(&kernel->space, virtual, &span.start, &contiguous, NULL) ==
+	    KIOKU_OK)
+		span.size = contiguous < size ? contiguous : size;
+	return span;
+}
+
+void kernel_prefetch(struct kioku_kernel *kernel, const struct span *spans, size_t count)
+{
+	struct span physical[PREFETCH_LIMIT];
+	size_t used = 0;
+
+	if (!source_is_remote(kernel->source))
+		return;
+	for (size_t i = 0; i < count && used < PREFETCH_LIMIT; i++) {
+		physical[used] = physical_part(kernel, spans[i].start, spans[i].size);
+		used += physical[used].size > 0;
+	}
+	source_prefetch(kernel->source, physical, used);
+}
+
+void kernel_forget(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size)
+{
+	if (!source_is_remote(kernel->source))
+		return;
+	struct span span = physical_part(kernel, virtual, size);
+	source_forget(kernel->source, span.start, span.size);
+}
+
 bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value)
 {
 	/* The last page of the address space holds error codes (include/linux/err.h). */
@@ -311,6 +345,12 @@ bool kernel_map(struct kioku_kernel *kernel, const struct candidate *candidate)
 	kernel->root_evidence = candidate->evidence;
 	if (image_map(&kernel->space, &kernel->image, NULL) != KIOKU_OK)
 		return false;
+	/* The kernel lies in RAM, and in one piece. */
+	for (size_t i = 0; i < kernel->image.run_count; i++) {
+		const struct mapping *run = &kernel->image.runs[i];
+		if (run->physical == image_to_physical(&kernel->image, run->virtual))
+			source_admit(kernel->source, run->physical, run->size);
+	}
 	kernel->proof = PROOF_IMAGE;
 	return true;
 }

@@ -4,9 +4,10 @@
 
 #include "kernel/record.h"
 
-/* Members closer than this are fetched together. */
+/* Members closer than this are fetched together; over a link, all that one request may ask for. */
 #define GAP_LIMIT    64
 #define CLUSTER_SIZE 512
+#define REQUEST_SIZE 512
 
 struct record_cache {
 	struct record_cache *next;
@@ -173,6 +174,23 @@ static void store(const struct bound_member *bound, const struct member *member,
 			value |= ~0ull << bits;
 	}
 	memcpy(out + member->offset, &value, member->size);
+}
+
+size_t record_spans(const struct binding *binding, uint64_t virtual, struct span *out, size_t limit)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < binding->present; i++) {
+		const struct bound_member *member = &binding->members[binding->order[i]];
+		uint64_t start = virtual + member->offset, end = start + member->size;
+		struct span *last = count ? &out[count - 1] : NULL;
+		if (last && end - last->start <= REQUEST_SIZE)
+			last->size =
+				end - last->start > last->size ? end - last->start : last->size;
+		else if (count < limit)
+			out[count++] = (struct span){ start, member->size };
+	}
+	return count;
 }
 
 enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding *binding,

@@ -81,6 +81,13 @@ void record_cache_release(struct kioku_kernel *kernel);
 	(binding_member(binding, offsetof(c_type, c_member))->offset)
 const struct bound_member *binding_member(const struct binding *binding, size_t c_offset);
 
+/*
+ * The stretches that record_read() will read of a structure at a kernel address, in pieces that a link
+ * asks for at once, for kernel_prefetch(). Returns how many; at most limit.
+ */
+size_t record_spans(const struct binding *binding, uint64_t virtual, struct span *out,
+		    size_t limit);
+
 /* Reads a structure at a kernel address; members that this kernel does not have are zero. */
 enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding *binding,
 			      uint64_t virtual, void *out, struct kioku_error *error);

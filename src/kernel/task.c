@@ -27,6 +27,24 @@ static const struct member task_members[] = {
 };
 const struct record task_record = RECORD(struct task, "task_struct", task_members);
 
+/* What tells one task from another, its name and its place in the list; and what tells a parent. */
+static const struct member brief_members[] = {
+	MEMBER(struct task, pid, "pid"),
+	MEMBER(struct task, tgid, "tgid"),
+	MEMBER(struct task, group_leader, "group_leader"),
+	MEMBER(struct task, tasks_next, "tasks.next"),
+	MEMBER(struct task, tasks_prev, "tasks.prev"),
+	MEMBER(struct task, comm, "comm"),
+};
+static const struct record brief_record = RECORD(struct task, "task_struct", brief_members);
+
+static const struct member parent_members[] = {
+	MEMBER(struct task, pid, "pid"),
+	MEMBER(struct task, tgid, "tgid"),
+	MEMBER(struct task, group_leader, "group_leader"),
+};
+static const struct record parent_record = RECORD(struct task, "task_struct", parent_members);
+
 /* Lists of threads: since v3.14 signal->thread_head, before only a ring through the tasks. */
 struct thread_links {
 	uint64_t node_next, group_next;
@@ -137,10 +155,22 @@ static bool has_thread_pid(struct kioku_kernel *kernel)
 	       BINDING_HAS(binding, struct task, thread_pid);
 }
 
+/*
+ * A leader says its id twice, and points at itself. Over a link that will do: struct pid would be one
+ * more request for every task.
+ */
+static bool is_sure_leader(const struct kioku_kernel *kernel, const struct task *task)
+{
+	return source_is_remote(kernel->source) && task->pid == task->tgid && task->pid > 0 &&
+	       task->group_leader == task->address;
+}
+
 bool task_pid_is_right(struct kioku_kernel *kernel, const struct task *task)
 {
 	if (task->pid < 0 || task->pid > PID_LIMIT)
 		return false;
+	if (is_sure_leader(kernel, task))
+		return true;
 	/* Idle tasks share one struct pid; a task that has been waited for has none. */
 	if ((task->pid == 0 && task->tgid == 0) || !has_thread_pid(kernel) ||
 	    (task->exit_state && !task->thread_pid))
@@ -155,6 +185,8 @@ bool task_tgid_is_right(struct kioku_kernel *kernel, const struct task *task)
 
 	if (task->tgid < 0 || task->tgid > PID_LIMIT)
 		return false;
+	if (is_sure_leader(kernel, task))
+		return true;
 	if ((task->pid == 0 && task->tgid == 0) || !has_thread_pid(kernel) ||
 	    (task->exit_state && !task->thread_pid))
 		return true;
@@ -187,6 +219,8 @@ enum kioku_status task_read_signal(struct kioku_kernel *kernel, const struct tas
 		return KIOKU_OK;
 	uint64_t thread =
 		out->thread_head_next - BINDING_OFFSET(links, struct thread_links, node_next);
+	if (thread == task->address)
+		return KIOKU_OK;
 	enum kioku_status status = record_read(kernel, membership, thread, &first, NULL);
 	if (status == KIOKU_OK && first.signal != task->signal)
 		return KIOKU_ERROR_CORRUPT;
@@ -211,11 +245,123 @@ enum kioku_status task_read_cred(struct kioku_kernel *kernel, const struct task 
 	return status == KIOKU_ERROR_ABSENT ? KIOKU_OK : status;
 }
 
+enum kioku_status task_read_parent(struct kioku_kernel *kernel, const struct task *task,
+				   struct task_parent *out)
+{
+	const struct binding *binding;
+	struct task parent;
+
+	if (source_is_remote(kernel->source)) {
+		TRY(record_bind(kernel, &parent_record, &binding, NULL));
+		TRY(record_read(kernel, binding, task->real_parent, &parent, NULL));
+		parent.address = task->real_parent;
+		bool is_leader = parent.group_leader == parent.address;
+		if (parent.pid < 0 || parent.pid > PID_LIMIT || parent.tgid < 0 ||
+		    parent.tgid > PID_LIMIT || (parent.pid == parent.tgid) != is_leader ||
+		    !kernel_is_pointer(kernel, parent.group_leader))
+			return KIOKU_ERROR_CORRUPT;
+	} else {
+		TRY(task_read(kernel, task->real_parent, &parent, NULL));
+		if (!task_is_plausible(kernel, &parent) || !task_pid_is_right(kernel, &parent) ||
+		    !task_tgid_is_right(kernel, &parent))
+			return KIOKU_ERROR_CORRUPT;
+	}
+	*out = (struct task_parent){ parent.tgid, parent.group_leader };
+	return KIOKU_OK;
+}
+
 struct walk {
 	struct kioku_kernel *kernel;
+	unsigned parts; /* enum task_parts */
 	task_fn *receive;
 	void *user;
+	uint64_t offset;  /* of the list's node in a task */
+	bool has_pending; /* a task that was read, and may yet turn out to have left the list */
+	struct task pending;
 };
+
+/* --- what a walk over a link asks for */
+
+/* Spans of a record at an address, behind those that are there. */
+static size_t add_spans(struct kioku_kernel *kernel, const struct record *record, uint64_t address,
+			struct span *spans, size_t count)
+{
+	const struct binding *binding;
+
+	if (!kernel_is_pointer(kernel, address) ||
+	    record_bind(kernel, record, &binding, NULL) != KIOKU_OK)
+		return count;
+	return count + record_spans(binding, address, spans + count, PREFETCH_LIMIT - count);
+}
+
+static void fetch_task(struct kioku_kernel *kernel, void *user, uint64_t node)
+{
+	const struct walk *walk = user;
+	const struct record *record = walk->parts == TASK_IDENTITY ? &brief_record : &task_record;
+	struct span spans[PREFETCH_LIMIT];
+
+	kernel_prefetch(kernel, spans, add_spans(kernel, record, node - walk->offset, spans, 0));
+}
+
+/* What it leads to, all at once. */
+static void fetch_more(const struct walk *walk, const struct task *task)
+{
+	struct span spans[PREFETCH_LIMIT];
+	size_t count = 0;
+
+	if (walk->parts & TASK_SIGNAL)
+		count = add_spans(walk->kernel, &signal_record, task->signal, spans, count);
+	if (walk->parts & TASK_CREDENTIALS)
+		count = add_spans(walk->kernel, &cred_record, task->real_cred, spans, count);
+	if (walk->parts & TASK_PARENT)
+		count = add_spans(walk->kernel, &parent_record, task->real_parent, spans, count);
+	if (count > 0)
+		kernel_prefetch(walk->kernel, spans, count);
+}
+
+/* The first two processes never end: whatever is read of them as somebody's parent stays true. */
+static void keep_parent(struct kioku_kernel *kernel, const struct task *task)
+{
+	const struct binding *binding;
+	uint64_t physical, contiguous;
+	struct span spans[PREFETCH_LIMIT];
+
+	if (task->pid < 1 || task->pid > 2 || !source_is_remote(kernel->source) ||
+	    record_bind(kernel, &parent_record, &binding, NULL) != KIOKU_OK)
+		return;
+	size_t count = record_spans(binding, task->address, spans, PREFETCH_LIMIT);
+	for (size_t i = 0; i < count; i++)
+		if (address_space_locate(&kernel->space, spans[i].start, &physical, &contiguous,
+					 NULL) == KIOKU_OK)
+			source_keep(kernel->source, physical, spans[i].size);
+}
+
+static uint64_t identity_of_task(struct kioku_kernel *kernel, void *user, uint64_t node)
+{
+	const struct walk *walk = user;
+	const struct binding *binding;
+	struct task task;
+
+	if (record_bind(kernel, &parent_record, &binding, NULL) != KIOKU_OK ||
+	    record_read(kernel, binding, node - walk->offset, &task, NULL) != KIOKU_OK)
+		return 0;
+	return (uint32_t)task.pid;
+}
+
+/* --- walking */
+
+static enum kioku_status read_for_walk(const struct walk *walk, uint64_t address, struct task *out,
+				       struct kioku_error *error)
+{
+	const struct binding *binding;
+
+	if (walk->parts != TASK_IDENTITY)
+		return task_read(walk->kernel, address, out, error);
+	TRY(record_bind(walk->kernel, &brief_record, &binding, error));
+	TRY(record_read(walk->kernel, binding, address, out, error));
+	out->address = address;
+	return KIOKU_OK;
+}
 
 /* Whether nothing that is kept twice agrees: something else is here now, or was until a reboot. */
 static bool is_overwritten(struct kioku_kernel *kernel, const struct task *task)
@@ -231,47 +377,61 @@ static bool is_overwritten(struct kioku_kernel *kernel, const struct task *task)
 	       task_read_signal(kernel, task, &signal) != KIOKU_OK;
 }
 
-/* Reads the task around a list node and gives it on; a node that is no task ends the branch. */
-static enum kioku_status give_node(struct walk *walk, struct list_walk *list, uint64_t node,
-				   uint64_t offset)
+/* Takes the task around a list node; a node that is no task ends the branch. */
+static void take_node(struct walk *walk, struct list_walk *list, uint64_t node)
 {
-	struct task task;
+	struct task *task = &walk->pending;
 	struct kioku_error error;
 
-	if (task_read(walk->kernel, node - offset, &task, &error) != KIOKU_OK) {
+	walk->has_pending = false;
+	if (read_for_walk(walk, node - walk->offset, task, &error) != KIOKU_OK) {
 		list_reject(list, error.message);
-		return KIOKU_OK;
-	}
-	if (list->doubtful && !task_is_plausible(walk->kernel, &task)) {
+	} else if (list->doubtful &&
+		   (walk->parts == TASK_IDENTITY || !task_is_plausible(walk->kernel, task))) {
 		list_reject(list, "not a task");
-		return KIOKU_OK;
-	}
-	if (is_overwritten(walk->kernel, &task)) {
+	} else if (is_overwritten(walk->kernel, task)) {
 		diagnose(&walk->kernel->diagnostics, KIOKU_GAP,
 			 "%s: the task at 0x%llx contradicts all that it leads to", list->what,
-			 (unsigned long long)task.address);
-		return KIOKU_OK;
+			 (unsigned long long)task->address);
+	} else {
+		keep_parent(walk->kernel, task);
+		fetch_more(walk, task);
+		walk->has_pending = true;
 	}
-	return walk->receive(walk->user, &task);
 }
 
+/*
+ * A task of a machine that runs is given only once the next one points back at it: as long as it is in
+ * the list, nothing that it leads to has been freed.
+ */
 static enum kioku_status walk_tasks(struct walk *walk, uint64_t head, uint64_t offset,
 				    const char *what)
 {
+	const struct list_nodes nodes = { fetch_task, identity_of_task, walk };
 	AUTO_LIST_WALK struct list_walk list;
 	uint64_t node;
 
+	walk->offset = offset;
 	list_begin(&list, walk->kernel, head, what);
-	while (list_next(&list, &node))
-		TRY(give_node(walk, &list, node, offset));
+	if (source_is_remote(walk->kernel->source) || kioku_source_is_live(walk->kernel->source))
+		list_watch(&list, &nodes);
+	for (bool more = true; more;) {
+		more = list_next(&list, &node);
+		if (walk->has_pending && !list.has_left)
+			TRY(walk->receive(walk->user, &walk->pending));
+		walk->has_pending = false;
+		source_age(walk->kernel->source);
+		if (more)
+			take_node(walk, &list, node);
+	}
 	return KIOKU_OK;
 }
 
-enum kioku_status task_each_process(struct kioku_kernel *kernel, task_fn *receive, void *user,
-				    struct kioku_error *error)
+enum kioku_status task_each_process(struct kioku_kernel *kernel, unsigned parts, task_fn *receive,
+				    void *user, struct kioku_error *error)
 {
 	const struct binding *binding;
-	struct walk walk = { kernel, receive, user };
+	struct walk walk = { .kernel = kernel, .parts = parts, .receive = receive, .user = user };
 
 	if (!kernel->init_task)
 		return error_set(error, KIOKU_ERROR_NOT_FOUND, "init_task was not found");
@@ -320,10 +480,13 @@ static enum kioku_status walk_threads(struct walk *walk, const struct task *lead
 }
 
 enum kioku_status task_each_thread(struct kioku_kernel *kernel, const struct task *leader,
-				   task_fn *receive, void *user, struct kioku_error *error)
+				   unsigned parts, task_fn *receive, void *user,
+				   struct kioku_error *error)
 {
 	struct thread_count threads = { receive, user, leader->address, 0, false };
-	struct walk walk = { kernel, count_thread, &threads };
+	struct walk walk = {
+		.kernel = kernel, .parts = parts, .receive = count_thread, .user = &threads
+	};
 	struct signal signal;
 	char what[64];
 
@@ -397,7 +560,8 @@ enum kioku_status task_find(struct kioku_kernel *kernel, int32_t pid, struct tas
 {
 	struct search search = { .pid = pid, .out = out };
 
-	enum kioku_status status = task_each_process(kernel, match_pid, &search, error);
+	enum kioku_status status =
+		task_each_process(kernel, TASK_IDENTITY | TASK_MEMBERS, match_pid, &search, error);
 	if (search.found)
 		return KIOKU_OK;
 	if (status != KIOKU_OK)

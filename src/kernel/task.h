@@ -58,16 +58,38 @@ enum kioku_status task_read_signal(struct kioku_kernel *kernel, const struct tas
 enum kioku_status task_read_cred(struct kioku_kernel *kernel, const struct task *task,
 				 struct cred *out);
 
+/*
+ * The process of the thread that made this one, or that took it over: its id and the address of its
+ * leader. Errors: CORRUPT (it is no task), UNSUPPORTED, ABSENT, UNMAPPED.
+ */
+struct task_parent {
+	int32_t tgid;
+	uint64_t group_leader;
+};
+enum kioku_status task_read_parent(struct kioku_kernel *kernel, const struct task *task,
+				   struct task_parent *out);
+
 /* Not OK: the walk stops with this status. */
 typedef enum kioku_status task_fn(void *user, const struct task *task);
 
+/* What will be looked at of the tasks that a walk gives. Over a link, every part is a request. */
+enum task_parts {
+	TASK_IDENTITY = 1,    /* address, pid, tgid, group_leader and comm: always there */
+	TASK_MEMBERS = 2,     /* all that struct task has */
+	TASK_SIGNAL = 4,      /* task_read_signal() */
+	TASK_CREDENTIALS = 8, /* task_read_cred() */
+	TASK_PARENT = 16,     /* task_read_parent() */
+	TASK_EVERYTHING = 31
+};
+
 /* Every process that init_task's list leads to; the idle task, which heads it, is not given. */
-enum kioku_status task_each_process(struct kioku_kernel *kernel, task_fn *receive, void *user,
-				    struct kioku_error *error);
+enum kioku_status task_each_process(struct kioku_kernel *kernel, unsigned parts, task_fn *receive,
+				    void *user, struct kioku_error *error);
 
 /* Every thread of a process, its leader included. */
 enum kioku_status task_each_thread(struct kioku_kernel *kernel, const struct task *leader,
-				   task_fn *receive, void *user, struct kioku_error *error);
+				   unsigned parts, task_fn *receive, void *user,
+				   struct kioku_error *error);
 
 /* The idle task of each CPU, pid 0. */
 enum kioku_status task_each_idle(struct kioku_kernel *kernel, task_fn *receive, void *user,

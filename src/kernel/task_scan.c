@@ -49,7 +49,7 @@ static enum kioku_status learn_threads(void *user, const struct task *leader)
 {
 	struct pattern *pattern = user;
 
-	return task_each_thread(pattern->kernel, leader, learn_task, pattern, NULL);
+	return task_each_thread(pattern->kernel, leader, TASK_IDENTITY, learn_task, pattern, NULL);
 }
 
 static enum kioku_status learn(struct pattern *pattern, struct kioku_error *error)
@@ -69,7 +69,8 @@ static enum kioku_status learn(struct pattern *pattern, struct kioku_error *erro
 		return error_no_memory(error);
 	memset(pattern->self, 1, size / 8);
 
-	enum kioku_status status = task_each_process(kernel, learn_threads, pattern, error);
+	enum kioku_status status = task_each_process(kernel, TASK_IDENTITY | TASK_MEMBERS,
+						     learn_threads, pattern, error);
 	if (status != KIOKU_OK && status != KIOKU_ERROR_STOPPED)
 		return status;
 	for (uint32_t word = 0; word + 1 < size / 8; word++)

@@ -10,6 +10,7 @@
 
 #include "source/image_file.h"
 #include "source/page_cache.h"
+#include "source/remote.h"
 #include "source/source.h"
 
 /* A file's first bytes, as far as it has them, are what a driver is asked to recognise. */
@@ -55,16 +56,21 @@ struct source_driver {
 	 */
 	enum kioku_status (*read_page)(struct kioku_source *source, uint64_t physical,
 				       uint8_t *page, struct kioku_error *error);
-	/* Of drivers without a file, which probe nothing: all their memory is read through it. */
+	/* Of drivers without a file, which probe nothing: all their memory is read through one of these. */
 	const struct source_access *access;
+	const struct remote_driver *remote; /* and open() has called remote_begin() */
 	/* Releases source->state; also after an open that failed. May be NULL. */
 	void (*close)(struct kioku_source *source);
 };
 
+extern const struct source_driver nettlp_source;
 extern const struct source_driver raw_source, lime_source, avml_source, elf_source, kdump_source;
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */
 const struct source_driver *source_driver_named(const char *name, size_t size);
+
+/* The driver of a link, which opens source->where by itself; NULL if it names none. */
+const struct source_driver *source_driver_of_url(const char *where);
 
 /* Whether a name is that of the live machine, or of one of its drivers, and no path. */
 bool source_is_live_name(const char *where);
@@ -103,6 +109,7 @@ struct kioku_source {
 
 	void *state;             /* the driver's own */
 	void *access;            /* the source's own way in, of drivers that have that */
+	struct remote *remote;   /* of drivers that read over a link */
 	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
 
 	struct kioku_cpu *cpus; /* allocated; freed with the source */

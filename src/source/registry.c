@@ -30,6 +30,19 @@ static const struct {
 	{ "PK\x03\x04", "zip file (as AFF4 images are)" },
 };
 
+/* "NAME:" and what follows it are theirs. */
+static const struct source_driver *const links[] = { &nettlp_source };
+
+const struct source_driver *source_driver_of_url(const char *where)
+{
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		size_t length = strlen(links[i]->name);
+		if (strncmp(where, links[i]->name, length) == 0 && where[length] == ':')
+			return links[i];
+	}
+	return NULL;
+}
+
 static bool matches(const struct source_driver *driver, const char *name, size_t size)
 {
 	return (strlen(driver->name) == size && memcmp(driver->name, name, size) == 0) ||

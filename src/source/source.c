@@ -46,6 +46,17 @@ static enum kioku_status detect(struct kioku_source *source, struct kioku_error 
 				    &source->driver, error);
 }
 
+static enum kioku_status open_remote(struct kioku_source *source,
+				     const struct kioku_source_options *options,
+				     struct kioku_error *error)
+{
+	if (options->placement_count > 0)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "placements are for raw images, but this is a %s",
+				 source->driver->help);
+	return source->driver->open(source, options, error);
+}
+
 static enum kioku_status open_source(struct kioku_source *source, const struct live_paths *paths,
 				     const char *where, const struct kioku_source_options *given,
 				     struct kioku_error *error)
@@ -57,6 +68,9 @@ static enum kioku_status open_source(struct kioku_source *source, const struct l
 	source->diagnostics = (struct diagnostics){ options.diagnostic, options.diagnostic_user };
 	if (source_is_live_name(where))
 		return live_open(source, where, paths, &options, error);
+	source->driver = source_driver_of_url(where);
+	if (source->driver)
+		return open_remote(source, &options, error);
 	source->driver = forced_driver(where, &path);
 	TRY(source_open_file(source, path, error));
 	if (source->driver != &raw_source)
@@ -117,6 +131,7 @@ void kioku_source_close(struct kioku_source *source)
 	}
 	if (source->driver && source->driver->access)
 		source->driver->access->close(source->access);
+	remote_end(source);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
 	range_map_release(&source->states);
@@ -199,7 +214,7 @@ static void report_missing(const struct kioku_source *source, const struct sourc
 		first = first ? first : &layout->ranges[i];
 		missing += layout->ranges[i].size;
 	}
-	if (first && !source->driver->access)
+	if (first && source->descriptor >= 0)
 		diagnose(&source->diagnostics, KIOKU_GAP,
 			 "the image is truncated: %llu bytes of memory are missing, "
 			 "the first at physical address 0x%llx",
@@ -284,6 +299,8 @@ const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *s
 
 struct kioku_source_stats kioku_source_stats(const struct kioku_source *source)
 {
+	if (source->remote)
+		return source->driver->remote->stats(source->state);
 	return (struct kioku_source_stats){
 		.bytes = source->touched.count << PAGE_SET_SHIFT,
 		.requests = source->requests,

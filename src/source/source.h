@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/page_state.h"
+#include "base/range_map.h"
 
 DEFINE_CLEANUP(source, struct kioku_source, kioku_source_close)
 #define AUTO_SOURCE CLEANUP(cleanup_source)
@@ -34,6 +35,45 @@ bool source_has(const struct kioku_source *source, uint64_t physical, uint64_t s
  * there are none of that kind.
  */
 struct bytes source_notes(const struct kioku_source *source);
+
+/*
+ * Memory behind a link: every answer takes a while, the machine goes on running, and only RAM may be
+ * read. Until it is known where that is (source_lacks_ranges()), this is conventional memory and what
+ * is admitted. What comes over the link is kept for a moment.
+ */
+struct span {
+	uint64_t start, size; /* physical addresses, bytes */
+};
+
+bool source_is_remote(const struct kioku_source *source);
+bool source_lacks_ranges(const struct kioku_source *source);
+
+/*
+ * Says that a range is RAM, for a reason that whoever calls this has: the kernel's own page tables lie
+ * there, or its image. Whether all of it may be read now, as of source_has(), which is what this is
+ * for all other sources.
+ */
+bool source_admit(struct kioku_source *source, uint64_t physical, uint64_t size);
+
+/*
+ * Of a source that lacks ranges: takes over what RAM there is (the map is empty afterwards). Errors:
+ * NO_MEMORY.
+ */
+enum kioku_status source_learn_ranges(struct kioku_source *source, struct range_map *ram,
+				      struct kioku_error *error);
+
+/* Brings in what will be read next, all at once. Nothing to do where there is no link. */
+#define PREFETCH_LIMIT 32u   /* spans at once, the rest is left out */
+#define PREFETCH_SIZE  8192u /* bytes in all, likewise */
+void source_prefetch(struct kioku_source *source, const struct span *spans, size_t count);
+
+/*
+ * One step on in the life of a machine that runs: what came in before the last step is read again
+ * when it is wanted, but for what source_keep() has named. source_forget(): these bytes are, now.
+ */
+void source_age(struct kioku_source *source);
+void source_forget(struct kioku_source *source, uint64_t physical, uint64_t size);
+void source_keep(struct kioku_source *source, uint64_t physical, uint64_t size);
 
 /* What kioku_source_open() was given. */
 const char *source_where(const struct kioku_source *source);

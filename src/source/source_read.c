@@ -105,6 +105,8 @@ enum kioku_status source_read_parts(const struct source_layout *layout, size_t *
 enum kioku_status source_read(struct kioku_source *source, uint64_t physical, void *buffer,
 			      size_t size, struct kioku_error *error)
 {
+	if (source->remote)
+		return remote_read(source, physical, buffer, size, error);
 	return source_read_parts(source->layout, &source->hint, physical, buffer, size, read_part,
 				 source, error);
 }
@@ -119,6 +121,10 @@ enum kioku_status kioku_source_read(struct kioku_source *source, uint64_t physic
 
 void kioku_source_read_many(struct kioku_source *source, struct kioku_read *reads, size_t count)
 {
+	if (source->remote) {
+		remote_read_many(source, reads, count);
+		return;
+	}
 	source->requests += count;
 	source->rounds += count > 0;
 	for (size_t i = 0; i < count; i++)

@@ -10,20 +10,16 @@ static const struct kioku_column ps_columns[] = {
 	TASK_COLUMN_STATE,   TASK_COLUMN_START, TASK_COLUMN_COMM,
 };
 
+static const enum task_cell ps_cells[] = {
+	TASK_ADDRESS, TASK_PID,   TASK_PPID,  TASK_UID,  TASK_GID,
+	TASK_THREADS, TASK_STATE, TASK_START, TASK_COMM,
+};
+
 static enum kioku_status give_process(void *user, const struct task *task)
 {
 	struct view_run *run = user;
-	struct kioku_cell all[TASK_CELLS];
-	char state;
 
-	if (!view_wants_pid(run, task->tgid))
-		return KIOKU_OK;
-	task_cells(run->kernel, task, true, &state, all);
-	const struct kioku_cell cells[] = {
-		all[TASK_ADDRESS], all[TASK_PID],   all[TASK_PPID],  all[TASK_UID],  all[TASK_GID],
-		all[TASK_THREADS], all[TASK_STATE], all[TASK_START], all[TASK_COMM],
-	};
-	return view_row(run, cells);
+	return view_wants_pid(run, task->tgid) ? task_row(run, task, ps_cells) : KIOKU_OK;
 }
 
 static enum kioku_status run_ps(struct view_run *run, struct kioku_error *error)
@@ -31,7 +27,8 @@ static enum kioku_status run_ps(struct view_run *run, struct kioku_error *error)
 	task_views_begin(run->kernel);
 	if (run->options.all)
 		TRY(task_each_idle(run->kernel, give_process, run, error));
-	return task_each_process(run->kernel, give_process, run, error);
+	return task_each_process(run->kernel, task_parts_wanted(run, ps_cells), give_process, run,
+				 error);
 }
 
 const struct kioku_view ps_view = {
@@ -50,18 +47,14 @@ static const struct kioku_column thread_columns[] = {
 	TASK_COLUMN_STATE,   TASK_COLUMN_START, TASK_COLUMN_COMM,
 };
 
+static const enum task_cell thread_cells[] = {
+	TASK_ADDRESS, TASK_PID,   TASK_TID,   TASK_PPID, TASK_UID,
+	TASK_GID,     TASK_STATE, TASK_START, TASK_COMM,
+};
+
 static enum kioku_status give_thread(void *user, const struct task *task)
 {
-	struct view_run *run = user;
-	struct kioku_cell all[TASK_CELLS];
-	char state;
-
-	task_cells(run->kernel, task, true, &state, all);
-	const struct kioku_cell cells[] = {
-		all[TASK_ADDRESS], all[TASK_PID],   all[TASK_TID],   all[TASK_PPID], all[TASK_UID],
-		all[TASK_GID],     all[TASK_STATE], all[TASK_START], all[TASK_COMM],
-	};
-	return view_row(run, cells);
+	return task_row(user, task, thread_cells);
 }
 
 static enum kioku_status give_threads(void *user, const struct task *leader)
@@ -70,7 +63,8 @@ static enum kioku_status give_threads(void *user, const struct task *leader)
 
 	if (!view_wants_pid(run, leader->tgid))
 		return KIOKU_OK;
-	return task_each_thread(run->kernel, leader, give_thread, run, NULL);
+	return task_each_thread(run->kernel, leader, task_parts_wanted(run, thread_cells),
+				give_thread, run, NULL);
 }
 
 static enum kioku_status run_threads(struct view_run *run, struct kioku_error *error)
@@ -78,7 +72,8 @@ static enum kioku_status run_threads(struct view_run *run, struct kioku_error *e
 	task_views_begin(run->kernel);
 	if (run->options.all && view_wants_pid(run, 0))
 		TRY(task_each_idle(run->kernel, give_thread, run, error));
-	return task_each_process(run->kernel, give_threads, run, error);
+	return task_each_process(run->kernel, TASK_IDENTITY | TASK_MEMBERS, give_threads, run,
+				 error);
 }
 
 const struct kioku_view threads_view = {

@@ -45,7 +45,8 @@ static enum kioku_status note_threads(void *user, const struct task *leader)
 {
 	struct psscan *psscan = user;
 
-	return task_each_thread(psscan->run->kernel, leader, note_task, psscan, NULL);
+	return task_each_thread(psscan->run->kernel, leader, TASK_IDENTITY, note_task, psscan,
+				NULL);
 }
 
 static enum kioku_status give_carved(void *user, const struct task *task, uint64_t physical)
@@ -88,7 +89,8 @@ static enum kioku_status run_psscan(struct view_run *run, struct kioku_error *er
 
 	task_views_begin(run->kernel);
 	TRY(task_each_idle(run->kernel, note_task, &psscan, error));
-	TRY(task_each_process(run->kernel, note_threads, &psscan, error));
+	TRY(task_each_process(run->kernel, TASK_IDENTITY | TASK_MEMBERS, note_threads, &psscan,
+			      error));
 	TRY(task_scan(run->kernel, give_carved, &psscan, error));
 	report_missed(&psscan);
 	return KIOKU_OK;

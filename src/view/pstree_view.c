@@ -20,6 +20,8 @@ static const struct kioku_column columns[] = {
 
 struct node {
 	struct task task;
+	struct kioku_cell cells[TASK_CELLS];
+	char state;
 	uint64_t parent; /* address of the parent's group leader */
 	size_t first_child, last_child, next_sibling;
 	bool is_child, given;
@@ -27,6 +29,7 @@ struct node {
 
 struct tree {
 	struct kioku_kernel *kernel;
+	bool limited; /* to what is below some processes */
 	struct node *nodes;
 	size_t count, capacity;
 };
@@ -39,7 +42,7 @@ static void tree_release(struct tree *tree)
 static enum kioku_status add_node(void *user, const struct task *task)
 {
 	struct tree *tree = user;
-	struct task parent;
+	struct task_parent parent;
 
 	if (tree->count == tree->capacity) {
 		size_t capacity = tree->capacity ? tree->capacity * 2 : 256;
@@ -51,13 +54,17 @@ static enum kioku_status add_node(void *user, const struct task *task)
 	}
 	/* A parent may be any thread; the tree is one of processes. */
 	uint64_t address = 0;
-	if (task_read(tree->kernel, task->real_parent, &parent, NULL) == KIOKU_OK)
+	if (task_read_parent(tree->kernel, task, &parent) == KIOKU_OK)
 		address = parent.group_leader;
-	tree->nodes[tree->count++] = (struct node){ .task = *task,
-						    .parent = address,
-						    .first_child = NONE,
-						    .last_child = NONE,
-						    .next_sibling = NONE };
+	struct node *node = &tree->nodes[tree->count++];
+	*node = (struct node){ .task = *task,
+			       .parent = address,
+			       .first_child = NONE,
+			       .last_child = NONE,
+			       .next_sibling = NONE };
+	/* While it is in the list: of a machine that runs, it may be gone before the tree is known. */
+	if (!tree->limited)
+		task_cells(tree->kernel, task, true, &node->state, node->cells);
 	return KIOKU_OK;
 }
 
@@ -110,12 +117,22 @@ static enum kioku_status link_nodes(struct tree *tree)
 	return KIOKU_OK;
 }
 
-static enum kioku_status give_node(struct view_run *run, const struct node *node, size_t depth)
+/* Texts of cells are in the node, which has moved since. */
+static void point_at_texts(struct node *node)
 {
-	struct kioku_cell all[TASK_CELLS];
-	char state;
+	node->cells[TASK_STATE].value.text.data = &node->state;
+	if (node->cells[TASK_COMM].presence == KIOKU_CELL_PRESENT)
+		node->cells[TASK_COMM].value.text.data = node->task.comm;
+}
 
-	task_cells(run->kernel, &node->task, true, &state, all);
+static enum kioku_status give_node(struct view_run *run, const struct tree *tree, struct node *node,
+				   size_t depth)
+{
+	const struct kioku_cell *all = node->cells;
+
+	if (tree->limited)
+		task_cells(run->kernel, &node->task, true, &node->state, node->cells);
+	point_at_texts(node);
 	const struct kioku_cell cells[] = {
 		cell_number(depth), all[TASK_PID],     all[TASK_PPID],
 		all[TASK_UID],      all[TASK_THREADS], all[TASK_STATE],
@@ -138,7 +155,7 @@ static enum kioku_status give_subtree(struct view_run *run, struct tree *tree, s
 		bool first_visit = !node->given;
 		if (first_visit) {
 			node->given = true;
-			TRY(give_node(run, node, depth));
+			TRY(give_node(run, tree, node, depth));
 		}
 		if (first_visit && node->first_child != NONE) {
 			at = node->first_child;
@@ -156,14 +173,13 @@ static enum kioku_status give_subtree(struct view_run *run, struct tree *tree, s
 
 static enum kioku_status give_tree(struct view_run *run, struct tree *tree)
 {
-	bool limited = run->options.pid_count > 0;
-
 	for (size_t i = 0; i < tree->count; i++)
-		if (limited ? view_wants_pid(run, tree->nodes[i].task.tgid) && !tree->nodes[i].given
+		if (tree->limited
+			    ? view_wants_pid(run, tree->nodes[i].task.tgid) && !tree->nodes[i].given
 			    : !tree->nodes[i].is_child)
 			TRY(give_subtree(run, tree, i));
 	/* Parents in a circle have no top: damage, but still processes. */
-	for (size_t i = 0; i < tree->count && !limited; i++) {
+	for (size_t i = 0; i < tree->count && !tree->limited; i++) {
 		if (tree->nodes[i].given)
 			continue;
 		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
@@ -175,12 +191,13 @@ static enum kioku_status give_tree(struct view_run *run, struct tree *tree)
 
 static enum kioku_status run_pstree(struct view_run *run, struct kioku_error *error)
 {
-	CLEANUP(tree_release) struct tree tree = { .kernel = run->kernel };
+	CLEANUP(tree_release)
+	struct tree tree = { .kernel = run->kernel, .limited = run->options.pid_count > 0 };
 
 	task_views_begin(run->kernel);
 	if (run->options.all)
 		TRY(task_each_idle(run->kernel, add_node, &tree, error));
-	TRY(task_each_process(run->kernel, add_node, &tree, error));
+	TRY(task_each_process(run->kernel, TASK_EVERYTHING, add_node, &tree, error));
 	enum kioku_status status = link_nodes(&tree);
 	return status == KIOKU_OK ? give_tree(run, &tree) : error_no_memory(error);
 }

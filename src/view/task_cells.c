@@ -9,8 +9,14 @@ struct making {
 	struct kioku_kernel *kernel;
 	const struct task *task;
 	bool listed;
+	unsigned wanted; /* bit by enum task_cell */
 	struct kioku_cell *cells;
 };
+
+static bool wants(const struct making *making, enum task_cell cell)
+{
+	return making->wanted >> cell & 1;
+}
 
 static struct kioku_cell lost(const struct making *making, const char *what,
 			      enum kioku_status status)
@@ -44,14 +50,9 @@ static void id_cells(const struct making *making)
 
 static void parent_cell(const struct making *making)
 {
-	struct kioku_kernel *kernel = making->kernel;
-	struct task parent;
-	enum kioku_status status = task_read(kernel, making->task->real_parent, &parent, NULL);
+	struct task_parent parent;
+	enum kioku_status status = task_read_parent(making->kernel, making->task, &parent);
 
-	if (status == KIOKU_OK &&
-	    !(task_is_plausible(kernel, &parent) && task_pid_is_right(kernel, &parent) &&
-	      task_tgid_is_right(kernel, &parent)))
-		status = KIOKU_ERROR_CORRUPT;
 	if (status == KIOKU_OK)
 		making->cells[TASK_PPID] = cell_integer(parent.tgid);
 	else if (is_gone(making))
@@ -115,21 +116,81 @@ void task_views_begin(struct kioku_kernel *kernel)
 			 "start times are missing: the machine's clock could not be read");
 }
 
-void task_cells(struct kioku_kernel *kernel, const struct task *task, bool listed, char *state,
-		struct kioku_cell cells[TASK_CELLS])
+static void make_cells(const struct making *making, char *state)
 {
-	const struct making making = { kernel, task, listed, cells };
+	const struct task *task = making->task;
+	struct kioku_cell *cells = making->cells;
 	size_t length = strnlen(task->comm, sizeof(task->comm));
 
 	cells[TASK_ADDRESS] = cell_number(task->address);
-	id_cells(&making);
-	parent_cell(&making);
-	credential_cells(&making);
-	thread_count_cell(&making);
-	*state = task_state_letter(kernel, task->state, task->exit_state);
-	cells[TASK_STATE] = cell_text(state, 1);
-	cells[TASK_START] = start_cell(&making);
+	id_cells(making);
+	if (wants(making, TASK_PPID))
+		parent_cell(making);
+	if (wants(making, TASK_UID) || wants(making, TASK_GID))
+		credential_cells(making);
+	if (wants(making, TASK_THREADS))
+		thread_count_cell(making);
+	if (wants(making, TASK_STATE)) {
+		*state = task_state_letter(making->kernel, task->state, task->exit_state);
+		cells[TASK_STATE] = cell_text(state, 1);
+	}
+	if (wants(making, TASK_START))
+		cells[TASK_START] = start_cell(making);
 	cells[TASK_COMM] = length < sizeof(task->comm)
 				   ? cell_text(task->comm, length)
-				   : lost(&making, "its name does not end", KIOKU_ERROR_CORRUPT);
+				   : lost(making, "its name does not end", KIOKU_ERROR_CORRUPT);
+}
+
+void task_cells(struct kioku_kernel *kernel, const struct task *task, bool listed, char *state,
+		struct kioku_cell cells[TASK_CELLS])
+{
+	const struct making making = { kernel, task, listed, ~0u, cells };
+
+	make_cells(&making, state);
+}
+
+static unsigned cells_wanted(const struct view_run *run, const enum task_cell *columns)
+{
+	unsigned wanted = 0;
+
+	for (size_t i = 0; i < run->column_count; i++)
+		wanted |= (unsigned)view_wants_column(run, i) << columns[i];
+	return wanted;
+}
+
+unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns)
+{
+	static const unsigned parts[TASK_CELLS] = {
+		[TASK_ADDRESS] = TASK_IDENTITY,
+		[TASK_PID] = TASK_IDENTITY,
+		[TASK_TID] = TASK_IDENTITY,
+		[TASK_COMM] = TASK_IDENTITY,
+		[TASK_STATE] = TASK_IDENTITY | TASK_MEMBERS,
+		[TASK_START] = TASK_IDENTITY | TASK_MEMBERS,
+		[TASK_PPID] = TASK_IDENTITY | TASK_MEMBERS | TASK_PARENT,
+		[TASK_UID] = TASK_IDENTITY | TASK_MEMBERS | TASK_CREDENTIALS,
+		[TASK_GID] = TASK_IDENTITY | TASK_MEMBERS | TASK_CREDENTIALS,
+		[TASK_THREADS] = TASK_IDENTITY | TASK_MEMBERS | TASK_SIGNAL,
+	};
+	unsigned wanted = cells_wanted(run, columns), needed = TASK_IDENTITY;
+
+	for (unsigned cell = 0; cell < TASK_CELLS; cell++)
+		if (wanted >> cell & 1)
+			needed |= parts[cell];
+	return needed;
+}
+
+enum kioku_status task_row(struct view_run *run, const struct task *task,
+			   const enum task_cell *columns)
+{
+	struct kioku_cell all[TASK_CELLS], cells[TASK_CELLS];
+	const struct making making = { run->kernel, task, true, cells_wanted(run, columns), all };
+	char state;
+
+	for (size_t i = 0; i < TASK_CELLS; i++)
+		all[i] = cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+	make_cells(&making, &state);
+	for (size_t i = 0; i < run->column_count; i++)
+		cells[i] = all[columns[i]];
+	return view_row(run, cells);
 }

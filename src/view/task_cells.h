@@ -45,4 +45,14 @@ void task_views_begin(struct kioku_kernel *kernel);
 void task_cells(struct kioku_kernel *kernel, const struct task *task, bool listed, char *state,
 		struct kioku_cell cells[TASK_CELLS]);
 
+/*
+ * The row of a listed task, which has these of its cells in this order. Only those that were asked for
+ * are made. Errors: the row function's.
+ */
+enum kioku_status task_row(struct view_run *run, const struct task *task,
+			   const enum task_cell *columns);
+
+/* What of a task is needed for the columns that were asked for: enum task_parts. */
+unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns);
+
 #endif

@@ -62,6 +62,12 @@ static inline enum kioku_status view_row(struct view_run *run, const struct kiok
 	return run->row(run->user, cells, run->column_count);
 }
 
+/* Whether anybody will look at a column of a row. */
+static inline bool view_wants_column(const struct view_run *run, size_t column)
+{
+	return !run->options.columns || (run->options.columns >> column & 1);
+}
+
 /* Whether --pid lets a process through. */
 bool view_wants_pid(const struct view_run *run, int32_t pid);
 

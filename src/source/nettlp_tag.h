@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A tag is 8 bits, and all that tells a completion's request. One that comes late, when its tag has
+ * been given to another request, would be taken for that one's. But a completion also carries the last
+ * 7 bits of its address and how many bytes remain: their sum is where its request ends, modulo 128.
+ * So a tag is used again at once, and only for requests that end elsewhere than those whose completions
+ * may still be under way: what is in quarantine is not the tag, but the tag with that end.
+ */
+#ifndef SOURCE_NETTLP_TAG_H
+#define SOURCE_NETTLP_TAG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Ends, in words of 4 bytes modulo 128, times kinds: a request that lies in one block of 64 bytes, and
+ * does not begin with it, is answered by one completion, whose byte count is its size, as no other
+ * completion's is; all other requests are of one kind.
+ */
+#define NETTLP_ENDS  32u
+#define NETTLP_KINDS 16u
+#define NETTLP_KEYS  (NETTLP_ENDS * NETTLP_KINDS)
+
+struct nettlp_tag {
+	uint64_t quarantined[NETTLP_KEYS]; /* until that time, in nanoseconds */
+	uint32_t used[NETTLP_KEYS];        /* value of uses when it was used last; 0: never */
+	uint32_t uses;
+};
+
+/*
+ * The most bytes from address on, at most size of them, that the tag may ask for now; 0: none. is_told:
+ * whether completions of earlier requests can be told by their time, so that only those count that
+ * were given up.
+ */
+uint32_t nettlp_tag_fit(const struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t now,
+			bool is_told);
+
+/* That it is used for a request, and that completions of one may come until a time. */
+void nettlp_tag_use(struct nettlp_tag *tag, uint64_t address, uint32_t size);
+void nettlp_tag_quarantine(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t until);
+
+/* Whether nothing of it is in quarantine now. */
+bool nettlp_tag_is_clean(const struct nettlp_tag *tag, uint64_t now);
+
+#endif
