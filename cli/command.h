@@ -4,11 +4,13 @@
 #define CLI_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include <kioku/view.h>
 
+struct option_row;
 struct session;
 
 struct command {
@@ -17,13 +19,15 @@ struct command {
 	const char *usage;          /* positional arguments; those in brackets may be left out */
 	const char *const *formats; /* what --format takes, the default first, NULL last; or NULL */
 	uint64_t options;           /* OPTION_..., combined */
-	const char *details;        /* more for --help, or NULL */
+	const struct option_row *own; /* options that no other command has */
+	size_t own_count;
+	const char *details;                 /* more for --help, or NULL */
 	const struct kioku_view *view;       /* what view_command runs; NULL for the others */
 	int (*run)(struct session *session); /* returns an enum exit_status */
 };
 
 extern const struct command info_command, type_command, read_command, profile_command, help_command,
-	acquire_command, convert_command, verify_command, receive_command;
+	acquire_command, convert_command, verify_command, receive_command, serve_command;
 
 /* The command that shows a view. */
 struct command view_command(const struct kioku_view *view);

@@ -15,6 +15,15 @@ bool address_parse(const char *text, uint64_t *out);
 /* A number, or a decimal one with K, M, G or T behind it (powers of 1024). */
 bool size_parse(const char *text, uint64_t *out);
 
+/* "12.5": 0 to 100. */
+bool percent_parse(const char *text, double *out);
+
+/* "12us", "0.5s": a decimal number and ns, us, ms or s; in nanoseconds, less than a day. */
+bool time_parse(const char *text, uint64_t *out);
+
+/* "XX:XX": bus << 8 | device << 3 | function, a byte before the colon and one behind it. */
+bool device_parse(const char *text, uint16_t *out);
+
 /* A process id: 0 to 2^31 - 1. */
 bool pid_parse(const char *text, int32_t *out);
 

@@ -9,7 +9,6 @@
 #include "number.h"
 #include "options.h"
 
-/* How an option's argument is read; false, or a message and false, when it cannot be. */
 typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
@@ -20,13 +19,7 @@ static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, 
 	parse_store_ca;
 
 /* Row i belongs to OPTION_ bit i. */
-static const struct {
-	const char *name;
-	char letter;
-	const char *argument; /* NULL: a flag */
-	parse_fn *parse;
-	const char *help;
-} table[] = {
+static const struct option_row table[] = {
 	{ "help", 'h', NULL, NULL, "print this text" },
 	{ "format", 'f', "FORMATS", parse_format, "how to print; the first is the default" },
 	{ "columns", 'c', "LIST", parse_columns,
@@ -85,7 +78,11 @@ static const struct {
 	{ "store-ca", 0, "FILE", parse_store_ca, "certificates to trust, in PEM" },
 };
 
-enum { OPTION_COUNT = sizeof(table) / sizeof(table[0]), LONG_BASE = 256 };
+enum {
+	OPTION_COUNT = sizeof(table) / sizeof(table[0]),
+	OWN_LIMIT = 32, /* of a command's own */
+	LONG_BASE = 256,
+};
 
 static bool parse_format(struct options *options, const struct command *command, const char *text)
 {
@@ -422,21 +419,37 @@ static int check_arguments(struct options *options, const struct command *comman
 	return STATUS_COMPLETE;
 }
 
+/* --- rows, those of the command's own behind those of the table */
+
+/* NULL if the command does not take it. */
+static const struct option_row *row_at(const struct command *command, int index)
+{
+	if (index >= OPTION_COUNT)
+		return &command->own[index - OPTION_COUNT];
+	return command->options & UINT64_C(1) << index ? &table[index] : NULL;
+}
+
+static int row_count(const struct command *command)
+{
+	return OPTION_COUNT + (int)command->own_count;
+}
+
 /* getopt's own tables, from the rows that this command takes. */
 static void prepare_getopt(const struct command *command, struct option *longs, char *shorts)
 {
 	*shorts++ = ':'; /* a missing argument is told apart from an unknown option */
-	for (int i = 0; i < OPTION_COUNT; i++) {
-		if (!(command->options & UINT64_C(1) << i))
+	for (int i = 0; i < row_count(command); i++) {
+		const struct option_row *row = row_at(command, i);
+		if (!row)
 			continue;
 		*longs++ = (struct option){
-			.name = table[i].name,
-			.has_arg = table[i].argument ? required_argument : no_argument,
+			.name = row->name,
+			.has_arg = row->argument ? required_argument : no_argument,
 			.val = LONG_BASE + i,
 		};
-		if (table[i].letter) {
-			*shorts++ = table[i].letter;
-			if (table[i].argument)
+		if (row->letter) {
+			*shorts++ = row->letter;
+			if (row->argument)
 				*shorts++ = ':';
 		}
 	}
@@ -444,21 +457,24 @@ static void prepare_getopt(const struct command *command, struct option *longs, 
 	*shorts = '\0';
 }
 
-static int row_of(const struct command *command, int value)
+static int index_of(const struct command *command, int value)
 {
 	if (value >= LONG_BASE)
 		return value - LONG_BASE;
-	for (int i = 0; i < OPTION_COUNT; i++)
-		if (table[i].letter == value && command->options & UINT64_C(1) << i)
+	for (int i = 0; i < row_count(command); i++) {
+		const struct option_row *row = row_at(command, i);
+		if (row && row->letter == value)
 			return i;
+	}
 	return -1;
 }
 
 /* What an option's argument looks like, for help and errors. */
-static const char *argument_text(const struct command *command, int row, char *out, size_t size)
+static const char *argument_text(const struct command *command, const struct option_row *row,
+				 char *out, size_t size)
 {
-	if (UINT64_C(1) << row != OPTION_FORMAT)
-		return table[row].argument ? table[row].argument : "";
+	if (row->parse != parse_format)
+		return row->argument ? row->argument : "";
 	size_t used = 0;
 	for (size_t i = 0; command->formats[i] && used < size; i++)
 		used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? "|" : "",
@@ -467,22 +483,23 @@ static const char *argument_text(const struct command *command, int row, char *o
 }
 
 /* Takes the option that getopt_long() found. */
-static int take_option(struct options *options, const struct command *command, int row)
+static int take_option(struct options *options, const struct command *command, int index)
 {
+	const struct option_row *row = row_at(command, index);
 	char expected[64];
 
-	options->given |= UINT64_C(1) << row;
-	if (!table[row].parse || table[row].parse(options, command, optarg))
+	if (index < OPTION_COUNT)
+		options->given |= UINT64_C(1) << index;
+	if (!row->parse || row->parse(options, command, optarg))
 		return STATUS_COMPLETE;
-	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name,
-			     table[row].name, optarg,
-			     argument_text(command, row, expected, sizeof(expected)));
+	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name, row->name,
+			     optarg, argument_text(command, row, expected, sizeof(expected)));
 }
 
 int options_parse(struct options *options, const struct command *command, int argc, char **argv)
 {
-	struct option longs[OPTION_COUNT + 1];
-	char shorts[2 * OPTION_COUNT + 2];
+	struct option longs[OPTION_COUNT + OWN_LIMIT + 1];
+	char shorts[2 * (OPTION_COUNT + OWN_LIMIT) + 2];
 	int value;
 
 	prepare_getopt(command, longs, shorts);
@@ -493,11 +510,11 @@ int options_parse(struct options *options, const struct command *command, int ar
 		const char *word = argv[optind - 1];
 		if (value == ':')
 			return message_usage("%s: %s needs an argument", command->name, word);
-		int row = row_of(command, value);
-		if (value == '?' || row < 0)
+		int index = index_of(command, value);
+		if (value == '?' || index < 0)
 			return message_usage("%s: no such option: %s; see kioku help %s",
 					     command->name, word, command->name);
-		if (take_option(options, command, row) != STATUS_COMPLETE)
+		if (take_option(options, command, index) != STATUS_COMPLETE)
 			return STATUS_USAGE;
 	}
 	if (options->given & OPTION_HELP)
@@ -517,13 +534,14 @@ void options_release(struct options *options)
 
 void options_print_help(FILE *file, const struct command *command)
 {
-	for (int i = 0; i < OPTION_COUNT; i++) {
+	for (int i = 0; i < row_count(command); i++) {
+		const struct option_row *row = row_at(command, i);
 		char argument[64], left[128];
-		if (!(command->options & UINT64_C(1) << i))
+		if (!row)
 			continue;
-		snprintf(left, sizeof(left), "%c%c%c --%s %s", table[i].letter ? '-' : ' ',
-			 table[i].letter ? table[i].letter : ' ', table[i].letter ? ',' : ' ',
-			 table[i].name, argument_text(command, i, argument, sizeof(argument)));
-		fprintf(file, "  %-34s  %s\n", left, table[i].help);
+		snprintf(left, sizeof(left), "%c%c%c --%s %s", row->letter ? '-' : ' ',
+			 row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
+			 argument_text(command, row, argument, sizeof(argument)));
+		fprintf(file, "  %-34s  %s\n", left, row->help);
 	}
 }

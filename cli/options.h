@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line, parsed: every option of every command is one row of one table. */
+/*
+ * The command line, parsed: every option is one row of a table, of the one in options.c if several
+ * commands take it, or of a command's own.
+ */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -9,6 +12,7 @@
 
 #include <kioku/capture.h>
 #include <kioku/receive.h>
+#include <kioku/serve.h>
 #include <kioku/source.h>
 
 struct command;
@@ -67,6 +71,17 @@ struct command;
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
 #define OPTIONS_SPACE       (OPTION_PID | OPTION_CR3)
 
+struct options;
+
+struct option_row {
+	const char *name;
+	char letter;          /* 0: none */
+	const char *argument; /* what it looks like, for help and errors; NULL: a flag */
+	/* False when the argument (NULL of a flag) cannot be read. NULL: it is enough that it was given. */
+	bool (*parse)(struct options *options, const struct command *command, const char *text);
+	const char *help;
+};
+
 struct options {
 	uint64_t given;           /* OPTION_..., combined */
 	const char *arguments[3]; /* positional; NULL past the last */
@@ -82,6 +97,7 @@ struct options {
 	unsigned threads;                     /* 0: not given */
 	struct kioku_capture_options capture; /* what was given of it; the rest is 0 */
 	struct kioku_receive_options receive; /* likewise */
+	struct kioku_serve_options serve;     /* likewise */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/receive.h>
+#include <kioku/serve.h>
 #include <kioku/source.h>
 #include <kioku/symbol.h>
 #include <kioku/type.h>

