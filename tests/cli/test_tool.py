@@ -619,6 +619,61 @@ class Receive(unittest.TestCase):
                          (1, "kioku: error: cannot open the folder absent\n"))
 
 
+class Serve(unittest.TestCase):
+    def test_defaults(self):
+        done = run("serve", "image", "--nettlp", "127.0.0.2")
+        self.assertEqual((done.returncode, done.text), (0, ""))
+        for line in ("note: ready at 127.0.0.2, UDP ports 0x3000 to 0x30ff, messages at 0x2fff",
+                     "tags 0 id 0 0 mps 0 rcb 0 iommu 0 seed 0 split 0",
+                     "0+0 ns loss 0 duplicate 0 reorder 0", "late 0 by 0 error 0 of 0 corrupt 0 of 0",
+                     "client  ranges  clock 1 messages 1", " 3  requests\n", " 4  completions\n",
+                     " 0  bytes of memory\n", " 1  requests outside of RAM\n"):
+            self.assertIn(line, done.errors)
+        self.assertNotIn("refused", done.errors)
+
+    def test_options(self):
+        done = run("serve", "image", "--nettlp", "127.0.0.2", "--tags", "0x10", "--requester",
+                   "0b:1c", "--completer", "FF:08", "--mps", "4096", "--rcb", "128", "--iommu",
+                   "abort", "--seed", "18446744073709551615", "--split", "--latency", "12us",
+                   "--jitter", "1.5ms", "--loss", "0.5", "--duplicate", "100", "--reorder", "1.25",
+                   "--late", "0.1:2s", "--error", "3:ur,poison", "--corrupt", "4:tag,short,count",
+                   "--client", "127.0.0.1", "--ranges", "iomem", "--no-clock", "--no-messages")
+        for line in ("ready at 127.0.0.2, UDP ports 0x3000 to 0x300f\n",
+                     "tags 16 id b1c ff08 mps 4096 rcb 128 iommu 2 seed 18446744073709551615 split 1",
+                     "12000+1500000 ns loss 0.5 duplicate 100 reorder 1.25",
+                     "late 0.1 by 2000000000 error 3 of 9 corrupt 4 of c2",
+                     "client 127.0.0.1 ranges iomem clock 0 messages 0"):
+            self.assertIn(line, done.errors)
+
+    def test_json(self):
+        done = run("serve", "image", "--nettlp", "127.0.0.2", "--json")
+        ready, summary = (json.loads(line) for line in done.text.splitlines())
+        self.assertEqual((ready["event"], ready["address"], ready["tags"], ready["messages"]),
+                         ("ready", "127.0.0.2", 256, True))
+        self.assertEqual((summary["event"], summary["requests"], summary["writes"]),
+                         ("summary", 3, 0))
+
+    def test_refused(self):
+        wrong = {"--tags": ("0", "257", "x"), "--mps": ("64", "300", "8192"), "--rcb": ("32", "96"),
+                 "--requester": ("1:0", "00:00", "01:000", "0100"), "--completer": ("xx:00",),
+                 "--iommu": ("on", ""), "--seed": ("-1", "1.5"),
+                 "--latency": ("12", "1.us2", "us", "-1us", "9999999s", "1..2us", ".5us", "1e3us"),
+                 "--jitter": ("1m",), "--loss": ("101", "-1", "nan", "1%", "", "0x1"),
+                 "--duplicate": ("x",), "--reorder": ("1.2.3", "1."),
+                 "--late": ("1", "1:", "1:5", ":5us"), "--error": ("1", "1:", "1:ur,", "1:xx"),
+                 "--corrupt": ("1:tags", "200:tag"), "--nettlp": ("",), "--client": ("",)}
+        for option, values in wrong.items():
+            for value in values:
+                done = run("serve", "image", "--nettlp", "127.0.0.2", option, value)
+                self.assertEqual((done.returncode, done.text), (2, ""), (option, value))
+                self.assertIn(f"kioku: error: serve: {option} cannot be", done.errors)
+        self.assertEqual(run("serve", "image").returncode, 2)
+        self.assertEqual(run("serve", "image", "--nettlp", "nowhere").returncode, 2)
+        self.assertEqual(run("serve", "image", "--nettlp", "192.0.2.1").returncode, 1)
+        # Only serve has them.
+        self.assertIn("no such option", run("ps", "image", "--nettlp", "127.0.0.2").errors)
+
+
 class Verify(unittest.TestCase):
     def test_verdicts(self):
         for image, status, verdict in (("intact", 0, "intact"), ("prefix", 3, "valid prefix"),

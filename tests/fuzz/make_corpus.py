@@ -246,12 +246,60 @@ def transfers():
     yield "lies", sender[2][:4] + b"\xff\xff\xff\xff" + sender[2][8:]
 
 
+def reads():
+    def read(address, size, tag=7):
+        words, last = (address % 4 + size + 3) // 4, -(address + size) % 4
+        first, last = 15 << address % 4 & 15, 15 >> last
+        enables = first & last if words == 1 else last << 4 | first
+        wide = address >> 32 > 0
+        return struct.pack(">BBHHBB", 0x20 if wide else 0, 0, words & 0x3FF, 0x0100, tag, enables) + (
+            struct.pack(">Q" if wide else ">I", address & ~3))
+
+    yield "byte", read(0x1003, 1)
+    yield "unaligned", read(0x10F1, 300)
+    yield "page", read(0x2000, 4096)
+    yield "end", read(0x3020, 16)
+    yield "outside", read(0x3000, 4096)
+    yield "high", read(0x123456789A, 64)
+    yield "crosses", read(0x1FF0, 64)
+    yield "nothing", struct.pack(">BBHHBBI", 0, 0, 1, 0, 1, 0, 0x1000)
+    yield "libtlp_page", struct.pack(">BBHHBBI", 0, 0, 0x400, 0, 1, 0xFF, 0x1000)
+    yield "write", struct.pack(">BBHHBBI4s", 0x40, 0, 1, 0, 1, 15, 0x1000, b"data")
+    yield "short", read(0x1000, 8)[:-1]
+
+
+def completions():
+    def completion(status, count, lower, data, flags=0, kind=None):
+        kind = kind or (0x4A if data else 0x0A)
+        return struct.pack(">BBHHHHBB", kind, 0, flags | len(data) // 4 & 0x3FF, 0,
+                           status << 13 | count & 0xFFF, 0x0100, 7, lower) + data
+
+    yield "data", completion(0, 5, 0x41, b"12345678")
+    yield "page_done", completion(0, 4096, 0, bytes(4096))
+    yield "poisoned", completion(0, 4, 0, b"1234", 0x4000)
+    yield "refused", completion(1, 64, 0, b"")
+    yield "aborted", completion(4, 64, 0, b"")
+    yield "cut", completion(0, 8, 0, b"12345678")[:-1]
+
+
+def datagrams():
+    for name, tlp in (*reads(), *completions()):
+        yield name, struct.pack(">HI", 1, 0x01020304) + tlp
+
+
+def setups():
+    """The byte that fuzz_completer.c sets a completer up with, and what comes."""
+    for index, (name, tlp) in enumerate(reads()):
+        yield name, bytes([(0x09, 0x21, 0x2D, 0x11)[index % 4]]) + tlp
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
                           ("lzo_format", lzo()), ("manifest_format", manifests()),
                           ("digest_format", digests()), ("frame_format", frames()),
-                          ("avml_format", avml()), ("transfer_format", transfers())):
+                          ("avml_format", avml()), ("transfer_format", transfers()),
+                          ("nettlp_format", datagrams()), ("completer", setups())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)
