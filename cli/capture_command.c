@@ -69,7 +69,8 @@ static int open_all(struct session *session)
 
 	if (status != STATUS_COMPLETE || kioku_source_is_live(session->source))
 		return status;
-	if (kioku_source_is_ambiguous(session->source))
+	if (kioku_source_is_ambiguous(session->source) ||
+	    kioku_source_lacks_ranges(session->source))
 		return session_open_kernel(session);
 	session_try_kernel(session);
 	return STATUS_COMPLETE;

@@ -149,7 +149,8 @@ static int run(struct session *session)
 
 	bool physical = options->given & OPTION_PHYSICAL;
 	int status = session_open_source(session);
-	if (status == STATUS_COMPLETE && (!physical || kioku_source_is_ambiguous(session->source)))
+	if (status == STATUS_COMPLETE && (!physical || kioku_source_is_ambiguous(session->source) ||
+					  kioku_source_lacks_ranges(session->source)))
 		status = session_open_kernel(session);
 	if (status == STATUS_COMPLETE && !physical)
 		status = session_open_space(session, &space);

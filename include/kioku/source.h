@@ -48,7 +48,8 @@ struct kioku_source_options {
  * Opens a source. where is a path, whose format is found from its content, or FORMAT:PATH
  * (raw: or padded:, lime:, avml:, elf:, kdump:) to force one, or the machine this runs on: "module",
  * "kcore", "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
- * says of others why they cannot. "./live" is a file. options may be NULL. Files compressed by zstd,
+ * says of others why they cannot. "./live" is a file. nettlp://ADDRESS?NAME=VALUE&... is a machine
+ * that has a NetTLP adapter, see kioku-nettlp(7). options may be NULL. Files compressed by zstd,
  * lz4 or gzip, in frames of at most 64 MiB, are unpacked by need. A truncated image opens, with the
  * missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. PATH.manifest.json, if it is about
  * this file, adds which pages were lost and, without placements, where those of a raw image belong.
@@ -69,14 +70,20 @@ KIOKU_PUBLIC bool kioku_source_is_ambiguous(const struct kioku_source *source);
 
 /*
  * The name of the format that was recognised: "raw", "lime", "avml", "elf", "kdump"; of a
- * live machine the way to its memory: "module", "kcore", "devcrash", "devmem". Borrowed.
+ * live machine the way to its memory: "module", "kcore", "devcrash", "devmem"; "nettlp". Borrowed.
  */
 KIOKU_PUBLIC const char *kioku_source_format(const struct kioku_source *source);
 
 /* Whether it is the machine this runs on, whose memory changes while it is read. */
 KIOKU_PUBLIC bool kioku_source_is_live(const struct kioku_source *source);
 
-/* Sorted, disjoint; borrowed until the source closes. */
+/*
+ * Whether it is behind a link and nobody has said where it has RAM: until kioku_kernel_open() has asked
+ * its kernel, next to nothing of it may be read, because reading a device can hang a machine.
+ */
+KIOKU_PUBLIC bool kioku_source_lacks_ranges(const struct kioku_source *source);
+
+/* Sorted, disjoint; borrowed until the source closes, or kioku_kernel_open() has learned others. */
 KIOKU_PUBLIC const struct kioku_range *kioku_source_ranges(const struct kioku_source *source,
 							   size_t *count);
 
@@ -115,10 +122,11 @@ KIOKU_PUBLIC const char *kioku_source_vmcoreinfo(const struct kioku_source *sour
 struct kioku_source_stats {
 	/*
 	 * Distinct 4 KiB pages of the source that were touched, times 4096: of the file as it is,
-	 * so that of a compressed image these are bitmaps, descriptors and compressed pages.
+	 * so that of a compressed image these are bitmaps, descriptors and compressed pages. Over a
+	 * link: what came, in bytes.
 	 */
 	uint64_t bytes;
-	uint64_t requests; /* single reads */
+	uint64_t requests; /* single reads; over a link what was sent, repetitions included */
 	uint64_t rounds;   /* batches that had to wait for the one before */
 };
 KIOKU_PUBLIC struct kioku_source_stats kioku_source_stats(const struct kioku_source *source);

@@ -63,7 +63,7 @@ enum kioku_status kioku_translate(struct kioku_address_space *space, uint64_t vi
 		step->index = (uint32_t)(virtual >> level->shift & 511);
 		step->entry_physical = table + 8ull * step->index;
 		uint8_t raw[8];
-		if (source_lacks_ranges(space->source))
+		if (kioku_source_lacks_ranges(space->source))
 			source_admit(space->source, table, PAGE_SIZE);
 		enum kioku_status status = kioku_source_read(space->source, step->entry_physical,
 							     raw, sizeof(raw), error);

@@ -70,7 +70,7 @@ static enum kioku_status walk_table(struct walk *walk, unsigned depth, uint64_t 
 		walk->losses->repeated++;
 		return KIOKU_OK;
 	}
-	if (source_lacks_ranges(walk->space->source))
+	if (kioku_source_lacks_ranges(walk->space->source))
 		source_admit(walk->space->source, table, PAGE_SIZE);
 	if (kioku_source_read(walk->space->source, table, raw, sizeof(raw), NULL) != KIOKU_OK) {
 		if (walk->losses->tables++ == 0)

@@ -58,7 +58,7 @@ static bool follow(struct kioku_source *source, uint64_t table, unsigned index, 
 		return false;
 	*next = entry & 0x000ffffffffff000ull;
 	return source_has(source, *next, PAGE_SIZE) ||
-	       (source_lacks_ranges(source) && leads_to_table(entry) &&
+	       (kioku_source_lacks_ranges(source) && leads_to_table(entry) &&
 		is_table(source, table, is_root) && source_admit(source, *next, PAGE_SIZE));
 }
 

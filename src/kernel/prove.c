@@ -141,6 +141,20 @@ static enum kioku_status take_symbols(struct kioku_kernel *kernel, struct window
 	return KIOKU_ERROR_NOT_FOUND;
 }
 
+/* What lies in the window has come in for the most part, while it was searched. */
+static enum kioku_status read_through(struct kioku_kernel *kernel, struct window *window,
+				      uint64_t virtual, void *out, uint64_t size,
+				      struct kioku_error *error)
+{
+	struct bytes found;
+
+	if (virtual < window->virtual_start ||
+	    !window_bytes(window, virtual - window->virtual_start, size, &found))
+		return kernel_read(kernel, virtual, out, size, error);
+	memcpy(out, found.data, found.size);
+	return KIOKU_OK;
+}
+
 static enum kioku_status take_types(struct kioku_kernel *kernel, struct window *window)
 {
 	uint64_t start = kernel_symbol(kernel, "__start_BTF");
@@ -158,14 +172,12 @@ static enum kioku_status take_types(struct kioku_kernel *kernel, struct window *
 	}
 	if (size > BTF_LIMIT)
 		return KIOKU_ERROR_CORRUPT;
-	void *data = malloc(size);
+	AUTO_FREE void *data = malloc(size);
 	if (!data)
 		return KIOKU_ERROR_NO_MEMORY;
-	enum kioku_status status = kernel_read(kernel, start, data, size, &error);
-	if (status != KIOKU_OK)
-		free(data);
-	else
-		status = types_from_btf(data, size, &kernel->types, &error);
+	enum kioku_status status = read_through(kernel, window, start, data, size, &error);
+	if (status == KIOKU_OK)
+		status = types_from_btf(TAKE(data), size, &kernel->types, &error);
 	if (status == KIOKU_OK && types_flaw(kernel->types))
 		diagnose(&kernel->diagnostics, KIOKU_GAP, "types: %s", types_flaw(kernel->types));
 	if (status != KIOKU_OK)

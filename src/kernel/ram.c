@@ -162,7 +162,7 @@ void ram_learn(struct kioku_kernel *kernel)
 	CLEANUP(range_map_release) struct range_map firmware = { 0 };
 	struct range_map *ram = NULL;
 
-	if (!source_lacks_ranges(kernel->source))
+	if (!kioku_source_lacks_ranges(kernel->source))
 		return;
 	if (walk_resources(kernel, &tree, false))
 		ram = &tree;

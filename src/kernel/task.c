@@ -576,15 +576,21 @@ enum kioku_status task_find(struct kioku_kernel *kernel, int32_t pid, struct tas
 static void read_state_letters(struct kioku_kernel *kernel, char *letters)
 {
 	uint64_t table = kernel_symbol(kernel, "task_state_array");
+	const struct span whole = { table, 8 * STATE_LETTERS };
 	size_t count = 0;
 
+	kernel_prefetch(kernel, &whole, 1);
 	for (; table && count < STATE_LETTERS; count++) {
 		uint64_t string;
 		char text[3];
 		if (address_read_u64(&kernel->space, table + 8 * count, &string, NULL) !=
 			    KIOKU_OK ||
-		    !image_contains(&kernel->image, string) ||
-		    kernel_read(kernel, string, text, sizeof(text), NULL) != KIOKU_OK ||
+		    !image_contains(&kernel->image, string))
+			break;
+		/* They lie one behind the other. */
+		if (count == 0)
+			kernel_prefetch(kernel, &(struct span){ string, 256 }, 1);
+		if (kernel_read(kernel, string, text, sizeof(text), NULL) != KIOKU_OK ||
 		    text[1] != ' ' || text[2] != '(')
 			break;
 		if (text[0] == 'x') /* older tables go on with bits that /proc does not report */

@@ -41,6 +41,7 @@ struct request {
 	uint64_t came[(BLOCKS + 63) / 64]; /* which blocks of 64 bytes */
 	bool has_floor;
 	uint32_t floor; /* completions of this request are stamped later than that */
+	uint64_t late; /* when the request before it that was given up was sent; 0: there is none */
 };
 
 struct nettlp_link {
@@ -181,6 +182,7 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 	nettlp_header_encode(&header, datagram);
 	size_t size = NETTLP_HEADER_SIZE + tlp_read_encode(&read, datagram + NETTLP_HEADER_SIZE);
 	*request = (struct request){
+		.late = request->late,
 		.is_waiting = true,
 		.piece = *piece,
 		.sent = link->now,
@@ -305,10 +307,8 @@ static bool send_next(struct nettlp_link *link, struct batch *batch)
 
 /* --- answers */
 
-static void learn_time(struct nettlp_link *link, const struct request *request)
+static void learn_time(struct nettlp_link *link, uint64_t rtt)
 {
-	uint64_t rtt = link->now - request->sent;
-
 	if (!link->rtt) {
 		link->rtt = rtt;
 		link->rtt_spread = rtt / 2;
@@ -317,6 +317,17 @@ static void learn_time(struct nettlp_link *link, const struct request *request)
 	uint64_t difference = rtt > link->rtt ? rtt - link->rtt : link->rtt - rtt;
 	link->rtt_spread += difference / 4 - link->rtt_spread / 4;
 	link->rtt += rtt / 8 - link->rtt / 8;
+}
+
+/* An answer that came too late tells that others will, too: of a busy machine, or a far one. */
+static void learn_late(struct nettlp_link *link, struct request *request)
+{
+	uint64_t limit = 4 * wait_for(link, 0);
+
+	if (request->late)
+		learn_time(link,
+			   link->now - request->late < limit ? link->now - request->late : limit);
+	request->late = 0;
 }
 
 /* A clock is believed once it was seen to run, until it alone kept an answer from being taken. */
@@ -398,6 +409,26 @@ static bool take_refusal(struct nettlp_link *link, struct batch *batch, unsigned
 	return true;
 }
 
+static bool take_completion(struct nettlp_link *link, struct batch *batch,
+			    const struct tlp_completion *completion)
+{
+	struct request *request = &link->requests[completion->tag];
+	bool has_data = completion->status == TLP_SUCCESSFUL && completion->data.size > 0;
+
+	if (completion->status == TLP_SUCCESSFUL && !has_data)
+		return false;
+	if (!has_data || completion->is_poisoned)
+		return take_refusal(link, batch, completion->tag, completion);
+	if (!take_data(link, batch, request, completion))
+		return false;
+	if (request->missing == 0) {
+		link->counts.answered++;
+		link->knows_good = true;
+		link->good_address = request->piece.physical & ~3ull;
+	}
+	return true;
+}
+
 static bool take_answer(struct nettlp_link *link, struct batch *batch, unsigned socket,
 			struct bytes datagram)
 {
@@ -411,26 +442,17 @@ static bool take_answer(struct nettlp_link *link, struct batch *batch, unsigned 
 	    completion.tag >= link->settings.tags || completion.tag % link->socket_count != socket)
 		return false;
 	struct request *request = &link->requests[completion.tag];
-	if (!request->is_waiting || !is_timely(request, header.timestamp))
+	bool is_good = request->is_waiting && is_timely(request, header.timestamp) &&
+		       take_completion(link, batch, &completion);
+	if (!is_good) {
+		learn_late(link, request);
 		return false;
-	bool has_data = completion.status == TLP_SUCCESSFUL && completion.data.size > 0;
-	if (completion.status == TLP_SUCCESSFUL && !has_data)
-		return false;
-	bool is_good = has_data && !completion.is_poisoned
-			       ? take_data(link, batch, request, &completion)
-			       : take_refusal(link, batch, completion.tag, &completion);
-	if (!is_good)
-		return false;
+	}
 	learn_stamp(link, request, header.timestamp);
 	link->heard = link->now;
 	if (request->missing > 0)
 		return true;
-	if (has_data) {
-		link->counts.answered++;
-		link->knows_good = true;
-		link->good_address = request->piece.physical & ~3ull;
-	}
-	learn_time(link, request);
+	learn_time(link, link->now - request->sent);
 	free_tag(link, completion.tag);
 	return true;
 }
@@ -494,6 +516,7 @@ static void give_up_or_repeat(struct nettlp_link *link, struct batch *batch, uns
 	nettlp_tag_quarantine(&link->tags[tag], piece.physical, piece.size,
 			      link->now + link->settings.quarantine * MILLISECOND);
 	free_tag(link, tag);
+	request->late = request->sent;
 	link->counts.repeated++;
 	piece.attempts++;
 	bool is_hopeless = piece.attempts >= ATTEMPTS && link->now - piece.since > patience;

@@ -34,7 +34,7 @@ bool source_is_remote(const struct kioku_source *source)
 	return source->remote != NULL;
 }
 
-bool source_lacks_ranges(const struct kioku_source *source)
+bool kioku_source_lacks_ranges(const struct kioku_source *source)
 {
 	return source->remote && !source->remote->knows_ram;
 }
@@ -84,7 +84,7 @@ bool source_admit(struct kioku_source *source, uint64_t physical, uint64_t size)
 
 	if (source_has(source, physical, size))
 		return true;
-	if (!source_lacks_ranges(source))
+	if (!kioku_source_lacks_ranges(source))
 		return false;
 	for (size_t i = 0; i < now->count; i++)
 		if (!range_map_add(&map, now->extents[i]))

@@ -38,7 +38,7 @@ struct bytes source_notes(const struct kioku_source *source);
 
 /*
  * Memory behind a link: every answer takes a while, the machine goes on running, and only RAM may be
- * read. Until it is known where that is (source_lacks_ranges()), this is conventional memory and what
+ * read. Until it is known where that is (kioku_source_lacks_ranges()), this is conventional memory and what
  * is admitted. What comes over the link is kept for a moment.
  */
 struct span {
@@ -46,7 +46,6 @@ struct span {
 };
 
 bool source_is_remote(const struct kioku_source *source);
-bool source_lacks_ranges(const struct kioku_source *source);
 
 /*
  * Says that a range is RAM, for a reason that whoever calls this has: the kernel's own page tables lie

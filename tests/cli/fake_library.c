@@ -207,6 +207,11 @@ bool kioku_source_is_ambiguous(const struct kioku_source *source)
 	return false;
 }
 
+bool kioku_source_lacks_ranges(const struct kioku_source *source)
+{
+	return false;
+}
+
 const char *kioku_source_format(const struct kioku_source *source)
 {
 	return kioku_source_is_live(source) ? "kcore" : "fake";
