@@ -196,7 +196,7 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 		request->piece.since = link->now;
 	if (request->deadline < link->next_deadline)
 		link->next_deadline = request->deadline;
-	nettlp_tag_use(&link->tags[tag], piece->physical, piece->size);
+	nettlp_tag_use(&link->tags[tag], piece->physical, piece->size, link->now);
 	link->counts.requests++;
 	/* What cannot be sent now is as good as lost: it will be sent again. */
 	if (send(link->sockets[tag % link->socket_count], datagram, size, 0) < 0 &&
@@ -213,30 +213,47 @@ static uint32_t limit_at(const struct nettlp_link *link, uint64_t physical, uint
 	return (uint32_t)(limit < left ? limit : left);
 }
 
+/* Which free tag may ask for most of a piece, by its place in the order, and for how much. */
+static bool choose_tag(const struct nettlp_link *link, uint64_t physical, uint32_t limit,
+		       unsigned *place, uint32_t *size)
+{
+	*size = 0;
+	for (unsigned i = 0; i < link->free_count && *size < limit; i++) {
+		unsigned tag = link->order[(link->free_first + i) % NETTLP_TAG_LIMIT];
+		uint32_t fits = nettlp_tag_fit(&link->tags[tag], physical, limit, link->now);
+		if (fits <= *size)
+			continue;
+		*place = i;
+		*size = fits;
+	}
+	return *size > 0;
+}
+
+/* The tags that are passed over stay in front. */
+static unsigned take_tag(struct nettlp_link *link, unsigned place)
+{
+	unsigned at = (link->free_first + place) % NETTLP_TAG_LIMIT, tag = link->order[at];
+
+	for (; at != link->free_first; at = (at + NETTLP_TAG_LIMIT - 1) % NETTLP_TAG_LIMIT)
+		link->order[at] = link->order[(at + NETTLP_TAG_LIMIT - 1) % NETTLP_TAG_LIMIT];
+	link->free_first = (link->free_first + 1) % NETTLP_TAG_LIMIT;
+	link->free_count--;
+	return tag;
+}
+
 /* Sends the start of a piece with some free tag, and takes it off the piece. */
 static bool send_some(struct nettlp_link *link, struct piece *piece)
 {
 	uint32_t limit = limit_at(link, piece->physical, piece->size);
+	struct piece part = *piece;
+	unsigned place = 0;
 
-	for (unsigned i = 0; i < link->free_count; i++) {
-		unsigned at = (link->free_first + i) % NETTLP_TAG_LIMIT, tag = link->order[at];
-		struct piece part = *piece;
-		part.size = nettlp_tag_fit(&link->tags[tag], piece->physical, limit, link->now,
-					   has_clock(link));
-		if (part.size == 0)
-			continue;
-		/* The tags that were passed over stay in front. */
-		for (; i > 0; i--, at = (at + NETTLP_TAG_LIMIT - 1) % NETTLP_TAG_LIMIT)
-			link->order[at] =
-				link->order[(at + NETTLP_TAG_LIMIT - 1) % NETTLP_TAG_LIMIT];
-		link->free_first = (link->free_first + 1) % NETTLP_TAG_LIMIT;
-		link->free_count--;
-		send_request(link, tag, &part);
-		piece->physical += part.size;
-		piece->size -= part.size;
-		return true;
-	}
-	return false;
+	if (!choose_tag(link, piece->physical, limit, &place, &part.size))
+		return false;
+	send_request(link, take_tag(link, place), &part);
+	piece->physical += part.size;
+	piece->size -= part.size;
+	return true;
 }
 
 static void free_tag(struct nettlp_link *link, unsigned tag)

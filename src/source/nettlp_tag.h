@@ -23,20 +23,20 @@
 
 struct nettlp_tag {
 	uint64_t quarantined[NETTLP_KEYS]; /* until that time, in nanoseconds */
-	uint32_t used[NETTLP_KEYS];        /* value of uses when it was used last; 0: never */
+	uint64_t used_at[NETTLP_KEYS];     /* when it was used last */
+	uint32_t used[NETTLP_KEYS];        /* value of uses then; 0: never */
 	uint32_t uses;
 };
 
 /*
- * The most bytes from address on, at most size of them, that the tag may ask for now; 0: none. is_told:
- * whether completions of earlier requests can be told by their time, so that only those count that
- * were given up.
+ * The most bytes from address on, at most size of them, that the tag may ask for now; 0: none. Ends that
+ * were used just before are left out, too: what was asked for, or answered, may have come twice.
  */
-uint32_t nettlp_tag_fit(const struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t now,
-			bool is_told);
+uint32_t nettlp_tag_fit(const struct nettlp_tag *tag, uint64_t address, uint32_t size,
+			uint64_t now);
 
 /* That it is used for a request, and that completions of one may come until a time. */
-void nettlp_tag_use(struct nettlp_tag *tag, uint64_t address, uint32_t size);
+void nettlp_tag_use(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t now);
 void nettlp_tag_quarantine(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t until);
 
 /* Whether nothing of it is in quarantine now. */
