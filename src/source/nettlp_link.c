@@ -12,7 +12,8 @@
 
 #define MILLISECOND   1000000ull
 #define SECOND        (1000 * MILLISECOND)
-#define SHORTEST_WAIT (4 * MILLISECOND) /* of what is busy elsewhere, too */
+#define SHORTEST_WAIT (2 * MILLISECOND) /* of what is busy elsewhere, too */
+#define OVERTAKEN     (MILLISECOND / 2) /* by so much, answers may come in another order */
 #define ATTEMPTS      8u                /* at one read, of a target that answers others */
 #define PATIENCE      4u                /* and so many timeouts */
 #define SILENCE       (30 * SECOND)     /* of a target that had answered, until it is given up */
@@ -35,7 +36,8 @@ struct piece {
 /* A request that is under way, by its tag. */
 struct request {
 	bool is_waiting;
-	struct piece piece;
+	struct piece piece;    /* what is wanted of it */
+	struct nettlp_ask ask; /* what it asks for */
 	uint64_t sent, deadline;
 	uint32_t missing;                  /* bytes */
 	uint64_t came[(BLOCKS + 63) / 64]; /* which blocks of 64 bytes */
@@ -56,9 +58,11 @@ struct nettlp_link {
 	struct piece *again; /* a stack of what was not answered in time */
 	size_t again_count, again_capacity;
 
-	uint64_t now;             /* of the monotonic clock, in nanoseconds */
-	uint64_t heard;           /* when the last good answer of this batch came, or it began */
-	uint64_t next_deadline;   /* no request is overdue before */
+	uint64_t now;           /* of the monotonic clock, in nanoseconds */
+	uint64_t heard;         /* when the last good answer of this batch came, or it began */
+	uint64_t next_deadline; /* no request is overdue before */
+	uint64_t
+		answered_sent; /* when the request was sent that was sent last of all answered ones */
 	uint64_t rtt, rtt_spread; /* smoothed; RFC 6298 */
 	bool knows_good;          /* good_address was answered */
 	uint64_t good_address;
@@ -169,13 +173,14 @@ static uint64_t wait_for(const struct nettlp_link *link, unsigned attempts)
 	return wait < longest ? wait : longest;
 }
 
-static void send_request(struct nettlp_link *link, unsigned tag, const struct piece *piece)
+static void send_request(struct nettlp_link *link, unsigned tag, const struct piece *piece,
+			 const struct nettlp_ask *ask)
 {
 	struct request *request = &link->requests[tag];
 	uint8_t datagram[NETTLP_HEADER_SIZE + TLP_READ_SIZE_MAX];
 	const struct nettlp_header header = { 0 };
-	const struct tlp_read read = { .address = piece->physical,
-				       .size = piece->size,
+	const struct tlp_read read = { .address = ask->address,
+				       .size = ask->size,
 				       .requester = link->settings.requester,
 				       .tag = (uint8_t)tag };
 
@@ -185,9 +190,10 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 		.late = request->late,
 		.is_waiting = true,
 		.piece = *piece,
+		.ask = *ask,
 		.sent = link->now,
 		.deadline = link->now + wait_for(link, piece->attempts),
-		.missing = piece->size,
+		.missing = ask->size,
 		.has_floor = has_clock(link) && link->now - link->stamped < CLOCK_STALE &&
 			     piece->attempts < DOUBTS,
 		.floor = link->newest,
@@ -196,7 +202,7 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 		request->piece.since = link->now;
 	if (request->deadline < link->next_deadline)
 		link->next_deadline = request->deadline;
-	nettlp_tag_use(&link->tags[tag], piece->physical, piece->size, link->now);
+	nettlp_tag_use(&link->tags[tag], ask, link->now);
 	link->counts.requests++;
 	/* What cannot be sent now is as good as lost: it will be sent again. */
 	if (send(link->sockets[tag % link->socket_count], datagram, size, 0) < 0 &&
@@ -204,29 +210,22 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 		link->is_refused = true;
 }
 
-/* The most that one request may ask for at a place. */
-static uint32_t limit_at(const struct nettlp_link *link, uint64_t physical, uint64_t left)
+/* Which free tag may ask for most of a piece, by its place in the order, and for what. */
+static bool choose_tag(const struct nettlp_link *link, const struct nettlp_ask *wanted,
+		       uint32_t limit, unsigned *place, struct nettlp_ask *out)
 {
-	uint64_t limit = TLP_DATA_MAX - physical % TLP_DATA_MAX;
+	uint64_t best = wanted->address, end = wanted->address + wanted->size;
 
-	limit = limit < link->settings.read_size ? limit : link->settings.read_size;
-	return (uint32_t)(limit < left ? limit : left);
-}
-
-/* Which free tag may ask for most of a piece, by its place in the order, and for how much. */
-static bool choose_tag(const struct nettlp_link *link, uint64_t physical, uint32_t limit,
-		       unsigned *place, uint32_t *size)
-{
-	*size = 0;
-	for (unsigned i = 0; i < link->free_count && *size < limit; i++) {
+	for (unsigned i = 0; i < link->free_count && best < end; i++) {
 		unsigned tag = link->order[(link->free_first + i) % NETTLP_TAG_LIMIT];
-		uint32_t fits = nettlp_tag_fit(&link->tags[tag], physical, limit, link->now);
-		if (fits <= *size)
+		struct nettlp_ask ask = nettlp_tag_fit(&link->tags[tag], wanted, limit, link->now);
+		if (ask.size == 0 || ask.address + ask.size <= best)
 			continue;
 		*place = i;
-		*size = fits;
+		*out = ask;
+		best = ask.address + ask.size;
 	}
-	return *size > 0;
+	return best > wanted->address;
 }
 
 /* The tags that are passed over stay in front. */
@@ -244,13 +243,21 @@ static unsigned take_tag(struct nettlp_link *link, unsigned place)
 /* Sends the start of a piece with some free tag, and takes it off the piece. */
 static bool send_some(struct nettlp_link *link, struct piece *piece)
 {
-	uint32_t limit = limit_at(link, piece->physical, piece->size);
+	uint64_t in_page = TLP_DATA_MAX - piece->physical % TLP_DATA_MAX;
+	uint32_t limit = link->settings.read_size;
+	uint64_t most = in_page < limit ? in_page : limit;
+	const struct nettlp_ask wanted = { piece->physical,
+					   piece->size < most ? piece->size : (uint32_t)most };
 	struct piece part = *piece;
+	struct nettlp_ask ask;
 	unsigned place = 0;
 
-	if (!choose_tag(link, piece->physical, limit, &place, &part.size))
+	if (!choose_tag(link, &wanted, limit, &place, &ask))
 		return false;
-	send_request(link, take_tag(link, place), &part);
+	uint64_t end = ask.address + ask.size;
+	part.size = end - piece->physical < wanted.size ? (uint32_t)(end - piece->physical)
+							: wanted.size;
+	send_request(link, take_tag(link, place), &part, &ask);
 	piece->physical += part.size;
 	piece->size -= part.size;
 	return true;
@@ -367,32 +374,58 @@ static bool is_timely(const struct request *request, uint32_t stamp)
 	return !request->has_floor || (int32_t)(stamp - request->floor) > 0;
 }
 
-/* Puts data where they belong; false if they are not what was asked for. */
-static bool take_data(struct nettlp_link *link, struct batch *batch, struct request *request,
-		      const struct tlp_completion *completion)
+/* Whether data are what the request asked for, or a part of it; then *start and *size say which. */
+static bool is_part(const struct nettlp_link *link, const struct request *request,
+		    const struct tlp_completion *completion, uint64_t *start, uint32_t *size)
 {
-	const struct piece *piece = &request->piece;
-	uint32_t block = TLP_COMPLETION_BOUNDARY, offset = piece->size - completion->remaining;
-	uint64_t start = piece->physical + offset;
+	const struct nettlp_ask *ask = &request->ask;
+	uint32_t offset = ask->size - completion->remaining;
 
-	if (completion->remaining > piece->size ||
-	    completion->data.size > link->settings.data_size ||
-	    (start & 0x7f) != completion->lower_address || (offset > 0 && start % block != 0))
+	*start = ask->address + offset;
+	if (completion->remaining > ask->size || completion->data.size > link->settings.data_size ||
+	    (*start & 0x7f) != completion->lower_address ||
+	    (offset > 0 && *start % TLP_COMPLETION_BOUNDARY != 0))
 		return false;
-	uint32_t skipped = start & 3, size = (uint32_t)completion->data.size - skipped;
-	size = size < completion->remaining ? size : completion->remaining;
-	if (completion->data.size != ((skipped + size + 3) & ~3u) ||
-	    (size < completion->remaining && (start + size) % block != 0))
-		return false;
-	uint64_t first = start / block - piece->physical / block;
-	uint64_t last = (start + size - 1) / block - piece->physical / block;
+	uint32_t skipped = *start & 3;
+	*size = (uint32_t)completion->data.size - skipped;
+	*size = *size < completion->remaining ? *size : completion->remaining;
+	return completion->data.size == ((skipped + *size + 3) & ~3u) &&
+	       (*size == completion->remaining || (*start + *size) % TLP_COMPLETION_BOUNDARY == 0);
+}
+
+/* Of the blocks of a request, those from start on; false if some of them came before. */
+static bool note_blocks(struct request *request, uint64_t start, uint32_t size)
+{
+	uint64_t base = request->ask.address / TLP_COMPLETION_BOUNDARY;
+	uint64_t first = start / TLP_COMPLETION_BOUNDARY - base;
+	uint64_t last = (start + size - 1) / TLP_COMPLETION_BOUNDARY - base;
+
 	for (uint64_t i = first; i <= last; i++)
 		if (request->came[i / 64] >> i % 64 & 1)
 			return false;
 	for (uint64_t i = first; i <= last; i++)
 		request->came[i / 64] |= 1ull << i % 64;
+	return true;
+}
+
+/* Puts data where they belong; false if they are not what was asked for. */
+static bool take_data(struct nettlp_link *link, struct batch *batch, struct request *request,
+		      const struct tlp_completion *completion)
+{
+	const struct piece *piece = &request->piece;
+	uint64_t start;
+	uint32_t size;
+
+	if (!is_part(link, request, completion, &start, &size) ||
+	    !note_blocks(request, start, size))
+		return false;
 	struct remote_read *read = read_of(batch, piece);
-	memcpy(read->buffer + (start - read->physical), completion->data.data + skipped, size);
+	uint64_t end = start + size, piece_end = piece->physical + piece->size;
+	uint64_t from = start > piece->physical ? start : piece->physical;
+	uint64_t to = end < piece_end ? end : piece_end;
+	if (from < to)
+		memcpy(read->buffer + (from - read->physical),
+		       completion->data.data + (from - (start & ~3ull)), to - from);
 	request->missing -= size;
 	link->counts.bytes += size;
 	return true;
@@ -404,8 +437,8 @@ static bool take_refusal(struct nettlp_link *link, struct batch *batch, unsigned
 {
 	struct request *request = &link->requests[tag];
 	const struct piece *piece = &request->piece;
-	bool is_exact = completion->remaining == piece->size &&
-			completion->lower_address == (piece->physical & 0x7f);
+	bool is_exact = completion->remaining == request->ask.size &&
+			completion->lower_address == (request->ask.address & 0x7f);
 
 	if (!is_exact && !request->has_floor && !nettlp_tag_is_clean(&link->tags[tag], link->now))
 		return false;
@@ -470,6 +503,8 @@ static bool take_answer(struct nettlp_link *link, struct batch *batch, unsigned 
 	if (request->missing > 0)
 		return true;
 	learn_time(link, link->now - request->sent);
+	if (request->sent > link->answered_sent)
+		link->answered_sent = request->sent;
 	free_tag(link, completion.tag);
 	return true;
 }
@@ -530,7 +565,7 @@ static void give_up_or_repeat(struct nettlp_link *link, struct batch *batch, uns
 	struct piece piece = request->piece;
 	uint64_t patience = PATIENCE * link->settings.timeout * MILLISECOND;
 
-	nettlp_tag_quarantine(&link->tags[tag], piece.physical, piece.size,
+	nettlp_tag_quarantine(&link->tags[tag], &request->ask,
 			      link->now + link->settings.quarantine * MILLISECOND);
 	free_tag(link, tag);
 	request->late = request->sent;
@@ -545,14 +580,22 @@ static void give_up_or_repeat(struct nettlp_link *link, struct batch *batch, uns
 		fail(batch, &piece, KIOKU_ERROR_NO_MEMORY, "out of memory");
 }
 
+/*
+ * Requests that are overdue, or that others overtook which were sent later: what they asked for, or their
+ * answer, is lost (RFC 8985 has the idea).
+ */
 static void expire(struct nettlp_link *link, struct batch *batch)
 {
+	uint64_t window = OVERTAKEN + 4 * link->rtt_spread;
+
 	link->next_deadline = UINT64_MAX;
 	for (unsigned tag = 0; tag < link->settings.tags; tag++) {
 		struct request *request = &link->requests[tag];
-		if (request->is_waiting && request->deadline <= link->now)
+		if (!request->is_waiting)
+			continue;
+		if (request->deadline <= link->now || request->sent + window < link->answered_sent)
 			give_up_or_repeat(link, batch, tag);
-		else if (request->is_waiting && request->deadline < link->next_deadline)
+		else if (request->deadline < link->next_deadline)
 			link->next_deadline = request->deadline;
 	}
 }
@@ -591,10 +634,9 @@ static void wait_for_answers(struct nettlp_link *link, struct batch *batch)
 static void abandon(struct nettlp_link *link, struct batch *batch, const char *problem)
 {
 	for (unsigned tag = 0; tag < link->settings.tags; tag++) {
-		const struct piece *piece = &link->requests[tag].piece;
 		if (!link->requests[tag].is_waiting)
 			continue;
-		nettlp_tag_quarantine(&link->tags[tag], piece->physical, piece->size,
+		nettlp_tag_quarantine(&link->tags[tag], &link->requests[tag].ask,
 				      link->now + link->settings.quarantine * MILLISECOND);
 		free_tag(link, tag);
 	}
@@ -623,8 +665,7 @@ void nettlp_link_read(struct nettlp_link *link, struct remote_read *reads, size_
 		if (!is_waiting(link) && batch.next == batch.count && link->again_count == 0)
 			return;
 		wait_for_answers(link, &batch);
-		if (link->next_deadline <= link->now)
-			expire(link, &batch);
+		expire(link, &batch);
 		check_silence(link);
 	}
 	abandon(link, &batch, link->is_refused ? "nobody listens there" : "it does not answer");

@@ -28,16 +28,24 @@ struct nettlp_tag {
 	uint32_t uses;
 };
 
+/* What a request asks for: physical address and bytes. */
+struct nettlp_ask {
+	uint64_t address;
+	uint32_t size;
+};
+
 /*
- * The most bytes from address on, at most size of them, that the tag may ask for now; 0: none. Ends that
- * were used just before are left out, too: what was asked for, or answered, may have come twice.
+ * What the tag may ask for now that has the most of *wanted, from its start on: more than that, within
+ * the same blocks of 64 bytes, if this makes it end elsewhere, or else less. Ends that were used just
+ * before are left out, too: what was asked for, or answered, may have come twice. wanted->size is at
+ * most limit, and so is what it returns; size 0: nothing.
  */
-uint32_t nettlp_tag_fit(const struct nettlp_tag *tag, uint64_t address, uint32_t size,
-			uint64_t now);
+struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nettlp_ask *wanted,
+				 uint32_t limit, uint64_t now);
 
 /* That it is used for a request, and that completions of one may come until a time. */
-void nettlp_tag_use(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t now);
-void nettlp_tag_quarantine(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t until);
+void nettlp_tag_use(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t now);
+void nettlp_tag_quarantine(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t until);
 
 /* Whether nothing of it is in quarantine now. */
 bool nettlp_tag_is_clean(const struct nettlp_tag *tag, uint64_t now);
