@@ -22,7 +22,7 @@
 #define CLOCK_STALE   (5 * SECOND)      /* without an answer: the clock may have wrapped around */
 #define DOUBTS        3u                /* attempts, until it may be the clock that is wrong */
 #define EVENTS        64
-#define BLOCKS        (TLP_DATA_MAX / TLP_COMPLETION_BOUNDARY + 1)
+#define WORDS         (TLP_DATA_MAX / 4) /* of a request */
 
 /* A stretch of a read that is still to be asked for. */
 struct piece {
@@ -38,9 +38,10 @@ struct request {
 	bool is_waiting;
 	struct piece piece;    /* what is wanted of it */
 	struct nettlp_ask ask; /* what it asks for */
+	bool is_loose;         /* as of the link, when it was sent */
 	uint64_t sent, deadline;
-	uint32_t missing;                  /* bytes */
-	uint64_t came[(BLOCKS + 63) / 64]; /* which blocks of 64 bytes */
+	uint32_t missing;          /* bytes */
+	uint64_t came[WORDS / 64]; /* which of its words of 4 bytes */
 	bool has_floor;
 	uint32_t floor; /* completions of this request are stamped later than that */
 	uint64_t late; /* when the request before it that was given up was sent; 0: there is none */
@@ -69,6 +70,7 @@ struct nettlp_link {
 	uint32_t newest;  /* stamp */
 	uint64_t stamped; /* when it came */
 	unsigned rising;  /* stamps in a row that were later than the one before */
+	bool is_loose;    /* the target splits completions anywhere, as libtlp's does */
 	bool is_refused;  /* nobody listens there */
 	bool is_broken;
 	struct nettlp_counts counts;
@@ -189,6 +191,7 @@ static void send_request(struct nettlp_link *link, unsigned tag, const struct pi
 	*request = (struct request){
 		.late = request->late,
 		.is_waiting = true,
+		.is_loose = link->is_loose,
 		.piece = *piece,
 		.ask = *ask,
 		.sent = link->now,
@@ -218,7 +221,8 @@ static bool choose_tag(const struct nettlp_link *link, const struct nettlp_ask *
 
 	for (unsigned i = 0; i < link->free_count && best < end; i++) {
 		unsigned tag = link->order[(link->free_first + i) % NETTLP_TAG_LIMIT];
-		struct nettlp_ask ask = nettlp_tag_fit(&link->tags[tag], wanted, limit, link->now);
+		struct nettlp_ask ask =
+			nettlp_tag_fit(&link->tags[tag], wanted, limit, link->now, link->is_loose);
 		if (ask.size == 0 || ask.address + ask.size <= best)
 			continue;
 		*place = i;
@@ -374,8 +378,12 @@ static bool is_timely(const struct request *request, uint32_t stamp)
 	return !request->has_floor || (int32_t)(stamp - request->floor) > 0;
 }
 
-/* Whether data are what the request asked for, or a part of it; then *start and *size say which. */
-static bool is_part(const struct nettlp_link *link, const struct request *request,
+/*
+ * Whether data are what the request asked for, or a part of it; then *start and *size say which. Parts
+ * begin and end where completions may be split (section 2.3.1.1), unless the target is seen not to care;
+ * then it is believed from the next request on.
+ */
+static bool is_part(struct nettlp_link *link, const struct request *request,
 		    const struct tlp_completion *completion, uint64_t *start, uint32_t *size)
 {
 	const struct nettlp_ask *ask = &request->ask;
@@ -383,28 +391,36 @@ static bool is_part(const struct nettlp_link *link, const struct request *reques
 
 	*start = ask->address + offset;
 	if (completion->remaining > ask->size || completion->data.size > link->settings.data_size ||
-	    (*start & 0x7f) != completion->lower_address ||
-	    (offset > 0 && *start % TLP_COMPLETION_BOUNDARY != 0))
+	    (*start & 0x7f) != completion->lower_address || (offset > 0 && *start % 4 != 0))
 		return false;
 	uint32_t skipped = *start & 3;
 	*size = (uint32_t)completion->data.size - skipped;
 	*size = *size < completion->remaining ? *size : completion->remaining;
-	return completion->data.size == ((skipped + *size + 3) & ~3u) &&
-	       (*size == completion->remaining || (*start + *size) % TLP_COMPLETION_BOUNDARY == 0);
+	if (completion->data.size != ((skipped + *size + 3) & ~3u))
+		return false;
+	bool is_split =
+		(offset > 0 && *start % TLP_COMPLETION_BOUNDARY != 0) ||
+		(*size < completion->remaining && (*start + *size) % TLP_COMPLETION_BOUNDARY != 0);
+	if (!is_split || request->is_loose)
+		return true;
+	link->is_loose = true;
+	return false;
 }
 
-/* Of the blocks of a request, those from start on; false if some of them came before. */
-static bool note_blocks(struct request *request, uint64_t start, uint32_t size)
+/* Of the words of a request, those from start on; false if some of them came before. */
+static bool note_words(struct request *request, uint64_t start, uint32_t size)
 {
-	uint64_t base = request->ask.address / TLP_COMPLETION_BOUNDARY;
-	uint64_t first = start / TLP_COMPLETION_BOUNDARY - base;
-	uint64_t last = (start + size - 1) / TLP_COMPLETION_BOUNDARY - base;
+	uint64_t base = request->ask.address / 4;
+	uint64_t first = start / 4 - base, last = (start + size - 1) / 4 - base;
 
-	for (uint64_t i = first; i <= last; i++)
-		if (request->came[i / 64] >> i % 64 & 1)
+	for (uint64_t i = first / 64; i <= last / 64; i++) {
+		uint64_t from = i == first / 64 ? first % 64 : 0,
+			 to = i == last / 64 ? last % 64 : 63;
+		uint64_t mask = ~0ull >> (63 - (to - from)) << from;
+		if (request->came[i] & mask)
 			return false;
-	for (uint64_t i = first; i <= last; i++)
-		request->came[i / 64] |= 1ull << i % 64;
+		request->came[i] |= mask;
+	}
 	return true;
 }
 
@@ -416,8 +432,7 @@ static bool take_data(struct nettlp_link *link, struct batch *batch, struct requ
 	uint64_t start;
 	uint32_t size;
 
-	if (!is_part(link, request, completion, &start, &size) ||
-	    !note_blocks(request, start, size))
+	if (!is_part(link, request, completion, &start, &size) || !note_words(request, start, size))
 		return false;
 	struct remote_read *read = read_of(batch, piece);
 	uint64_t end = start + size, piece_end = piece->physical + piece->size;

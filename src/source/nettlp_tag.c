@@ -17,7 +17,7 @@ static unsigned key_of(uint64_t address, uint64_t end)
 	return (unsigned)((end + 3) / 4 % NETTLP_ENDS) * NETTLP_KINDS + kind % NETTLP_KINDS;
 }
 
-static bool is_free(const struct nettlp_tag *tag, unsigned key, uint64_t now)
+static bool is_key_free(const struct nettlp_tag *tag, unsigned key, uint64_t now)
 {
 	bool is_recent = tag->used[key] && tag->uses - tag->used[key] < RECENT_USES &&
 			 now - tag->used_at[key] < RECENT_TIME;
@@ -25,13 +25,26 @@ static bool is_free(const struct nettlp_tag *tag, unsigned key, uint64_t now)
 	return !is_recent && tag->quarantined[key] <= now;
 }
 
+static bool is_free(const struct nettlp_tag *tag, uint64_t start, uint64_t end, uint64_t now,
+		    bool is_loose)
+{
+	unsigned key = key_of(start, end), first = key - key % NETTLP_KINDS;
+
+	if (!is_loose)
+		return is_key_free(tag, key, now);
+	for (unsigned kind = 0; kind < NETTLP_KINDS; kind++)
+		if (!is_key_free(tag, first + kind, now))
+			return false;
+	return true;
+}
+
 /* The first of the ends from end to last, and of the starts from start back to first, that is free. */
 static bool widen(const struct nettlp_tag *tag, uint64_t *start, uint64_t *end, uint64_t first,
-		  uint64_t last, uint64_t now)
+		  uint64_t last, uint64_t now, bool is_loose)
 {
 	for (uint64_t from = *start; from <= *start; from = (from - 1) & ~3ull) {
 		for (uint64_t to = *end; to <= last; to = (to & ~3ull) + 4) {
-			if (!is_free(tag, key_of(from, to), now))
+			if (!is_free(tag, from, to, now, is_loose))
 				continue;
 			*start = from;
 			*end = to;
@@ -44,7 +57,7 @@ static bool widen(const struct nettlp_tag *tag, uint64_t *start, uint64_t *end, 
 }
 
 struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nettlp_ask *wanted,
-				 uint32_t limit, uint64_t now)
+				 uint32_t limit, uint64_t now, bool is_loose)
 {
 	uint64_t start = wanted->address, end = start + wanted->size;
 	uint64_t last = (end + BLOCK - 1) & ~(BLOCK - 1), first = start;
@@ -53,8 +66,8 @@ struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nett
 		first = start & ~(BLOCK - 1);
 	if (last > first + limit)
 		last = first + limit;
-	if (last < end || !widen(tag, &start, &end, first, last, now))
-		while (end > start && !is_free(tag, key_of(start, end), now))
+	if (last < end || !widen(tag, &start, &end, first, last, now, is_loose))
+		while (end > start && !is_free(tag, start, end, now, is_loose))
 			end = (end - 1) & ~3ull;
 	return (struct nettlp_ask){ start, end > start ? (uint32_t)(end - start) : 0 };
 }

@@ -38,10 +38,11 @@ struct nettlp_ask {
  * What the tag may ask for now that has the most of *wanted, from its start on: more than that, within
  * the same blocks of 64 bytes, if this makes it end elsewhere, or else less. Ends that were used just
  * before are left out, too: what was asked for, or answered, may have come twice. wanted->size is at
- * most limit, and so is what it returns; size 0: nothing.
+ * most limit, and so is what it returns; size 0: nothing. is_loose: the target splits completions where
+ * no root complex does, so that only ends tell them apart, and kinds do not.
  */
 struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nettlp_ask *wanted,
-				 uint32_t limit, uint64_t now);
+				 uint32_t limit, uint64_t now, bool is_loose);
 
 /* That it is used for a request, and that completions of one may come until a time. */
 void nettlp_tag_use(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t now);
