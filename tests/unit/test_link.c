@@ -154,7 +154,7 @@ static enum kioku_status close_file(struct link *link, uint64_t size, uint32_t f
 static void transfer(const struct script *scripts, size_t count, uint64_t size)
 {
 	struct kioku_error error = { 0 };
-	struct link_digest digest = { 0 };
+	struct file_digests digest = { 0 };
 	struct link *link;
 
 	peer_start(&peer, scripts, count, size);
