@@ -372,7 +372,7 @@ def with_libraries(names):
 
 
 def missing():
-    for program in (*PROGRAMS, "sshd", "ganesha.nfsd", "qemu-system-x86_64", "unshare"):
+    for program in (*PROGRAMS, "socat", "sshd", "ganesha.nfsd", "qemu-system-x86_64", "unshare"):
         if not shutil.which(program):
             return f"{program} is not installed"
     if subprocess.run(["unshare", "-n", "ip", "tuntap", "add", "target", "mode", "tap"],
