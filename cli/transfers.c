@@ -27,14 +27,6 @@ struct transfer {
 	double rate, rated;
 };
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 void transfers_start(struct transfers *transfers)
 {
 	*transfers = (struct transfers){ .is_terminal = isatty(STDERR_FILENO),
@@ -152,7 +144,7 @@ static struct transfer *find(struct transfers *transfers, const struct kioku_rec
 		return NULL;
 	transfers->items = grown;
 	struct transfer *added = &grown[transfers->count++];
-	*added = (struct transfer){ .rated_at = amount_of(event), .rated = now() };
+	*added = (struct transfer){ .rated_at = amount_of(event), .rated = clock_now() };
 	snprintf(added->name, sizeof(added->name), "%s", event->transfer);
 	snprintf(added->host, sizeof(added->host), "%s", event->host);
 	return added;
@@ -168,7 +160,7 @@ static void drop(struct transfers *transfers, struct transfer *transfer)
 /* The average over the last seconds. */
 static void rate(struct transfer *transfer, uint64_t amount)
 {
-	double time = now(), passed = time - transfer->rated;
+	double time = clock_now(), passed = time - transfer->rated;
 
 	transfer->amount = amount;
 	if (passed < REDRAW_SECONDS)
@@ -257,7 +249,7 @@ void transfers_hide(struct transfers *transfers)
 
 void transfers_event(struct transfers *transfers, const struct kioku_receive_event *event)
 {
-	double time = now();
+	double time = clock_now();
 
 	count_refused(transfers, time);
 	if (event) {
@@ -273,6 +265,6 @@ void transfers_finish(struct transfers *transfers)
 {
 	transfers_hide(transfers);
 	transfers->minute = 0;
-	count_refused(transfers, now() + MINUTE);
+	count_refused(transfers, clock_now() + MINUTE);
 	free(transfers->items);
 }
