@@ -15,7 +15,7 @@ int buffer_init(struct buffer *buffer)
 	struct page *page = NULL;
 	unsigned int order;
 
-	/* Nothing is reclaimed or moved for more than the least: that is memory which is to be read. */
+	/* For more than the least, nothing is reclaimed or moved: that memory is to be read. */
 	for (order = MOST; order > LEAST; order--) {
 		page = alloc_pages((GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_COMP | __GFP_NOWARN,
 				   order);

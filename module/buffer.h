@@ -6,8 +6,9 @@
 #include <linux/types.h>
 
 struct buffer {
-	u8 *data;    /* one compound page; NULL: none */
-	size_t size; /* one page less than data has: what goes over the end belongs to what follows */
+	u8 *data; /* one compound page; NULL: none */
+	/* One page less than data has: what goes over the end belongs to what follows. */
+	size_t size;
 };
 
 /* 0 or -ENOMEM. */
