@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@ struct nettlp_link {
 	struct nettlp_requester *requester;
 	int poll;
 	int sockets[NETTLP_TAG_LIMIT]; /* -1: not open */
+	uint8_t received[65536];
 };
 
 static uint64_t look_at_clock(void)
@@ -39,13 +41,14 @@ static enum kioku_status open_socket(struct nettlp_link *link,
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_port = htons((uint16_t)(settings->port + index)) };
 	struct epoll_event event = { .events = EPOLLIN, .data.u32 = index };
-	int size = 4 << 20, descriptor;
+	int size = 4 << 20, together = 1, descriptor;
 
 	descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	link->sockets[index] = descriptor;
 	if (descriptor < 0)
 		return error_os(error, "socket");
 	setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(descriptor, SOL_UDP, UDP_GRO, &together, sizeof(together));
 	address.sin_addr = settings->local;
 	if (bind(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0)
 		return error_os(error, "cannot use %s, UDP port 0x%x", inet_ntoa(settings->local),
@@ -102,19 +105,42 @@ static void send_all(struct nettlp_link *link)
 			nettlp_requester_refused(link->requester);
 }
 
+/*
+ * What the kernel gives out at once: completions of one request may come as one (UDP_GRO, since Linux
+ * 5.0), all of the same size but the last. Returns that size, or 0 if it is a single datagram.
+ */
+static size_t piece_size(struct msghdr *message)
+{
+	int size = 0;
+
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
+	     control = CMSG_NXTHDR(message, control))
+		if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO)
+			memcpy(&size, CMSG_DATA(control), sizeof(size));
+	return size > 0 ? (size_t)size : 0;
+}
+
+/* One message: if there are more, the next wait says so. */
 static void receive(struct nettlp_link *link, unsigned socket, uint64_t now)
 {
-	uint8_t datagram[NETTLP_HEADER_SIZE + TLP_COMPLETION_SIZE + TLP_DATA_MAX + 8];
+	struct iovec data = { link->received, sizeof(link->received) };
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(link->sockets[socket], &message, 0);
 
-	for (;;) {
-		ssize_t got = recv(link->sockets[socket], datagram, sizeof(datagram), 0);
-		if (got >= 0)
-			nettlp_requester_take(link->requester, socket,
-					      (struct bytes){ datagram, (size_t)got }, now);
-		else if (errno == ECONNREFUSED)
-			nettlp_requester_refused(link->requester);
-		else if (errno != EINTR)
-			return;
+	if (got < 0 && errno == ECONNREFUSED)
+		nettlp_requester_refused(link->requester);
+	if (got <= 0)
+		return;
+	size_t step = piece_size(&message);
+	step = step ? step : (size_t)got;
+	for (size_t at = 0; at < (size_t)got; at += step) {
+		size_t left = (size_t)got - at;
+		struct bytes datagram = { link->received + at, left < step ? left : step };
+		nettlp_requester_take(link->requester, socket, datagram, now);
 	}
 }
 

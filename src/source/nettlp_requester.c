@@ -33,6 +33,7 @@ struct request {
 	struct piece piece;    /* what is wanted of it */
 	struct nettlp_ask ask; /* what it asks for */
 	bool is_loose;         /* as of the link, when it was sent */
+	bool is_alone;         /* no other request can be answered like it */
 	uint64_t sent, deadline;
 	uint32_t missing;          /* bytes */
 	uint64_t came[WORDS / 64]; /* which of its words of 4 bytes */
@@ -63,6 +64,7 @@ struct nettlp_requester {
 	uint64_t now;             /* of a clock that never goes back, in nanoseconds */
 	uint64_t heard;           /* when the last good answer of this batch came, or it began */
 	uint64_t next_deadline;   /* no request is overdue before */
+	uint64_t looked;          /* when it was last looked for what is lost */
 	uint64_t answered_sent;   /* when the last one was sent of those that were answered */
 	uint64_t rtt, rtt_spread; /* smoothed; RFC 6298 */
 	bool knows_good;          /* good_address was answered */
@@ -111,6 +113,7 @@ static void make_request(struct nettlp_requester *requester, unsigned tag,
 		.late = request->late,
 		.is_waiting = true,
 		.is_loose = requester->is_loose,
+		.is_alone = nettlp_tag_is_new(&requester->tags[tag], ask),
 		.piece = *piece,
 		.ask = *ask,
 		.sent = requester->now,
@@ -315,7 +318,7 @@ static bool is_part(struct nettlp_requester *requester, const struct request *re
 		(*size < completion->remaining && (*start + *size) % TLP_COMPLETION_BOUNDARY != 0);
 	if (!is_split || request->is_loose)
 		return true;
-	requester->is_loose = true;
+	requester->is_loose |= request->is_alone;
 	return false;
 }
 
@@ -514,6 +517,11 @@ static void expire(struct nettlp_requester *requester)
 {
 	uint64_t window = OVERTAKEN + 4 * requester->rtt_spread;
 
+	/* Not after every answer: it looks at every tag. */
+	if (requester->now < requester->next_deadline &&
+	    requester->now - requester->looked < OVERTAKEN / 2)
+		return;
+	requester->looked = requester->now;
 	requester->next_deadline = UINT64_MAX;
 	for (unsigned tag = 0; tag < requester->settings.tags; tag++) {
 		struct request *request = &requester->requests[tag];

@@ -11,13 +11,11 @@
 
 #define BLOCK             ((uint64_t)TLP_COMPLETION_BOUNDARY)
 
-static unsigned key_of(uint64_t address, uint64_t end)
+static unsigned key_of(uint64_t start, uint64_t end)
 {
-	unsigned kind = 0;
+	bool is_one = start / BLOCK == (end - 1) / BLOCK && start % BLOCK != 0;
 
-	if (address / BLOCK == (end - 1) / BLOCK && address % BLOCK >= 4)
-		kind = (unsigned)((end + 3) / 4 - address / 4);
-	return (unsigned)((end + 3) / 4 % NETTLP_ENDS) * NETTLP_KINDS + kind % NETTLP_KINDS;
+	return (unsigned)(end % NETTLP_ENDS) * NETTLP_KINDS + (is_one ? (unsigned)(end - start) : 0);
 }
 
 static bool is_key_free(const struct nettlp_tag *tag, unsigned key, uint64_t now, bool is_loose)
@@ -45,8 +43,8 @@ static bool is_free(const struct nettlp_tag *tag, uint64_t start, uint64_t end, 
 static bool widen(const struct nettlp_tag *tag, uint64_t *start, uint64_t *end, uint64_t first,
 		  uint64_t last, uint64_t now, bool is_loose)
 {
-	for (uint64_t from = *start; from <= *start; from = (from - 1) & ~3ull) {
-		for (uint64_t to = *end; to <= last; to = (to & ~3ull) + 4) {
+	for (uint64_t from = *start; from <= *start; from--) {
+		for (uint64_t to = *end; to <= last; to++) {
 			if (!is_free(tag, from, to, now, is_loose))
 				continue;
 			*start = from;
@@ -71,7 +69,7 @@ struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nett
 		last = first + limit;
 	if (last < end || !widen(tag, &start, &end, first, last, now, is_loose))
 		while (end > start && !is_free(tag, start, end, now, is_loose))
-			end = (end - 1) & ~3ull;
+			end--;
 	return (struct nettlp_ask){ start, end > start ? (uint32_t)(end - start) : 0 };
 }
 
@@ -86,6 +84,17 @@ void nettlp_tag_use(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64
 void nettlp_tag_quarantine(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t until)
 {
 	tag->quarantined[key_of(ask->address, ask->address + ask->size)] = until;
+}
+
+bool nettlp_tag_is_new(const struct nettlp_tag *tag, const struct nettlp_ask *ask)
+{
+	unsigned key = key_of(ask->address, ask->address + ask->size),
+		 first = key - key % NETTLP_KINDS;
+
+	for (unsigned kind = 0; kind < NETTLP_KINDS; kind++)
+		if (tag->used[first + kind])
+			return false;
+	return true;
 }
 
 bool nettlp_tag_is_clean(const struct nettlp_tag *tag, uint64_t now)

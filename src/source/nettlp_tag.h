@@ -13,12 +13,12 @@
 #include <stdint.h>
 
 /*
- * Ends, in words of 4 bytes modulo 128, times kinds: a request that lies in one block of 64 bytes, and
- * does not begin with it, is answered by one completion, whose byte count is its size, as no other
- * completion's is; all other requests are of one kind.
+ * Ends modulo 128, times kinds: a request that lies in one block of 64 bytes, and does not begin with it,
+ * is answered by one completion, whose byte count is its size, as no other completion's is; all other
+ * requests are of one kind.
  */
-#define NETTLP_ENDS  32u
-#define NETTLP_KINDS 16u
+#define NETTLP_ENDS  128u
+#define NETTLP_KINDS 64u
 #define NETTLP_KEYS  (NETTLP_ENDS * NETTLP_KINDS)
 
 struct nettlp_tag {
@@ -47,6 +47,9 @@ struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nett
 /* That it is used for a request, and that completions of one may come until a time. */
 void nettlp_tag_use(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t now);
 void nettlp_tag_quarantine(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t until);
+
+/* Whether it was never used for what ends there, so that only this request can be answered so. */
+bool nettlp_tag_is_new(const struct nettlp_tag *tag, const struct nettlp_ask *ask);
 
 /* Whether nothing of it is in quarantine now. */
 bool nettlp_tag_is_clean(const struct nettlp_tag *tag, uint64_t now);
