@@ -50,7 +50,8 @@ static size_t encode(struct endpoint *endpoint, const struct tlp_completion *com
 
 	nettlp_header_encode(&header, out);
 	size_t size = tlp_completion_encode(completion, tlp);
-	memcpy(tlp + size, completion->data.data, completion->data.size);
+	if (completion->data.size > 0)
+		memcpy(tlp + size, completion->data.data, completion->data.size);
 	size += completion->data.size;
 	if (faults_happen(&endpoint->faults, endpoint->options->corrupt)) {
 		endpoint->result->corrupted++;

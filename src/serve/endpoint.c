@@ -78,10 +78,8 @@ enum kioku_status endpoint_open_sockets(struct endpoint *endpoint, struct kioku_
 	return open_socket(endpoint, NETTLP_MESSAGE_PORT, KEY_MESSAGES, &endpoint->messages, error);
 }
 
-size_t endpoint_fill_batch(struct endpoint *endpoint, int socket)
+void endpoint_init_batch(struct batch *batch)
 {
-	struct batch *batch = &endpoint->batch;
-
 	for (size_t i = 0; i < BATCH; i++) {
 		batch->vectors[i] = (struct iovec){ batch->data[i], HEARD_SIZE };
 		batch->messages[i].msg_hdr = (struct msghdr){
@@ -91,7 +89,13 @@ size_t endpoint_fill_batch(struct endpoint *endpoint, int socket)
 			.msg_iovlen = 1,
 		};
 	}
-	int count = recvmmsg(socket, batch->messages, BATCH, MSG_DONTWAIT, NULL);
+}
+
+size_t endpoint_fill_batch(struct endpoint *endpoint, int socket)
+{
+	/* What the kernel writes into the headers, the size of an address, is what it was before. */
+	int count = recvmmsg(socket, endpoint->batch.messages, BATCH, MSG_DONTWAIT, NULL);
+
 	return count > 0 ? (size_t)count : 0;
 }
 

@@ -55,6 +55,8 @@ void endpoint_receive(struct endpoint *endpoint, uint16_t port);
 /* What has come to the message service: it is answered. */
 void endpoint_receive_messages(struct endpoint *endpoint);
 
+void endpoint_init_batch(struct batch *batch);
+
 /* Fills endpoint->batch from a socket; how many there are. */
 size_t endpoint_fill_batch(struct endpoint *endpoint, int socket);
 

@@ -148,6 +148,7 @@ static struct endpoint *make_endpoint(const struct kioku_serve_options *options,
 		return NULL;
 	endpoint->options = options;
 	endpoint->result = result;
+	endpoint_init_batch(&endpoint->batch);
 	endpoint->messages = endpoint->poller = endpoint->timer = -1;
 	for (size_t i = 0; i < TAGS_MAX; i++)
 		endpoint->sockets[i] = -1;

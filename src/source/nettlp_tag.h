@@ -23,21 +23,30 @@
 
 struct nettlp_tag {
 	uint64_t quarantined[NETTLP_KEYS]; /* until that time, in nanoseconds */
-	uint32_t used[NETTLP_KEYS];        /* value of uses when it was used last; 0: never */
+	uint64_t used_at[NETTLP_KEYS];     /* when it was used last */
+	uint32_t used[NETTLP_KEYS];        /* value of uses then; 0: never */
 	uint32_t uses;
 };
 
+/* What a request asks for: physical address and bytes. */
+struct nettlp_ask {
+	uint64_t address;
+	uint32_t size;
+};
+
 /*
- * The most bytes from address on, at most size of them, that the tag may ask for now; 0: none. is_told:
- * whether completions of earlier requests can be told by their time, so that only those count that
- * were given up.
+ * What the tag may ask for now that has the most of *wanted, from its start on: more than that, within
+ * the same blocks of 64 bytes, if this makes it end elsewhere, or else less. Ends that were used just
+ * before are left out, too: what was asked for, or answered, may have come twice. wanted->size is at
+ * most limit, and so is what it returns; size 0: nothing. is_loose: the target splits completions where
+ * no root complex does, so that only ends tell them apart, and kinds do not.
  */
-uint32_t nettlp_tag_fit(const struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t now,
-			bool is_told);
+struct nettlp_ask nettlp_tag_fit(const struct nettlp_tag *tag, const struct nettlp_ask *wanted,
+				 uint32_t limit, uint64_t now, bool is_loose);
 
 /* That it is used for a request, and that completions of one may come until a time. */
-void nettlp_tag_use(struct nettlp_tag *tag, uint64_t address, uint32_t size);
-void nettlp_tag_quarantine(struct nettlp_tag *tag, uint64_t address, uint32_t size, uint64_t until);
+void nettlp_tag_use(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t now);
+void nettlp_tag_quarantine(struct nettlp_tag *tag, const struct nettlp_ask *ask, uint64_t until);
 
 /* Whether nothing of it is in quarantine now. */
 bool nettlp_tag_is_clean(const struct nettlp_tag *tag, uint64_t now);

@@ -11,14 +11,77 @@ from serving import Serve, differences
 
 HIGH = 0x100000
 NAMES = ("test_dma_read", "test_dma_write", "test_msg_devid", "test_msg_bar4", "test_msg_msix",
-         "tlpperf")
+         "dma_read", "tlpperf", "process-list", "pgd-walk")
+
+
+# A machine as libtlp's authors had one: what process-list.c and pgd-walk.c take for granted.
+START_KERNEL, DIRECT_MAP, PHYS_BASE = 0xFFFFFFFF80000000, 0xFFFF888000000000, 0x1000000
+INIT_TASK = 0x600000
+STATE, MM, PID, PARENT, CHILDREN, SIBLING, COMM = 16, 2040, 2216, 2224, 2240, 2256, 2632
+MM_PGD = 80
+TREE = {0: (1, 2), 1: (10, 11), 2: (20,), 10: (), 11: (12,), 12: (), 20: ()}
+LISTED = [(0, "R", "swapper/0"), (1, "S", "init"), (10, "R", "secretive"), (11, "D", "sshd"),
+          (12, "S", "bash"), (2, "S", "kthreadd"), (20, "S", "kworker/0:0")]
+USER, SECRET, PAGE = 0x7F1234567123, "what a process keeps to itself", 0x30000
+
+
+class Machine:
+    """24 MiB with a few processes."""
+
+    def __init__(self):
+        self.memory = bytearray(24 << 20)
+        self.tasks = {pid: 0x100000 + 0x4000 * number for number, (pid, _, _) in enumerate(LISTED)}
+        self.tasks[0] = PHYS_BASE + INIT_TASK
+        for pid, state, comm in LISTED:
+            self.put(self.tasks[pid] + STATE, {"R": 0, "S": 1, "D": 2}[state])
+            self.put(self.tasks[pid] + PID, pid)
+            self.put(self.tasks[pid] + COMM, comm.encode())
+        self.link(self.virtual(0) + SIBLING, [])
+        for parent, children in TREE.items():
+            self.link(self.virtual(parent) + CHILDREN,
+                      [self.virtual(child) + SIBLING for child in children])
+            for child in children:
+                self.put(self.tasks[child] + PARENT, self.virtual(parent))
+        self.map_page()
+
+    def virtual(self, pid):
+        return START_KERNEL + INIT_TASK if pid == 0 else DIRECT_MAP + self.tasks[pid]
+
+    def put(self, physical, value):
+        data = value if isinstance(value, bytes) else value.to_bytes(8, "little")
+        self.memory[physical:physical + len(data)] = data
+
+    def link(self, head, nodes):
+        """A circular list; all addresses are virtual."""
+        ring = [head, *nodes, head]
+        for node, following in zip(ring, ring[1:]):
+            self.put(self.physical(node), following)
+            self.put(self.physical(following) + 8, node)
+
+    def physical(self, virtual):
+        if virtual >= START_KERNEL:
+            return virtual - START_KERNEL + PHYS_BASE
+        return virtual - DIRECT_MAP
+
+    def map_page(self):
+        """USER, of process 10, through four levels."""
+        mm, table = 0x20000, 0x28000
+        self.put(self.tasks[10] + MM, DIRECT_MAP + mm)
+        self.put(mm + MM_PGD, DIRECT_MAP + table)
+        for shift in (39, 30, 21, 12):
+            entry = table + (USER >> shift & 511) * 8
+            table = PAGE if shift == 12 else table + 4096
+            self.put(entry, table | 7)
+        self.put(PAGE + USER % 4096, SECRET.encode())
 
 
 def start_all(session):
     programs = find()
     for name, test in (("test_dma_read", dma_read), ("test_dma_write", dma_write),
                        ("test_msg_devid", device_id), ("test_msg_bar4", bar4),
-                       ("test_msg_msix", vectors), ("tlpperf", performance)):
+                       ("test_msg_msix", vectors), ("dma_read", dma_read_long),
+                       ("tlpperf", performance), ("process-list", processes),
+                       ("pgd-walk", page_tables)):
         title = f"libtlp's {name}"
         if name in programs:
             session.start(title, test, programs[name])
@@ -34,7 +97,7 @@ def find():
 
 def said(program, *options):
     done = subprocess.run([program, *map(str, options)], capture_output=True, text=True,
-                          timeout=PATIENCE)
+                          errors="replace", timeout=PATIENCE)
     return done.stdout + done.stderr
 
 
@@ -89,6 +152,41 @@ def vectors(session, program):
         text = said(program, serve.remote)
         if text.lower().count("fee00000") != 16:
             yield text
+
+
+def dma_read_long(session, program):
+    """More than one request, for which it does what dma_read_aligned() does: it says how long the last
+    one was."""
+    with Serve(session, session.image) as serve:
+        text = said(program, "-r", serve.remote, "-l", serve.local, "-b", "01:00", "-t", 2, "-a",
+                    hex(HIGH + 0x800), "-s", 4096, "-m", 512)
+        if "returns 512" not in text:
+            yield text
+        yield from differences(serve.stop(), requests=8, completions=16, bytes=4096)
+
+
+def processes(session, program):
+    machine, folder = Machine(), session.new_folder()
+    (folder / "ram").write_bytes(machine.memory)
+    (folder / "System.map").write_text(f"{START_KERNEL + INIT_TASK:016x} D init_task\n")
+    with Serve(session, folder / "ram") as serve:
+        text = said(program, "-r", serve.remote, "-l", serve.local, "-R", serve.remote, "-s",
+                    folder / "System.map")
+        yield from differences(serve.stop(), outside=0, malformed=0, messages=1)
+    found = [line.split(None, 3)[1:] for line in text.splitlines()[1:]]
+    if found != [[str(pid), state, comm] for pid, state, comm in LISTED]:
+        yield text
+
+
+def page_tables(session, program):
+    machine, folder = Machine(), session.new_folder()
+    (folder / "ram").write_bytes(machine.memory)
+    with Serve(session, folder / "ram") as serve:
+        text = said(program, "-r", serve.remote, "-l", serve.local, "-b", "01:00", "-a",
+                    hex(DIRECT_MAP + machine.tasks[1]), "-p", 10, "-v", hex(USER))
+        yield from differences(serve.stop(), outside=0, malformed=0)
+    if f"vaddr {USER:#x} is paddr {PAGE + USER % 4096:#x}, dumped: {SECRET}" not in text:
+        yield text
 
 
 def performance(session, program):
