@@ -11,7 +11,8 @@ void help_print_overview(FILE *file)
 	fputs("usage: kioku COMMAND SOURCE [OPTION]...\n"
 	      "Takes memory images of Linux machines, and reads them without symbol files.\n\n"
 	      "SOURCE is an image file; its format is found from its content (raw:PATH, lime:PATH\n"
-	      "and elf:PATH force one). live is the memory of this machine.\n\n",
+	      "and elf:PATH force one). live is the memory of this machine, qemu:SOCKET and\n"
+	      "gdb://ADDRESS:PORT that of one that QEMU runs.\n\n",
 	      file);
 	for (size_t i = 0; command_at(i, &command); i++)
 		fprintf(file, "  %-10s  %s\n", command.name, command.help);

@@ -228,9 +228,17 @@ class Guest:
     def pmemsave(self, path, start, size):
         self._qmp.command("pmemsave", val=start, size=size, filename=str(Path(path).resolve()))
 
+    def monitor(self, command):
+        """What QEMU's monitor for people says to a command."""
+        return self._qmp.command("human-monitor-command", **{"command-line": command})
+
+    @property
+    def is_running(self):
+        return self._qmp.command("query-status")["running"]
+
     def registers(self):
         """A dictionary for each CPU: cr0, cr3, cr4, rip, rsp, efer ... as integers; no vectors."""
-        text = self._qmp.command("human-monitor-command", **{"command-line": "info registers -a"})
+        text = self.monitor("info registers -a")
         register = re.compile(r"\b((?!FPR|[XYZ]MM)[A-Z][A-Z0-9]+) *=([0-9a-f]{8,16})\b")
         return [{name.lower(): int(value, 16) for name, value in register.findall(cpu)}
                 for cpu in re.split(r"CPU#\d+", text)[1:]]
@@ -261,6 +269,12 @@ class Guest:
                  "file": file}
         self.pieces.append(piece)
         return piece
+
+    def plug_private(self, size):
+        """The same, of memory that is in no file and not in self.pieces."""
+        self._qmp.command("object-add", id="private-ram", size=size << 20,
+                          **{"qom-type": "memory-backend-ram"})
+        self._qmp.command("device_add", driver="pc-dimm", id="private", memdev="private-ram")
 
     @property
     def memory(self):

@@ -49,7 +49,9 @@ struct kioku_source_options {
  * (raw: or padded:, lime:, avml:, elf:, kdump:) to force one, or the machine this runs on: "module",
  * "kcore", "devcrash" or "devmem" says how its memory is read, "live" takes the first of these that can, and
  * says of others why they cannot. "./live" is a file. nettlp://ADDRESS?NAME=VALUE&... is a machine
- * that has a NetTLP adapter, see kioku-nettlp(7). options may be NULL. Files compressed by zstd,
+ * that has a NetTLP adapter, see kioku-nettlp(7); qemu:SOCKET is a machine that QEMU runs, by the Unix
+ * socket of its machine protocol, and gdb://ADDRESS:PORT one that QEMU's debugger stub stops for as long
+ * as it is open, see kioku-qemu(7). options may be NULL. Files compressed by zstd,
  * lz4 or gzip, in frames of at most 64 MiB, are unpacked by need. A truncated image opens, with the
  * missing part as KIOKU_RANGE_UNREADABLE and a KIOKU_GAP diagnostic. PATH.manifest.json, if it is about
  * this file, adds which pages were lost and, without placements, where those of a raw image belong.
@@ -70,7 +72,7 @@ KIOKU_PUBLIC bool kioku_source_is_ambiguous(const struct kioku_source *source);
 
 /*
  * The name of the format that was recognised: "raw", "lime", "avml", "elf", "kdump"; of a
- * live machine the way to its memory: "module", "kcore", "devcrash", "devmem"; "nettlp". Borrowed.
+ * live machine the way to its memory: "module", "kcore", "devcrash", "devmem"; "nettlp", "qemu", "gdb". Borrowed.
  */
 KIOKU_PUBLIC const char *kioku_source_format(const struct kioku_source *source);
 

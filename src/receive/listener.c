@@ -11,7 +11,7 @@
 #include "base/thread.h"
 #include "format/transfer_format.h"
 #include "receive/connection.h"
-#include "transfer/socket.h"
+#include "base/socket.h"
 
 enum {
 	BACKLOG = 128,

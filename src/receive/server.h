@@ -15,7 +15,7 @@
 #include "receive/reception.h"
 #include "receive/upload.h"
 #include "transfer/tls.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 struct connection;
 

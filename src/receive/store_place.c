@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "receive/sigv4.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 static bool is_loopback(const char *host)
 {

@@ -63,7 +63,7 @@ struct source_driver {
 	void (*close)(struct kioku_source *source);
 };
 
-extern const struct source_driver nettlp_source;
+extern const struct source_driver gdb_source, nettlp_source, qemu_source;
 extern const struct source_driver raw_source, lime_source, avml_source, elf_source, kdump_source;
 
 /* The driver of that name or alias, which need not be NUL-terminated; NULL if there is none. */

@@ -2,6 +2,7 @@
 /* Reading an image file through its layers; image_layers.c finds them. */
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -33,6 +34,58 @@ enum kioku_status image_file_map(struct image_file *file, int descriptor, struct
 	return page_set_init(touched, (uint64_t)size) ? KIOKU_OK : error_no_memory(error);
 }
 
+/* Where each part begins; 0: they do not fit into an address space. Huge pages want to be aligned. */
+static uint64_t place_parts(struct image_part *parts, size_t count, uint64_t *alignment)
+{
+	uint64_t total = 0;
+	struct stat status;
+
+	*alignment = (uint64_t)sysconf(_SC_PAGESIZE);
+	for (size_t i = 0; i < count; i++)
+		if (fstat(parts[i].descriptor, &status) == 0 &&
+		    (uint64_t)status.st_blksize > *alignment)
+			*alignment = (uint64_t)status.st_blksize;
+	if (*alignment & (*alignment - 1))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].size > SIZE_MAX / 4 - total)
+			return 0;
+		parts[i].position = total;
+		total += (parts[i].size + *alignment - 1) & ~(*alignment - 1);
+	}
+	return total;
+}
+
+enum kioku_status image_file_map_parts(struct image_file *file, struct image_part *parts,
+				       size_t count, struct page_set *touched,
+				       struct kioku_error *error)
+{
+	uint64_t alignment, size = place_parts(parts, count, &alignment);
+
+	if (size == 0)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "they are larger than this machine's address space");
+	uint8_t *room = mmap(NULL, (size_t)(size + alignment), PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return error_os(error, "mmap of %llu bytes", (unsigned long long)size);
+	/* What is in front of the first aligned address goes back. */
+	size_t skipped = (size_t)(-(uintptr_t)room & (alignment - 1));
+	if (skipped > 0)
+		munmap(room, skipped);
+	file->mapped = (struct bytes){ room + skipped, (size_t)(size + alignment) - skipped };
+	file->size = size;
+	file->touched = touched;
+	file->is_joined = true;
+	for (size_t i = 0; i < count; i++)
+		if (mmap(room + skipped + parts[i].position, (size_t)parts[i].size, PROT_READ,
+			 MAP_SHARED | MAP_NORESERVE | MAP_FIXED, parts[i].descriptor,
+			 0) == MAP_FAILED)
+			return error_os(error, "mmap of %llu bytes",
+					(unsigned long long)parts[i].size);
+	return page_set_init(touched, size) ? KIOKU_OK : error_no_memory(error);
+}
+
 void image_file_add_frames(struct image_file *file, enum frame_codec codec,
 			   struct frame_index *index)
 {
@@ -62,7 +115,7 @@ void image_file_release(struct image_file *file)
 
 bool image_file_is_plain(const struct image_file *file)
 {
-	return file->layer_count == 0;
+	return file->layer_count == 0 && !file->is_joined;
 }
 
 bool image_file_is_cut(const struct image_file *file)

@@ -38,6 +38,7 @@ struct image_file {
 	struct image_layer layers[IMAGE_LAYER_LIMIT];
 	size_t layer_count;
 	uint64_t size;     /* of the top layer */
+	bool is_joined;    /* several files are mapped as one, so that no descriptor has it all */
 	struct arena kept; /* what image_file_keep() copied */
 };
 
@@ -47,6 +48,18 @@ struct image_file {
  */
 enum kioku_status image_file_map(struct image_file *file, int descriptor, struct page_set *touched,
 				 struct kioku_error *error);
+
+/* One of several files that are mapped as one. */
+struct image_part {
+	int descriptor;
+	uint64_t size;     /* bytes, all of which the file has */
+	uint64_t position; /* out: where it begins, a multiple of its block size */
+};
+
+/* As image_file_map(), one part behind the other; each may be of huge pages. */
+enum kioku_status image_file_map_parts(struct image_file *file, struct image_part *parts,
+				       size_t count, struct page_set *touched,
+				       struct kioku_error *error);
 
 /*
  * Lays what is compressed open, if anything is. What cannot be had of it is a GAP. Errors:
@@ -67,7 +80,7 @@ void image_file_add_frames(struct image_file *file, enum frame_codec codec,
 
 void image_file_release(struct image_file *file);
 
-/* Whether the top layer is the file as it is. */
+/* Whether the top layer is one file as it is. */
 bool image_file_is_plain(const struct image_file *file);
 
 /* Whether a flattened layer has no end: what no record wrote may have been in one that is lost. */

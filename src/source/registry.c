@@ -31,7 +31,7 @@ static const struct {
 };
 
 /* "NAME:" and what follows it are theirs. */
-static const struct source_driver *const links[] = { &nettlp_source };
+static const struct source_driver *const links[] = { &gdb_source, &nettlp_source, &qemu_source };
 
 const struct source_driver *source_driver_of_url(const char *where)
 {

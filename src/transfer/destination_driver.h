@@ -4,7 +4,7 @@
 #define TRANSFER_DESTINATION_DRIVER_H
 
 #include "transfer/destination.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 struct destination {
 	const struct destination_driver *driver;

@@ -8,7 +8,7 @@
 #include "transfer/link.h"
 #include "transfer/outbox.h"
 #include "transfer/tls.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 struct link {
 	struct sockaddr_storage address;

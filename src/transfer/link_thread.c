@@ -10,7 +10,7 @@
 
 #include "base/thread.h"
 #include "transfer/link_state.h"
-#include "transfer/socket.h"
+#include "base/socket.h"
 
 enum {
 	BATCH = 256 << 10,  /* bytes that are written before somebody is listened to */

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "transfer/destination_driver.h"
-#include "transfer/socket.h"
+#include "base/socket.h"
 
 enum {
 	HURRY = 10, /* seconds for which somebody who is in a hurry waits for a client that does nothing */

@@ -305,6 +305,21 @@ def answers():
                               for i in range(10))
 
 
+def packets():
+    """GDB's remote protocol as a stub speaks it; monitor_format's seeds are QEMU's own words."""
+    def packet(data):
+        return b"$" + data + b"#%02x" % (sum(data) & 255)
+    yield "hello", b"+" + packet(b"PacketSize=1000;qXfer:features:read+;multiprocess+")
+    yield "stopped", packet(b"T02thread:01;") + b"+" + packet(b"OK") + b"-"
+    yield "memory", b"+" + packet(bytes(range(256)).hex().encode()) + b"+" + packet(b"E22")
+    yield "runs", packet(b"0* 5*~") + packet(b"*~") + packet(b"0*\x1f")
+    yield "escapes", packet(b"a}\x03}\x04}]") + packet(b"}")
+    yield "monitor", packet(b"O" + b"VM status: paused\r\n".hex().encode()) + packet(b"OK")
+    yield "wrong_sum", b"$OK#00" + packet(b"OK")
+    yield "cut", packet(b"1234")[:-1]
+    yield "noise", b"\x03QEMU$$#24"
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
@@ -312,7 +327,7 @@ def main():
                           ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
-                          ("nettlp_requester", answers())):
+                          ("nettlp_requester", answers()), ("rsp_format", packets())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

@@ -5,7 +5,7 @@
 
 #include "tap.h"
 #include "transfer/destination.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 #define CHECK_TEXT(is, expected) CHECK(strcmp(is, expected) == 0)
 

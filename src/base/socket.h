@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* TCP sockets that are waited for without being deaf meanwhile. All are closed on exec. */
-#ifndef TRANSFER_SOCKET_H
-#define TRANSFER_SOCKET_H
+#ifndef BASE_SOCKET_H
+#define BASE_SOCKET_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SCHEME://[USER@]HOST[:PORT][/PATH][#FRAGMENT], and the numeric addresses in it. */
-#ifndef TRANSFER_URL_H
-#define TRANSFER_URL_H
+#ifndef BASE_URL_H
+#define BASE_URL_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

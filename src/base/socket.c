@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "transfer/socket.h"
+#include "base/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/thread.h"
-#include "transfer/url.h"
+#include "base/url.h"
 
 enum { ASK_EVERY = 200, CONNECT_LIMIT = 20 }; /* milliseconds; seconds */
 

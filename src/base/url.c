@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "transfer/url.h"
+#include "base/url.h"
 
 #include <ctype.h>
 #include <net/if.h>
