@@ -15,7 +15,8 @@ static unsigned key_of(uint64_t start, uint64_t end)
 {
 	bool is_one = start / BLOCK == (end - 1) / BLOCK && start % BLOCK != 0;
 
-	return (unsigned)(end % NETTLP_ENDS) * NETTLP_KINDS + (is_one ? (unsigned)(end - start) : 0);
+	return (unsigned)(end % NETTLP_ENDS) * NETTLP_KINDS +
+	       (is_one ? (unsigned)(end - start) : 0);
 }
 
 static bool is_key_free(const struct nettlp_tag *tag, unsigned key, uint64_t now, bool is_loose)
