@@ -129,5 +129,134 @@ static void tells_two_wounds(void)
 	machine_close(&machine);
 }
 
+/* --- lists that change while they are walked */
+
+#define IDENTITY 0x80 /* in a node: what tells it from another one at its address */
+
+struct change {
+	struct machine *machine;
+	unsigned at;                             /* fetching this node makes it happen, once */
+	void (*happen)(struct machine *machine); /* NULL: it has */
+};
+
+/* The machine runs on just before a node is read. */
+static void fetch(struct kioku_kernel *kernel, void *user, uint64_t at)
+{
+	struct change *change = user;
+
+	if (change->happen && at == node(change->at)) {
+		change->happen(change->machine);
+		change->happen = NULL;
+	}
+}
+
+static uint64_t identity(struct kioku_kernel *kernel, void *user, uint64_t at)
+{
+	struct change *change = user;
+
+	return load_le64(change->machine->memory + (at - BASE) + IDENTITY);
+}
+
+/* Which nodes came, as bits, but for those of which it was said that they had left. */
+static unsigned watch(struct machine *machine, struct kioku_kernel *kernel, unsigned at,
+		      void (*happen)(struct machine *machine))
+{
+	struct change change = { machine, at, happen };
+	const struct list_nodes nodes = { fetch, identity, &change };
+	struct list_walk list;
+	unsigned seen = 0, last = 0;
+	uint64_t given;
+
+	list_begin(&list, kernel, node(0), "list");
+	list_watch(&list, &nodes);
+	for (bool more = true; more;) {
+		more = list_next(&list, &given);
+		seen |= last && !list.has_left ? 1u << last : 0;
+		last = more ? (unsigned)((given - node(0)) / 0x100) : 0;
+		CHECK(last <= 20);
+	}
+	list_end(&list);
+	CHECK(!change.happen);
+	return seen;
+}
+
+/* As list_del_rcu(): what left still points at what was its successor. */
+static void unlink_node(struct machine *machine, unsigned i, unsigned before, unsigned after)
+{
+	link_nodes(machine, before, after);
+	machine_put(machine, node(i) - BASE + 8, 0xdead000000000122ull);
+}
+
+static void fourth_leaves(struct machine *machine)
+{
+	unlink_node(machine, 4, 3, 5);
+}
+
+static void three_leave(struct machine *machine)
+{
+	unlink_node(machine, 4, 3, 5);
+	unlink_node(machine, 3, 2, 5);
+	unlink_node(machine, 5, 2, 6);
+}
+
+/* Freed, and at once another one at the end of the list. */
+static void fourth_is_another(struct machine *machine)
+{
+	link_nodes(machine, 3, 5);
+	link_nodes(machine, COUNT, 4);
+	link_nodes(machine, 4, 0);
+	machine_put(machine, node(4) - BASE + IDENTITY, 77);
+}
+
+static void one_joins(struct machine *machine)
+{
+	link_nodes(machine, COUNT, 11);
+	link_nodes(machine, 11, 0);
+}
+
+static void walks_what_changes(void)
+{
+	static const struct {
+		unsigned at;
+		void (*happen)(struct machine *machine);
+		unsigned expected;
+	} cases[] = {
+		{ 5, fourth_leaves, ALL & ~(1u << 4) },
+		{ 4, fourth_leaves, ALL & ~(1u << 4) },
+		{ 5, three_leave, ALL & ~(1u << 4 | 1u << 5) }, /* 3 was confirmed before it left */
+		{ 5, fourth_is_another, ALL },
+		{ 3, one_joins, ALL | 1u << 11 },
+		{ COUNT, one_joins, ALL | 1u << 11 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct machine machine;
+		struct kioku_kernel kernel;
+		make_list(&machine, &kernel);
+		CHECK_EQUAL(watch(&machine, &kernel, cases[i].at, cases[i].happen),
+			    cases[i].expected);
+		CHECK_EQUAL(gaps, 0);
+		machine_close(&machine);
+	}
+}
+
+static void spoil(struct machine *machine)
+{
+	machine_put(machine, node(5) - BASE + 8, node(9));
+}
+
+/* What does not come right again is damage, as in any image. */
+static void tells_change_from_damage(void)
+{
+	struct machine machine;
+	struct kioku_kernel kernel;
+
+	make_list(&machine, &kernel);
+	CHECK_EQUAL(watch(&machine, &kernel, 2, spoil), ALL);
+	CHECK(gaps > 0);
+	machine_close(&machine);
+}
+
 TAP_MAIN(TEST(walks_all), TEST(goes_round_damage), TEST(finds_what_was_jumped_over),
-	 TEST(ends_circles), TEST(tells_two_wounds))
+	 TEST(ends_circles), TEST(tells_two_wounds), TEST(walks_what_changes),
+	 TEST(tells_change_from_damage))
