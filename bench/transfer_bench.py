@@ -23,7 +23,8 @@ MIB = 1 << 20
 MEMORY = Path("/dev/shm")
 ROUNDS = 5
 PLAIN_GOAL, TLS_GOAL = 1.25, 1 / 0.7  # of netcat's time
-SENDERS, PART, WHOLE = 50, 32 * MIB, 512 * MIB
+SENDERS, WHOLE = 50, 512 * MIB
+PARTS = 96 * MIB, 32 * MIB  # what it takes to begin and to end a transfer is a tenth, and a third
 SENDER_GOAL, RECEIVER_GOAL = 32 * MIB, 128 * MIB
 NO_DIGEST = ("--digest", "none")
 LISTEN, CONNECT = "nc.openbsd -l 127.0.0.1 {port}", "nc.openbsd -N 127.0.0.1 {port}"
@@ -141,8 +142,7 @@ def limit(what, amount, goal):
 
 def many(bench):
     """The throughput of all in sum, against that of one; and what the receiver takes for them."""
-    part, whole = bench.folder / "part.lime", bench.folder / "whole.lime"
-    sample.write(part, PART)
+    whole = bench.folder / "whole.lime"
     sample.write(whole, WHOLE)
     with receiver_of(bench.kioku, bench.folder) as receiver:
         def all_of(count, source):
@@ -158,12 +158,16 @@ def many(bench):
                 shutil.rmtree(folder)
             return seconds / (count * source.stat().st_size)
 
-        mine, other = alternating(lambda: all_of(SENDERS, part), lambda: all_of(1, whole), 3)
-        yield Line(f"{SENDERS} senders at once, time for a byte of any / one sender",
-                   rate(1, mine), f"one {rate(1, other)}", mine / other, 1)
+        for size in PARTS:
+            part = bench.folder / f"{size}.lime"
+            sample.write(part, size)
+            mine, other = alternating(lambda: all_of(SENDERS, part), lambda: all_of(1, whole), 3)
+            yield Line(f"{SENDERS} senders of {size // MIB} MiB at once, time for a byte of any / "
+                       f"one sender of {WHOLE // MIB} MiB", rate(1, mine),
+                       f"one {rate(1, other)}", mine / other, 1)
+            part.unlink()
         yield limit(f"{SENDERS} senders at once: the receiver's peak resident memory / goal",
                     receiver.process.memory(), RECEIVER_GOAL)
-    part.unlink()
     whole.unlink()
 
 
@@ -218,7 +222,7 @@ def lines(kioku, booted, folder):
     if missing("nc.openbsd"):
         yield Skipped(f"sending: {missing('nc.openbsd')}")
         return
-    place = MEMORY if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 6 << 30 \
+    place = MEMORY if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 8 << 30 \
         else folder
     with tempfile.TemporaryDirectory(dir=place, prefix="kioku-bench-") as work:
         try:

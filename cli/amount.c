@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "amount.h"
 
@@ -27,4 +28,12 @@ const char *duration_text(double seconds, char *out, size_t size)
 	else
 		snprintf(out, size, "%u:%02u", (unsigned)(whole / 60), (unsigned)(whole % 60));
 	return out;
+}
+
+double clock_now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "message.h"
 #include "session.h"
@@ -33,12 +35,24 @@ static int run(struct session *session, int argc, char **argv)
 	return status == STATUS_COMPLETE && message_any_gap() ? STATUS_GAPS : status;
 }
 
+/*
+ * Where stdin, stdout or stderr is closed, the next file that is opened would take its place, and
+ * messages would be written into an image. What is put there instead cannot be used, either.
+ */
+static void occupy_standard_files(void)
+{
+	for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++)
+		if (fcntl(number, F_GETFD) < 0)
+			(void)!open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	struct command command;
 	struct session session = { .command = &command };
 	int status = STATUS_COMPLETE;
 
+	occupy_standard_files();
 	clock_gettime(CLOCK_MONOTONIC, &session.started);
 	setlocale(LC_CTYPE, "");
 	setenv("TZ", "UTC0", 1); /* all times are UTC: no zone is read from a disk */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "amount.h"
@@ -12,18 +11,10 @@
 
 enum { BAR = 24, LINE = 160, MINUTE = 60 };
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 void progress_start(struct progress *progress)
 {
 	*progress = (struct progress){ .terminal = isatty(STDERR_FILENO) };
-	progress->begun = progress->said = progress->rated = now();
+	progress->begun = progress->said = progress->rated = clock_now();
 }
 
 /* The average over the last seconds: what came long ago says little about what is still to come. */
@@ -93,7 +84,7 @@ static void draw(struct progress *progress, double time, bool last)
 
 void progress_update(struct progress *progress, uint64_t done, uint64_t total, uint64_t lost)
 {
-	double time = now();
+	double time = clock_now();
 
 	progress->done = done < total ? done : total;
 	progress->total = total;
@@ -126,10 +117,10 @@ void progress_finish(struct progress *progress)
 	char text[LINE];
 
 	if (progress->visible && progress->terminal) {
-		draw(progress, now(), true);
+		draw(progress, clock_now(), true);
 		putc('\n', stderr);
 	} else if (progress->visible) {
-		describe(progress, now(), true, text, sizeof(text));
+		describe(progress, clock_now(), true, text, sizeof(text));
 		fprintf(stderr, "kioku: %u %%, %s\n", percent(progress), text);
 	}
 	progress->visible = false;

@@ -109,6 +109,10 @@ static int run(struct session *session)
 	struct kioku_receive_result result;
 	struct kioku_error error = { 0 };
 
+	if (given->given & (OPTION_REGION | OPTION_CREDENTIALS | OPTION_STORE_CA) &&
+	    !(given->given & OPTION_STORE))
+		return message_usage("receive: --store-region, --store-credentials and --store-ca "
+				     "are for --store");
 	options.size = sizeof(options);
 	options.token_file = given->token_file;
 	options.standing = given->given & OPTION_STANDING;

@@ -12,7 +12,7 @@ static const char *const names[] = {
 	[KIOKU_RECEIVE_PROGRESS] = "progress",     [KIOKU_RECEIVE_BROKEN] = "broken",
 	[KIOKU_RECEIVE_RESUMED] = "resumed",       [KIOKU_RECEIVE_DONE] = "done",
 	[KIOKU_RECEIVE_FAILED] = "failed",         [KIOKU_RECEIVE_STORED] = "stored",
-	[KIOKU_RECEIVE_NOT_STORED] = "not_stored",
+	[KIOKU_RECEIVE_NOT_STORED] = "not_stored", [KIOKU_RECEIVE_STORING] = "storing",
 };
 
 static void put_time(struct json *json)
@@ -41,6 +41,10 @@ static void put_transfer(struct json *json, const struct kioku_receive_event *ev
 	json_number(json, "repeated", event->repeated);
 	json_number(json, "breaks", event->breaks);
 	json_decimal(json, "seconds", event->seconds);
+	if (event->kind == KIOKU_RECEIVE_STORING) {
+		json_number(json, "stored", event->stored);
+		json_number(json, "size", event->size);
+	}
 	if (event->kind != KIOKU_RECEIVE_DONE)
 		return;
 	json_boolean(json, "complete", event->complete);

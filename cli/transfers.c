@@ -23,17 +23,9 @@ static const double REDRAW_SECONDS = 0.25;
 
 struct transfer {
 	char name[NAME_SIZE], host[256], state[16];
-	uint64_t received, expected, rated_at;
+	uint64_t amount, whole, rated_at;
 	double rate, rated;
 };
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 void transfers_start(struct transfers *transfers)
 {
@@ -128,11 +120,18 @@ static void say(struct transfers *transfers, const struct kioku_receive_event *e
 			 event->host, event->message);
 		break;
 	case KIOKU_RECEIVE_URL:
-	case KIOKU_RECEIVE_PROGRESS: break;
+	case KIOKU_RECEIVE_PROGRESS:
+	case KIOKU_RECEIVE_STORING: break;
 	}
 }
 
 /* --- the table */
+
+/* Bytes that have gone where they are going. */
+static uint64_t amount_of(const struct kioku_receive_event *event)
+{
+	return event->kind == KIOKU_RECEIVE_STORING ? event->stored : event->received;
+}
 
 static struct transfer *find(struct transfers *transfers, const struct kioku_receive_event *event)
 {
@@ -145,7 +144,7 @@ static struct transfer *find(struct transfers *transfers, const struct kioku_rec
 		return NULL;
 	transfers->items = grown;
 	struct transfer *added = &grown[transfers->count++];
-	*added = (struct transfer){ .rated_at = event->received, .rated = now() };
+	*added = (struct transfer){ .rated_at = amount_of(event), .rated = clock_now() };
 	snprintf(added->name, sizeof(added->name), "%s", event->transfer);
 	snprintf(added->host, sizeof(added->host), "%s", event->host);
 	return added;
@@ -159,24 +158,25 @@ static void drop(struct transfers *transfers, struct transfer *transfer)
 }
 
 /* The average over the last seconds. */
-static void rate(struct transfer *transfer, uint64_t received)
+static void rate(struct transfer *transfer, uint64_t amount)
 {
-	double time = now(), passed = time - transfer->rated;
+	double time = clock_now(), passed = time - transfer->rated;
 
-	transfer->received = received;
+	transfer->amount = amount;
 	if (passed < REDRAW_SECONDS)
 		return;
-	double latest = (double)(received - transfer->rated_at) / passed;
+	double latest = (double)(amount - transfer->rated_at) / passed;
 	double weight = passed / (passed + (transfer->rate > 0 ? 5 : 0));
 	transfer->rate += weight * (latest - transfer->rate);
 	transfer->rated = time;
-	transfer->rated_at = received;
+	transfer->rated_at = amount;
 }
 
 static void follow(struct transfers *transfers, const struct kioku_receive_event *event)
 {
 	struct transfer *transfer = *event->transfer ? find(transfers, event) : NULL;
 	bool is_lost = event->kind == KIOKU_RECEIVE_BROKEN;
+	bool is_upload = event->kind == KIOKU_RECEIVE_STORING;
 
 	if (!transfer)
 		return;
@@ -184,11 +184,11 @@ static void follow(struct transfers *transfers, const struct kioku_receive_event
 		drop(transfers, transfer);
 		return;
 	}
-	transfer->expected = event->expected;
-	if (event->received < transfer->rated_at)
-		transfer->rated_at = event->received;
-	rate(transfer, event->received);
-	strcpy(transfer->state, is_lost ? "link lost" : "receiving");
+	transfer->whole = is_upload ? event->size : event->expected;
+	if (amount_of(event) < transfer->rated_at)
+		transfer->rated_at = amount_of(event);
+	rate(transfer, amount_of(event));
+	strcpy(transfer->state, is_lost ? "link lost" : is_upload ? "uploading" : "receiving");
 	if (is_lost)
 		transfer->rate = 0;
 }
@@ -204,17 +204,17 @@ static void put_host(const struct transfers *transfers, const char *host)
 
 static void draw_row(const struct transfers *transfers, const struct transfer *transfer)
 {
-	char received[32], speed[32], percent[16] = "";
+	char amount[32], speed[32], percent[16] = "";
 
 	/* Of memory: what comes may be less, since it is packed, or a little more. */
-	if (transfer->expected > 0)
+	if (transfer->whole > 0)
 		snprintf(percent, sizeof(percent), "%3.0f %%",
-			 100.0 * (double)transfer->received / (double)transfer->expected);
-	amount_text((double)transfer->received, received, sizeof(received));
+			 100.0 * (double)transfer->amount / (double)transfer->whole);
+	amount_text((double)transfer->amount, amount, sizeof(amount));
 	amount_text(transfer->rate, speed, sizeof(speed));
 	fputs("\r  ", stderr);
 	put_host(transfers, transfer->host);
-	fprintf(stderr, " %10s %6s %10s/s  %s\033[K\n", received, percent, speed, transfer->state);
+	fprintf(stderr, " %10s %6s %10s/s  %s\033[K\n", amount, percent, speed, transfer->state);
 }
 
 static void draw(struct transfers *transfers, double time)
@@ -249,7 +249,7 @@ void transfers_hide(struct transfers *transfers)
 
 void transfers_event(struct transfers *transfers, const struct kioku_receive_event *event)
 {
-	double time = now();
+	double time = clock_now();
 
 	count_refused(transfers, time);
 	if (event) {
@@ -265,6 +265,6 @@ void transfers_finish(struct transfers *transfers)
 {
 	transfers_hide(transfers);
 	transfers->minute = 0;
-	count_refused(transfers, now() + MINUTE);
+	count_refused(transfers, clock_now() + MINUTE);
 	free(transfers->items);
 }

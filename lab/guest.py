@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -211,6 +212,12 @@ class Guest:
 
     def resume(self):
         self._qmp.command("cont")
+
+    def stall(self, seconds):
+        """Stand still while the clocks go on, as a machine does whose memory does not answer."""
+        self._qemu.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._qemu.send_signal(signal.SIGCONT)
 
     def dump(self, path, format="elf", paging=False):
         """QEMU's own dump: format elf or kdump-zlib; with paging, elf only, by virtual address."""

@@ -224,6 +224,45 @@ def headers(name):
     return ready
 
 
+def packages(name, folder):
+    """The packages of a kernel's headers, and of the kernel itself, in a folder."""
+    kernel = get(name)
+    with alone():
+        root, version = private_apt(NAMES[name][0]), kernel.package.split("_")[1]
+        debs = download_headers(name, kernel.release, version)
+        debs += download_packages(root, [f"linux-image-{kernel.release}"], version)
+        folder.mkdir(parents=True)
+        for deb in debs:
+            shutil.move(deb, folder)
+
+
+def programs(names, folder):
+    """Packages of bookworm unpacked below a folder, not installed; the folder with their programs."""
+    target = folder / "bin"
+    target.mkdir(parents=True)
+    with alone():
+        for deb in download_packages(private_apt(["bookworm"]), names):
+            subprocess.run(["dpkg-deb", "-x", deb, folder / "all"], check=True)
+            deb.unlink()
+    for program in (path for place in ("usr/bin", "usr/sbin", "bin", "sbin")
+                    for path in (folder / "all" / place).glob("*")):
+        # Links, as of modinfo to kmod, are absolute, or to what is beside them.
+        path = program.parent / os.readlink(program) if program.is_symlink() else program
+        if folder not in path.parents:
+            path = folder / "all" / path.relative_to("/")
+        (target / program.name).unlink(missing_ok=True)
+        (target / program.name).symlink_to(path)
+    return target
+
+
+def compiler(headers):
+    """What a kernel was built with, as far as its headers say."""
+    config = headers / ".config"
+    match = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', config.read_text(), re.M) \
+        if config.exists() else None
+    return match and match[1]
+
+
 def made_of_headers(target, name, build):
     """target, which build(headers, target) makes for the kernel of a lab name if it is not there."""
     if not target.exists():

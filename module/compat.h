@@ -6,9 +6,12 @@
 #ifndef KIOKU_COMPAT_H
 #define KIOKU_COMPAT_H
 
+#include <linux/bvec.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/net.h>
 #include <linux/page-flags.h>
+#include <linux/socket.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/version.h>
@@ -111,6 +114,23 @@ static inline enum compat_acceptance compat_acceptance(struct page *page)
 #define compat_start_write(file) file_start_write(file)
 #define compat_end_write(file)   file_end_write(file)
 #endif
+
+/*
+ * Sends bytes of a page, which may be a compound one, without copying them where the device can do
+ * that. How many, or a negative errno. 6.5 has sendmsg() do what sendpage() was for.
+ */
+static inline int compat_send(struct socket *socket, struct page *page, size_t offset, size_t size)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	struct bio_vec vector = { .bv_page = page, .bv_len = size, .bv_offset = offset };
+	struct msghdr message = { .msg_flags = MSG_SPLICE_PAGES | MSG_NOSIGNAL };
+
+	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, &vector, 1, size);
+	return sock_sendmsg(socket, &message);
+#else
+	return kernel_sendpage(socket, page, offset, size, MSG_NOSIGNAL);
+#endif
+}
 
 /* 6.19 says that an address may be larger than its type. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)

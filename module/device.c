@@ -16,7 +16,7 @@
 
 /* One open file. */
 struct session {
-	struct mutex lock;
+	struct mutex lock;      /* of the rest */
 	struct ram_range range; /* that was read last; start is behind last before that */
 	u8 *page;
 };
@@ -138,8 +138,8 @@ static long list_ranges(struct kioku_device_ranges __user *user)
 }
 
 /*
- * RAM that begins or ends within a page is in it nevertheless. range: as of find_range(), which only
- * knows RAM at an address and no other in its page.
+ * RAM that begins or ends within a page is in it nevertheless. range: as of find_range(), which
+ * only knows RAM at an address and no other in its page.
  */
 static enum kioku_device_page state_at(struct ram_range *range, u64 page)
 {

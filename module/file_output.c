@@ -8,7 +8,6 @@
 #include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
-#include <linux/vmalloc.h>
 
 #include "compat.h"
 #include "output.h"
@@ -22,7 +21,6 @@ struct file_state {
 	struct file *file;
 	bool is_direct;
 	loff_t position, flushed; /* in the part, bytes */
-	struct bio_vec pages[OUTPUT_PIECE / PAGE_SIZE];
 };
 
 static struct file_state *state_of(struct output *output)
@@ -91,15 +89,14 @@ static ssize_t write_cached(struct file_state *state, const void *data, size_t s
 
 static ssize_t write_direct(struct file_state *state, const void *data, size_t size)
 {
-	size_t i, count = size / PAGE_SIZE;
+	struct bio_vec vector = {
+		.bv_page = virt_to_page(data),
+		.bv_len = size,
+		.bv_offset = offset_in_page(data),
+	};
 	struct iov_iter iter;
 
-	for (i = 0; i < count; i++) {
-		state->pages[i].bv_page = vmalloc_to_page(data + i * PAGE_SIZE);
-		state->pages[i].bv_len = PAGE_SIZE;
-		state->pages[i].bv_offset = 0;
-	}
-	iov_iter_bvec(&iter, COMPAT_ITER_SOURCE, state->pages, count, size);
+	iov_iter_bvec(&iter, COMPAT_ITER_SOURCE, &vector, 1, size);
 	return write_iter(state, &iter);
 }
 
@@ -111,7 +108,7 @@ static ssize_t write_some(struct file_state *state, const void *data, size_t siz
 	if (!state->is_direct)
 		return write_cached(state, data, size);
 	/* Else it is the end of a part, or what a short write has left. */
-	if (size == OUTPUT_PIECE && state->position % OUTPUT_PIECE == 0) {
+	if (size % PAGE_SIZE == 0 && state->position % PAGE_SIZE == 0) {
 		got = write_direct(state, data, size);
 		if (got != -EINVAL)
 			return got;

@@ -9,7 +9,7 @@
 
 MODULE_DESCRIPTION("Images the memory of this machine, or offers it as /dev/kioku");
 MODULE_AUTHOR("kioku's authors");
-MODULE_LICENSE("GPL v2");
+MODULE_LICENSE("GPL");
 
 static char *path;
 module_param(path, charp, 0444);
@@ -35,8 +35,8 @@ static bool localhostonly;
 module_param(localhostonly, bool, 0444);
 MODULE_PARM_DESC(localhostonly, "1: only 127.0.0.1 may connect");
 
-static unsigned int timeout = 1000;
-module_param(timeout, uint, 0444);
+static int timeout = 1000;
+module_param(timeout, int, 0444);
 MODULE_PARM_DESC(timeout, "ms that reading a page may take (default 1000), 0: any time");
 
 static unsigned int accept_timeout;
@@ -55,7 +55,7 @@ static int start(void)
 		.format = format,
 		.digest = digest && *digest ? digest : NULL,
 		.compress = compress,
-		.timeout = timeout,
+		.timeout = max(timeout, 0),
 	};
 
 	return path ? dump_memory(&settings) : device_offer();

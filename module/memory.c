@@ -31,9 +31,9 @@ static int take_range(struct resource *resource, void *user)
 }
 
 /*
- * Asked anew each time, under the lock of the resource tree: nothing is kept that grows with memory,
- * and no range has to stay where it was. Also finds RAM below other resources, and the kernel's own
- * parts only as parts of the RAM around them.
+ * Asked anew each time, under the lock of the resource tree: nothing is kept that grows with
+ * memory, and no range has to stay where it was. Also finds RAM below other resources, and the
+ * kernel's own parts only as parts of the RAM around them.
  */
 bool ram_next(u64 from, struct ram_range *out)
 {

@@ -20,7 +20,7 @@ struct output_driver {
 	int (*open)(struct output *output);
 	/* A part: the image, whose suffix is "", or what lies beside it. */
 	int (*begin)(struct output *output, const char *suffix);
-	/* data comes from vmalloc(), in pieces of OUTPUT_PIECE but for the last one of a part. */
+	/* data lies in one compound page, which whoever refers to it may keep as it is. */
 	int (*write)(struct output *output, const void *data, size_t size);
 	/* All of the part is where it belongs. */
 	int (*end)(struct output *output);
@@ -32,8 +32,6 @@ struct output {
 	const struct output_driver *driver;
 	const struct output_settings *settings;
 };
-
-#define OUTPUT_PIECE (256 * 1024)
 
 extern const struct output_driver file_output, tcp_output;
 

@@ -33,19 +33,23 @@ static int init_digest(struct stream *stream, const char *name)
 }
 
 #if IS_ENABLED(CONFIG_ZLIB_DEFLATE)
+static void refill(struct stream *stream)
+{
+	stream->deflate.next_out = stream->packed.data;
+	stream->deflate.avail_out = stream->packed.size;
+}
+
 static int init_deflate(struct stream *stream)
 {
 	z_stream *deflate = &stream->deflate;
 
-	stream->packed = vmalloc(OUTPUT_PIECE);
 	deflate->workspace = vzalloc(zlib_deflate_workspacesize(WINDOW_BITS, MEMORY_LEVEL));
-	if (!stream->packed || !deflate->workspace)
+	if (!deflate->workspace || buffer_init(&stream->packed))
 		return -ENOMEM;
 	if (zlib_deflateInit2(deflate, Z_BEST_SPEED, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
 			      Z_DEFAULT_STRATEGY) != Z_OK)
 		return -EINVAL;
-	deflate->next_out = stream->packed;
-	deflate->avail_out = OUTPUT_PIECE;
+	refill(stream);
 	return 0;
 }
 #else
@@ -58,11 +62,8 @@ static int init_deflate(struct stream *stream)
 
 int stream_init(struct stream *stream, const char *digest, bool compress)
 {
-	int status = 0;
+	int status = buffer_init(&stream->buffer);
 
-	stream->buffer = vmalloc(OUTPUT_PIECE + PAGE_SIZE);
-	if (!stream->buffer)
-		status = -ENOMEM;
 	if (status == 0 && digest)
 		status = init_digest(stream, digest);
 	if (status == 0 && compress)
@@ -79,8 +80,8 @@ void stream_release(struct stream *stream)
 		kfree_sensitive(stream->digest);
 	}
 	vfree(stream->deflate.workspace);
-	vfree(stream->packed);
-	vfree(stream->buffer);
+	buffer_release(&stream->packed);
+	buffer_release(&stream->buffer);
 }
 
 static int give(struct stream *stream, const void *data, size_t size)
@@ -98,21 +99,23 @@ static int pack(struct stream *stream, size_t size, int flush)
 	z_stream *deflate = &stream->deflate;
 	int result, status;
 
-	deflate->next_in = stream->buffer;
+	deflate->next_in = stream->buffer.data;
 	deflate->avail_in = size;
 	for (;;) {
 		result = zlib_deflate(deflate, flush);
 		if (result == Z_STREAM_END)
-			return give(stream, stream->packed, OUTPUT_PIECE - deflate->avail_out);
+			return give(stream, stream->packed.data,
+				    stream->packed.size - deflate->avail_out);
 		if (result != Z_OK && result != Z_BUF_ERROR)
 			return -EIO;
 		if (deflate->avail_out > 0)
 			return 0;
-		status = give(stream, stream->packed, OUTPUT_PIECE);
+		status = give(stream, stream->packed.data, stream->packed.size);
+		if (status == 0)
+			status = buffer_restart(&stream->packed, 0, 0);
 		if (status)
 			return status;
-		deflate->next_out = stream->packed;
-		deflate->avail_out = OUTPUT_PIECE;
+		refill(stream);
 	}
 }
 #else
@@ -133,28 +136,27 @@ static int drain(struct stream *stream, size_t size, bool is_last)
 	if (signal_pending(current))
 		return -EINTR;
 	if (stream->digest)
-		status = crypto_shash_update(stream->digest, stream->buffer, size);
+		status = crypto_shash_update(stream->digest, stream->buffer.data, size);
 	if (status)
 		return status;
-	if (stream->packed)
+	if (stream->packed.data)
 		status = pack(stream, size, is_last ? Z_FINISH : Z_NO_FLUSH);
 	else if (size > 0)
-		status = give(stream, stream->buffer, size);
+		status = give(stream, stream->buffer.data, size);
 	stream->used -= size;
-	memmove(stream->buffer, stream->buffer + size, stream->used);
 	cond_resched();
-	return status;
+	return status ? status : buffer_restart(&stream->buffer, size, stream->used);
 }
 
 void *stream_room(struct stream *stream)
 {
-	return stream->buffer + stream->used;
+	return stream->buffer.data + stream->used;
 }
 
 int stream_added(struct stream *stream, size_t size)
 {
 	stream->used += size;
-	return stream->used < OUTPUT_PIECE ? 0 : drain(stream, OUTPUT_PIECE, false);
+	return stream->used < stream->buffer.size ? 0 : drain(stream, stream->buffer.size, false);
 }
 
 int stream_zeros(struct stream *stream, u64 size)
@@ -190,6 +192,6 @@ int stream_write_digest(struct stream *stream)
 	status = crypto_shash_final(stream->digest, digest);
 	if (status)
 		return status;
-	scnprintf((char *)stream->buffer, PAGE_SIZE, "%*phN", (int)size, digest);
-	return driver->write(stream->output, stream->buffer, 2 * size);
+	scnprintf((char *)stream->buffer.data, PAGE_SIZE, "%*phN", (int)size, digest);
+	return driver->write(stream->output, stream->buffer.data, 2 * size);
 }

@@ -6,16 +6,17 @@
 #include <crypto/hash.h>
 #include <linux/zlib.h>
 
+#include "buffer.h"
 #include "output.h"
 
 struct stream {
 	struct output *output;
-	u8 *buffer;                /* OUTPUT_PIECE and one page, vmalloc() */
+	struct buffer buffer;
 	size_t used;               /* of it */
 	struct shash_desc *digest; /* NULL: none */
 	z_stream deflate;
-	u8 *packed; /* OUTPUT_PIECE that deflate fills, vmalloc(); NULL: it is not compressed */
-	u64 given;  /* bytes that output has taken */
+	struct buffer packed; /* that deflate fills; none: it is not compressed */
+	u64 given;            /* bytes that output has taken */
 };
 
 /*

@@ -72,21 +72,22 @@ static int tcp_begin(struct output *output, const char *suffix)
 	return status;
 }
 
+/*
+ * The pages themselves: nothing is copied, and they stay as they are until all of them has been
+ * acknowledged (buffer_restart()), so that what is sent once more is the same.
+ */
 static int tcp_write(struct output *output, const void *data, size_t size)
 {
 	struct tcp_state *state = state_of(output);
-	struct kvec vector;
+	struct page *page = virt_to_head_page(data);
+	size_t offset = data - page_address(page);
 	int got;
 
 	while (size > 0) {
-		struct msghdr message = { .msg_flags = MSG_NOSIGNAL };
-
-		vector.iov_base = (void *)data;
-		vector.iov_len = size;
-		got = kernel_sendmsg(state->client, &message, &vector, 1, size);
+		got = compat_send(state->client, page, offset, size);
 		if (got <= 0)
 			return got < 0 ? got : -EPIPE;
-		data += got;
+		offset += got;
 		size -= got;
 	}
 	return 0;

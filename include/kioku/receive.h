@@ -24,6 +24,7 @@ enum kioku_receive_kind {
 	KIOKU_RECEIVE_PROGRESS,  /* a transfer: some times a second while bytes come in */
 	KIOKU_RECEIVE_BROKEN,    /* a transfer: the link was lost, message says how */
 	KIOKU_RECEIVE_RESUMED,   /* a transfer: peer; received: where it goes on */
+	KIOKU_RECEIVE_STORING, /* a transfer: some times a second while it is uploaded; stored, size */
 	/* a transfer: all is on the disk; image, sha256, complete, lost. Told again if the run before
 	 * ended before the sender knew. */
 	KIOKU_RECEIVE_DONE,
@@ -48,6 +49,8 @@ struct kioku_receive_event {
 	uint64_t expected; /* bytes of memory that the sender announced; 0: unknown */
 	uint64_t lost;     /* bytes of memory that the sender could not read */
 	uint64_t repeated; /* bytes that had to be received twice */
+	uint64_t stored;   /* bytes that were uploaded so far, or were there already */
+	uint64_t size;     /* of all that is uploaded; 0: not known yet */
 	unsigned breaks;   /* how often the link was lost */
 	double seconds;    /* since the transfer began */
 	bool complete;

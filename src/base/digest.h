@@ -7,8 +7,15 @@
 
 #include <openssl/evp.h>
 
-#define DIGEST_SIZE     32u /* bytes, of the larger one */
+#define DIGEST_MD5_SIZE 16u
+#define DIGEST_SIZE     32u /* bytes, of the larger one, SHA-256 */
 #define DIGEST_HEX_SIZE (2 * DIGEST_SIZE + 1)
+
+/* Both, of one file. */
+struct file_digests {
+	bool has_md5; /* OpenSSL did not refuse it */
+	uint8_t md5[DIGEST_MD5_SIZE], sha256[DIGEST_SIZE];
+};
 
 struct digest {
 	EVP_MD *method;

@@ -90,11 +90,13 @@ enum kioku_status url_parse(const char *text, struct url *out, struct kioku_erro
 		out->user = authority;
 		authority = at + 1;
 	}
+	size_t size = strlen(authority);
+	size_t start = (size_t)(authority - out->text);
 	if (!split_host(out, authority))
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
-				 "\"%s\" is no host and port: an IPv6 address stands in brackets, "
-				 "a port is a number up to 65535",
-				 authority);
+				 "\"%.*s\" is no host and port: an IPv6 address stands in "
+				 "brackets, a port is a number up to 65535",
+				 (int)size, text + start);
 	return KIOKU_OK;
 }
 

@@ -152,13 +152,19 @@ static bool note_digest(char **md5, char **sha256, const char *hex)
 	return copy(strlen(hex) == 32 ? md5 : sha256, hex);
 }
 
+static bool note_image_digest(struct manifest *manifest, const struct output_lane *lane)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_hex(lane->hash, lane->kind == KIOKU_DIGEST_MD5 ? DIGEST_MD5_SIZE : DIGEST_SIZE, hex);
+	return note_digest(&manifest->image_md5, &manifest->image_sha256, hex);
+}
+
 static bool note_digests(struct manifest *manifest, const struct memory *memory,
 			 const struct image_output *output)
 {
 	for (unsigned i = 0; i < output->lane_count; i++)
-		if (output->lanes[i].hex[0] &&
-		    !note_digest(&manifest->image_md5, &manifest->image_sha256,
-				 output->lanes[i].hex))
+		if (output->lanes[i].is_known && !note_image_digest(manifest, &output->lanes[i]))
 			return false;
 	for (unsigned i = 0; i < memory->lane_count; i++)
 		if (memory->lanes[i].hex[0] &&

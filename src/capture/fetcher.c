@@ -34,8 +34,9 @@ struct fetch {
 
 uint8_t *fetcher_buffer(void)
 {
+	/* All of it will be used: one call is less than a fault for each page. */
 	void *buffer = mmap(NULL, CAPTURE_BLOCK, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	return buffer == MAP_FAILED ? NULL : buffer;
 }

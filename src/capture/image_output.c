@@ -417,12 +417,23 @@ uint64_t image_output_size(const struct image_output *output)
 }
 
 /* The digest of the whole image that is in a lane already; NULL: none. */
-static const char *sha256_of(const struct image_output *output)
+static const uint8_t *sha256_of(const struct image_output *output)
 {
 	for (unsigned i = 0; i < output->lane_count; i++)
-		if (output->lanes[i].kind == KIOKU_DIGEST_SHA256 && output->lanes[i].hex[0])
-			return output->lanes[i].hex;
+		if (output->lanes[i].kind == KIOKU_DIGEST_SHA256 && output->lanes[i].is_known)
+			return output->lanes[i].hash;
 	return NULL;
+}
+
+static void take_digest(struct output_lane *lane, const struct file_digests *digests)
+{
+	bool is_md5 = lane->kind == KIOKU_DIGEST_MD5;
+
+	lane->is_known = !is_md5 || digests->has_md5;
+	if (is_md5)
+		memcpy(lane->hash, digests->md5, sizeof(digests->md5));
+	else
+		memcpy(lane->hash, digests->sha256, sizeof(digests->sha256));
 }
 
 enum kioku_status image_output_finish(struct image_output *output, bool (*progress)(void *user),
@@ -434,8 +445,7 @@ enum kioku_status image_output_finish(struct image_output *output, bool (*progre
 		destination_file_finish(output->file, sha256_of(output),
 					reads_back ? &digests : NULL, progress, user, error);
 
-	for (unsigned i = 0; reads_back && i < output->lane_count; i++)
-		strcpy(output->lanes[i].hex,
-		       output->lanes[i].kind == KIOKU_DIGEST_MD5 ? digests.md5 : digests.sha256);
+	for (unsigned i = 0; reads_back && status == KIOKU_OK && i < output->lane_count; i++)
+		take_digest(&output->lanes[i], &digests);
 	return status == KIOKU_ERROR_STOPPED ? KIOKU_OK : status;
 }

@@ -42,7 +42,8 @@ struct output_lane {
 	enum kioku_digest kind;
 	unsigned consumer;
 	struct digest digest;
-	char hex[DIGEST_HEX_SIZE];
+	bool is_known;
+	uint8_t hash[DIGEST_SIZE];
 };
 
 struct image_output {

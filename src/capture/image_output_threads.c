@@ -158,6 +158,7 @@ void image_output_digest(struct output_lane *lane)
 	}
 	if (is_split || ring_is_aborted(&output->ring))
 		return;
-	if (!works || !digest_finish_hex(&lane->digest, lane->hex))
+	lane->is_known = works && digest_finish(&lane->digest, lane->hash);
+	if (!lane->is_known)
 		fail_with(output, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
 }

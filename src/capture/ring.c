@@ -43,11 +43,29 @@ static void wake_consumers(struct ring *ring)
 		pthread_cond_signal(&ring->ready[i]);
 }
 
+/* Those who see what the leader, or RING_ALONE, has passed on. */
+static void wake_followers(struct ring *ring, unsigned leader)
+{
+	for (unsigned i = 0; i < ring->shape.consumers; i++)
+		if (ring->shape.follows[i] == leader)
+			pthread_cond_signal(&ring->ready[i]);
+}
+
+/* Waits, as the producer, until so many slots are free again or it is over; lock is held. */
+static void await_freed(struct ring *ring, uint64_t count)
+{
+	ring->awaited = count;
+	while (!ring->aborted && freed(ring) < count)
+		pthread_cond_wait(&ring->free, &ring->lock);
+}
+
 int ring_claim(struct ring *ring)
 {
+	uint64_t next = ring->produced + 1; /* which is the caller's own doing */
+
 	pthread_mutex_lock(&ring->lock);
-	while (!ring->aborted && ring->produced - freed(ring) == ring->shape.slots)
-		pthread_cond_wait(&ring->free, &ring->lock);
+	if (next > ring->shape.slots)
+		await_freed(ring, next - ring->shape.slots);
 	int slot = ring->aborted ? RING_OVER : slot_of(ring, ring->produced);
 	pthread_mutex_unlock(&ring->lock);
 	return slot;
@@ -57,13 +75,14 @@ void ring_publish(struct ring *ring)
 {
 	pthread_mutex_lock(&ring->lock);
 	ring->produced++;
-	if (ring->shape.has_workers) {
-		pthread_cond_signal(&ring->work);
-	} else {
+	if (!ring->shape.has_workers)
 		ring->prepared = ring->produced;
-		wake_consumers(ring);
-	}
 	pthread_mutex_unlock(&ring->lock);
+	/* Here and below, who is woken finds the lock free. */
+	if (ring->shape.has_workers)
+		pthread_cond_signal(&ring->work);
+	else
+		wake_followers(ring, RING_ALONE);
 }
 
 uint64_t ring_published(const struct ring *ring)
@@ -74,8 +93,7 @@ uint64_t ring_published(const struct ring *ring)
 bool ring_wait_freed(struct ring *ring, uint64_t count)
 {
 	pthread_mutex_lock(&ring->lock);
-	while (!ring->aborted && freed(ring) < count)
-		pthread_cond_wait(&ring->free, &ring->lock);
+	await_freed(ring, count);
 	bool all = freed(ring) >= count;
 	pthread_mutex_unlock(&ring->lock);
 	return all;
@@ -119,9 +137,9 @@ void ring_give(struct ring *ring, int slot)
 	ring->done[slot] = true;
 	for (int next; ring->done[next = slot_of(ring, ring->prepared)]; ring->prepared++)
 		ring->done[next] = false;
-	wake_consumers(ring);
-	pthread_cond_signal(&ring->worked);
 	pthread_mutex_unlock(&ring->lock);
+	wake_followers(ring, RING_ALONE);
+	pthread_cond_signal(&ring->worked);
 }
 
 /* Slots that a consumer may see, from the first on. */
@@ -160,11 +178,11 @@ void ring_pass(struct ring *ring, unsigned consumer)
 {
 	pthread_mutex_lock(&ring->lock);
 	ring->consumed[consumer]++;
-	pthread_cond_signal(&ring->free);
-	for (unsigned i = 0; i < ring->shape.consumers; i++)
-		if (ring->shape.follows[i] == consumer)
-			pthread_cond_signal(&ring->ready[i]);
+	bool frees = freed(ring) >= ring->awaited;
 	pthread_mutex_unlock(&ring->lock);
+	wake_followers(ring, consumer);
+	if (frees)
+		pthread_cond_signal(&ring->free);
 }
 
 void ring_leave(struct ring *ring, unsigned consumer)

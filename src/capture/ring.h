@@ -31,6 +31,7 @@ struct ring {
 	pthread_mutex_t lock;
 	pthread_cond_t free, work, worked, ready[RING_CONSUMERS];
 	uint64_t produced, claimed;        /* slots so far; by the producer and by workers */
+	uint64_t awaited;                  /* free slots, in all, that the producer waits for */
 	uint64_t prepared;                 /* slots that all workers are through with, in a row */
 	bool done[RING_SLOTS];             /* by a worker, beyond prepared */
 	uint64_t seen[RING_CONSUMERS];     /* slots that each was given */

@@ -29,16 +29,18 @@ enum kioku_status sidecar_write(struct sidecar *sidecar, const void *data, size_
 enum kioku_status sidecar_finish(struct sidecar *sidecar, struct manifest_file *out,
 				 struct kioku_error *error)
 {
-	char hash[DIGEST_HEX_SIZE];
+	uint8_t hash[DIGEST_SIZE];
+	char hex[DIGEST_HEX_SIZE];
 
-	if (!digest_finish_hex(&sidecar->digest, hash))
+	if (!digest_finish(&sidecar->digest, hash))
 		return error_no_memory(error);
 	TRY(destination_file_finish(sidecar->file, hash, NULL, NULL, NULL, error));
 	if (!out)
 		return KIOKU_OK;
+	digest_hex(hash, sizeof(hash), hex);
 	out->size = sidecar->size;
 	out->name = strdup(naming_base(destination_file_name(sidecar->file)));
-	out->sha256 = strdup(hash);
+	out->sha256 = strdup(hex);
 	return out->name && out->sha256 ? KIOKU_OK : error_no_memory(error);
 }
 

@@ -95,7 +95,7 @@ static enum kioku_status choose_by_name(const char *destination, const char *for
 		*out_format = format_of_extension(extension);
 	if (!*out_format)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
-				 "the name %s does not say which format to write; name one",
+				 "the name \"%s\" does not say which format to write; name one",
 				 destination);
 	return KIOKU_OK;
 }

@@ -8,6 +8,7 @@
 #define TYPE_COMPLETION_DATA 0x4a
 
 #define FLAG_POISONED        0x4000u
+#define FLAG_DIGEST          0x8000u /* a word more, behind the data */
 #define LENGTH_MASK          0x03ffu /* words of 4 bytes; 0: 1024 */
 #define COUNT_MASK           0x0fffu /* bytes; 0: 4096 */
 
@@ -152,5 +153,7 @@ const char *tlp_completion_decode(struct bytes tlp, struct tlp_completion *out)
 		return NULL;
 	if (!bytes_slice(tlp, TLP_COMPLETION_SIZE, 4ull * words, &out->data))
 		return "it has fewer data than it says";
+	if (tlp.size != TLP_COMPLETION_SIZE + 4 * words + (flags & FLAG_DIGEST ? 4 : 0))
+		return "it has more data than it says";
 	return NULL;
 }

@@ -11,6 +11,7 @@ enum {
 	SILENCE_SECONDS = 60, /* after which a link counts as lost */
 	ALIVE_SECONDS = 3,    /* the sender hears of us at least as often */
 	POLL_MILLISECONDS = 200,
+	ACK_MILLISECONDS = 10, /* for which more may come before what has come is acknowledged */
 };
 
 static bool has_passed(struct timespec deadline)
@@ -164,14 +165,27 @@ void connection_send_refused(struct connection *connection, enum transfer_refusa
 
 /* --- what comes in */
 
-/* Waits for input; keeps the sender from thinking that we are gone. */
+static bool owes_ack(const struct connection *connection)
+{
+	return connection->session &&
+	       connection->acknowledged != connection->session->reception.record.note.position;
+}
+
+/*
+ * Waits for input; keeps the sender from thinking that we are gone. With many senders, each comes bit
+ * by bit: an answer to each bit would wake them for nothing.
+ */
 static enum kioku_status await_input(struct connection *connection, short events,
 				     struct timespec deadline, struct kioku_error *error)
 {
 	struct pollfd poller = { .fd = connection->descriptor, .events = events };
+	bool owes = owes_ack(connection);
 
-	if (poll(&poller, 1, POLL_MILLISECONDS) < 0 && errno != EINTR)
+	int ready = poll(&poller, 1, owes ? ACK_MILLISECONDS : POLL_MILLISECONDS);
+	if (ready < 0 && errno != EINTR)
 		return error_os(error, "cannot wait");
+	if (ready == 0 && owes)
+		TRY(connection_acknowledge(connection, error));
 	if (connection_is_cut(connection))
 		return error_set(error, KIOKU_ERROR_STOPPED, "%s", connection->cut_reason);
 	if (has_passed(deadline))
@@ -201,9 +215,6 @@ static enum kioku_status need(struct connection *connection, size_t size, struct
 			*deadline = deadline_after(SILENCE_SECONDS);
 		if (done > 0)
 			continue;
-		if (connection->session &&
-		    connection->acknowledged != connection->session->reception.record.note.position)
-			TRY(connection_acknowledge(connection, error));
 		TRY(await_input(connection, events, *deadline, error));
 	}
 	return connection_is_cut(connection)

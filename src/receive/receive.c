@@ -101,15 +101,24 @@ static void release_server(struct server *server)
 
 /* --- the caller's thread */
 
+static void tell_progress_of(struct server *server, struct session *session)
+{
+	uint64_t received = atomic_load(&session->received);
+	uint64_t stored = atomic_load(&session->uploaded.stored);
+
+	if (session->owner && received != session->reported)
+		session_event(server, session, KIOKU_RECEIVE_PROGRESS, KIOKU_OK, NULL);
+	session->reported = received;
+	if (session->is_uploading && stored != session->stored_reported)
+		session_event(server, session, KIOKU_RECEIVE_STORING, KIOKU_OK, NULL);
+	session->stored_reported = stored;
+}
+
 static void tell_progress(struct server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	for (struct session *session = server->sessions; session; session = session->next) {
-		uint64_t received = atomic_load(&session->received);
-		if (session->owner && received != session->reported)
-			session_event(server, session, KIOKU_RECEIVE_PROGRESS, KIOKU_OK, NULL);
-		session->reported = received;
-	}
+	for (struct session *session = server->sessions; session; session = session->next)
+		tell_progress_of(server, session);
 	pthread_mutex_unlock(&server->lock);
 }
 

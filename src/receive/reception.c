@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "receive/file_check.h"
 
 enum {
 	FOLDER_TRIES = 1000,
@@ -345,8 +344,11 @@ static enum kioku_status digest_file(struct applying *applying, struct reception
 	}
 	if (noted->has_sha256 || !(flags & (TRANSFER_COMPARE | TRANSFER_ANSWER)))
 		return KIOKU_OK;
-	TRY(file_digest(&file->local, noted->name, noted->md5, noted->sha256, reception->goes_on,
-			reception->user, applying->error));
+	struct file_digests digests;
+	TRY(local_file_digest(&file->local, noted->name, &digests, reception->goes_on,
+			      reception->user, applying->error));
+	memcpy(noted->md5, digests.md5, sizeof(noted->md5));
+	memcpy(noted->sha256, digests.sha256, sizeof(noted->sha256));
 	noted->has_sha256 = true;
 	return KIOKU_OK;
 }
@@ -381,8 +383,8 @@ static enum kioku_status apply_close(struct applying *applying)
 	struct record_file *noted = &applying->record->files[applying->message->file];
 	struct record_file closed = *noted;
 	TRY(check_file(applying, file, &closed));
-	TRY(file_flush(&file->local, closed.name, reception->goes_on, reception->user,
-		       applying->error));
+	TRY(local_file_sync(&file->local, closed.name, reception->goes_on, reception->user,
+			    applying->error));
 	local_file_release(&file->local);
 	stop_digesting(file);
 	closed.stage = FILE_CLOSED;
@@ -449,8 +451,8 @@ static enum kioku_status leave_file(struct applying *applying, size_t number, bo
 	if (is_complete)
 		return refuse(applying, TRANSFER_REFUSED_PROTOCOL,
 			      "the end came before a file was closed");
-	TRY(file_flush(&file->local, applying->record->files[number].name, reception->goes_on,
-		       reception->user, applying->error));
+	TRY(local_file_sync(&file->local, applying->record->files[number].name, reception->goes_on,
+			    reception->user, applying->error));
 	local_file_release(&file->local);
 	stop_digesting(file);
 	applying->record->files[number].stage = FILE_CLOSED;

@@ -31,6 +31,8 @@ struct session {
 	bool was_told;     /* that it is done, in this run */
 	bool upload_tried; /* in this run */
 	bool is_uploading;
+	struct store_progress uploaded;
+	uint64_t stored_reported; /* uploaded.stored, when progress was last told */
 	struct session *next;
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +31,7 @@ struct upload {
 	const struct store *store;
 	struct s3_client *client;
 	const char *name; /* of the folder */
+	struct store_progress *progress;
 	bool (*goes_on)(void *user);
 	void *user;
 };
@@ -106,6 +108,11 @@ void store_url(const struct store *store, const char *folder, char *out, size_t 
 }
 
 /* --- what is sent */
+
+static void count_stored(const struct upload *upload, uint64_t bytes)
+{
+	atomic_fetch_add(&upload->progress->stored, bytes);
+}
 
 static bool is_wanted(const struct upload *upload)
 {
@@ -212,6 +219,8 @@ static enum kioku_status put_whole(const struct upload *upload, const struct ite
 	struct s3_reply reply;
 	enum kioku_status status = s3_request(upload->client, &put, &reply, error);
 
+	if (status == KIOKU_OK)
+		count_stored(upload, item->size);
 	/* It is there under the digest that it should have: nobody must find it. */
 	if (status == KIOKU_ERROR_CORRUPT && reply.http_status >= 200)
 		(void)s3_request(upload->client, &delete, &reply, NULL);
@@ -251,6 +260,7 @@ static enum kioku_status put_part(const struct upload *upload, const struct item
 	snprintf(query, sizeof(query), "partNumber=%llu&uploadId=%s", (unsigned long long)part + 1,
 		 id);
 	TRY(s3_request(upload->client, &request, &reply, error));
+	count_stored(upload, request.size);
 	fprintf(list, "<Part><PartNumber>%llu</PartNumber><ETag>", (unsigned long long)part + 1);
 	write_etag(list, reply.etag);
 	fputs("</ETag></Part>", list);
@@ -353,8 +363,10 @@ static enum kioku_status put(const struct upload *upload, int folder, const char
 		return KIOKU_OK;
 	TRY(digest_item(upload, &item, error));
 	TRY(find(upload, &item, &found, error));
-	if (found)
+	if (found) {
+		count_stored(upload, item.size);
 		return KIOKU_OK;
+	}
 	return item.parts > 1 ? put_parts(upload, &item, error) : put_whole(upload, &item, error);
 }
 
@@ -374,6 +386,15 @@ static int compare_entries(const struct dirent **a, const struct dirent **b)
 	return first != second ? first - second : strcmp((*a)->d_name, (*b)->d_name);
 }
 
+static uint64_t file_size(int folder, const char *name)
+{
+	struct stat status;
+
+	return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode)
+		       ? (uint64_t)status.st_size
+		       : 0;
+}
+
 static enum kioku_status put_folder(const struct upload *upload, const char *folder,
 				    struct kioku_error *error)
 {
@@ -385,6 +406,9 @@ static enum kioku_status put_folder(const struct upload *upload, const char *fol
 
 	if (count < 0)
 		return error_os(error, "cannot read the folder");
+	for (int i = 0; i < count; i++)
+		atomic_fetch_add(&upload->progress->size,
+				 file_size(descriptor, entries[i]->d_name));
 	for (int i = 0; i < count; i++) {
 		const char *name = entries[i]->d_name;
 		if (status == KIOKU_OK && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
@@ -398,9 +422,11 @@ static enum kioku_status put_folder(const struct upload *upload, const char *fol
 	return status;
 }
 
-enum kioku_status store_upload(struct store *store, const char *folder, bool (*goes_on)(void *user),
+enum kioku_status store_upload(struct store *store, const char *folder,
+			       struct store_progress *progress, bool (*goes_on)(void *user),
 			       void *user, struct kioku_error *error)
 {
+	struct store_progress own = { 0 };
 	AUTO_FREE char *name = store_folder_name(folder);
 	AUTO_S3_CLIENT struct s3_client *client = NULL;
 	const struct s3_client_options options = {
@@ -418,7 +444,8 @@ enum kioku_status store_upload(struct store *store, const char *folder, bool (*g
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s is no folder with a name",
 				 folder);
 	TRY(s3_client_open(&options, store->credentials, &client, error));
-	const struct upload upload = { store, client, name, goes_on, user };
+	const struct upload upload = { store,   client, name, progress ? progress : &own,
+				       goes_on, user };
 	enum kioku_status status = put_folder(&upload, folder, error);
 	if (status != KIOKU_OK)
 		error_prefix(error, "cannot upload %s", folder);

@@ -26,6 +26,11 @@ struct store_options {
 
 struct store;
 
+/* Of an upload, in bytes of files; for other threads to look at. */
+struct store_progress {
+	_Atomic uint64_t stored, size;
+};
+
 /*
  * Checks the options, but does not talk to the store. Credentials are read again for each upload, so
  * that they may be replaced, and are not kept meanwhile.
@@ -38,13 +43,14 @@ void store_close(struct store *store);
 /*
  * Uploads every regular file of a folder as PREFIX/NAME/FILE, the manifest last, so that a manifest
  * in the store means that all is there; NAME is the folder's own name. What the store has already,
- * with that size and digest, is not sent again. goes_on, which may be NULL: asked before each part
+ * with that size and digest, is not sent again. progress may be NULL. goes_on, which may be NULL: asked before each part
  * and some times a second; false ends with STOPPED.
  * Blocks; used by one thread; SIGPIPE must be ignored. Errors: OS (a file; the link, after several
  * tries), REFUSED (by the store; its certificate), CORRUPT (the store has something else), ARGUMENT
  * (credentials), STOPPED, NO_MEMORY.
  */
-enum kioku_status store_upload(struct store *store, const char *folder, bool (*goes_on)(void *user),
+enum kioku_status store_upload(struct store *store, const char *folder,
+			       struct store_progress *progress, bool (*goes_on)(void *user),
 			       void *user, struct kioku_error *error);
 
 /* Where a folder's files are, for messages: without credentials. */

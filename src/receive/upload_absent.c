@@ -14,7 +14,8 @@ void store_close(struct store *store)
 {
 }
 
-enum kioku_status store_upload(struct store *store, const char *folder, bool (*goes_on)(void *user),
+enum kioku_status store_upload(struct store *store, const char *folder,
+			       struct store_progress *progress, bool (*goes_on)(void *user),
 			       void *user, struct kioku_error *error)
 {
 	return error_set(error, KIOKU_ERROR_UNSUPPORTED, "made without libcurl");

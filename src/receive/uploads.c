@@ -39,8 +39,8 @@ static void upload(struct server *server, struct session *session)
 
 	snprintf(folder, sizeof(folder), "%s/%s", server->state.path,
 		 session->reception.record.folder);
-	enum kioku_status status =
-		store_upload(server->store, folder, server_goes_on, server, &error);
+	enum kioku_status status = store_upload(server->store, folder, &session->uploaded,
+						server_goes_on, server, &error);
 	if (status == KIOKU_OK)
 		store_url(server->store, folder, url, sizeof(url));
 

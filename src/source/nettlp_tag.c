@@ -2,11 +2,14 @@
 #include "format/nettlp_format.h"
 #include "source/nettlp_tag.h"
 
-/* A duplicate lags behind for no more uses of a tag than that, and no longer, in nanoseconds. */
-#define RECENT_USES 8u
-#define RECENT_TIME 20000000u
+/*
+ * A duplicate lags behind for no more uses of a tag than that. There are more ends, or kinds, to choose
+ * from for any request; but not where only ends count, so that it has to be a matter of time there.
+ */
+#define RECENT_USES       8u
+#define RECENT_LOOSE_TIME 20000000u /* nanoseconds */
 
-#define BLOCK       ((uint64_t)TLP_COMPLETION_BOUNDARY)
+#define BLOCK             ((uint64_t)TLP_COMPLETION_BOUNDARY)
 
 static unsigned key_of(uint64_t address, uint64_t end)
 {
@@ -17,10 +20,10 @@ static unsigned key_of(uint64_t address, uint64_t end)
 	return (unsigned)((end + 3) / 4 % NETTLP_ENDS) * NETTLP_KINDS + kind % NETTLP_KINDS;
 }
 
-static bool is_key_free(const struct nettlp_tag *tag, unsigned key, uint64_t now)
+static bool is_key_free(const struct nettlp_tag *tag, unsigned key, uint64_t now, bool is_loose)
 {
 	bool is_recent = tag->used[key] && tag->uses - tag->used[key] < RECENT_USES &&
-			 now - tag->used_at[key] < RECENT_TIME;
+			 (!is_loose || now - tag->used_at[key] < RECENT_LOOSE_TIME);
 
 	return !is_recent && tag->quarantined[key] <= now;
 }
@@ -31,9 +34,9 @@ static bool is_free(const struct nettlp_tag *tag, uint64_t start, uint64_t end, 
 	unsigned key = key_of(start, end), first = key - key % NETTLP_KINDS;
 
 	if (!is_loose)
-		return is_key_free(tag, key, now);
+		return is_key_free(tag, key, now, false);
 	for (unsigned kind = 0; kind < NETTLP_KINDS; kind++)
-		if (!is_key_free(tag, first + kind, now))
+		if (!is_key_free(tag, first + kind, now, true))
 			return false;
 	return true;
 }

@@ -160,7 +160,7 @@ uint64_t destination_file_size(const struct destination_file *file)
 	return file->size;
 }
 
-enum kioku_status destination_file_finish(struct destination_file *file, const char *sha256,
+enum kioku_status destination_file_finish(struct destination_file *file, const uint8_t *sha256,
 					  struct file_digests *digests,
 					  bool (*progress)(void *user), void *user,
 					  struct kioku_error *error)

@@ -117,15 +117,12 @@ const char *destination_file_name(const struct destination_file *file);
 uint64_t destination_file_size(const struct destination_file *file);
 
 /*
- * All of it is written. sha256: of all of it in hexadecimal, for the far side to compare, or NULL.
+ * All of it is written. sha256: of all of it, for the far side to compare, or NULL.
  * digests, where not NULL: the file is read back for them, where it is; only where it can seek.
  * progress may be NULL; false ends it with STOPPED. A local file is on the disk afterwards.
  * Errors: OS, REFUSED, CORRUPT (another digest), STOPPED.
  */
-struct file_digests {
-	char md5[DIGEST_HEX_SIZE], sha256[DIGEST_HEX_SIZE];
-};
-enum kioku_status destination_file_finish(struct destination_file *file, const char *sha256,
+enum kioku_status destination_file_finish(struct destination_file *file, const uint8_t *sha256,
 					  struct file_digests *digests,
 					  bool (*progress)(void *user), void *user,
 					  struct kioku_error *error);

@@ -46,7 +46,7 @@ struct destination_driver {
 					struct kioku_error *error);
 	enum kioku_status (*file_hole)(struct destination_file *file, uint64_t offset,
 				       uint64_t size, struct kioku_error *error);
-	enum kioku_status (*file_finish)(struct destination_file *file, const char *sha256,
+	enum kioku_status (*file_finish)(struct destination_file *file, const uint8_t *sha256,
 					 struct file_digests *digests, bool (*progress)(void *user),
 					 void *user, struct kioku_error *error);
 	void (*file_close)(struct destination_file *file);

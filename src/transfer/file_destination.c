@@ -63,11 +63,11 @@ static enum kioku_status file_hole(struct destination_file *file, uint64_t offse
 	return status;
 }
 
-static enum kioku_status file_finish(struct destination_file *file, const char *sha256,
+static enum kioku_status file_finish(struct destination_file *file, const uint8_t *sha256,
 				     struct file_digests *digests, bool (*progress)(void *user),
 				     void *user, struct kioku_error *error)
 {
-	TRY(local_file_sync(file->state, file->name, error));
+	TRY(local_file_sync(file->state, file->name, NULL, NULL, error));
 	return digests ? local_file_digest(file->state, file->name, digests, progress, user, error)
 		       : KIOKU_OK;
 }

@@ -223,7 +223,7 @@ enum kioku_status link_send(struct link *link, const struct transfer_message *me
 	return status;
 }
 
-enum kioku_status link_await_digest(struct link *link, uint32_t file, struct link_digest *out,
+enum kioku_status link_await_digest(struct link *link, uint32_t file, struct file_digests *out,
 				    bool (*progress)(void *user), void *user,
 				    struct kioku_error *error)
 {

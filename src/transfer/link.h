@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/diagnostic.h"
 #include "format/transfer_format.h"
 #include "transfer/key.h"
@@ -37,10 +38,6 @@ struct link_options {
 };
 
 struct link;
-
-struct link_digest {
-	uint8_t md5[TRANSFER_MD5_SIZE], sha256[TRANSFER_SHA256_SIZE];
-};
 
 /*
  * Connects and waits until the receiver has accepted the session. That nobody answers is an error at
@@ -72,7 +69,7 @@ enum kioku_status link_send(struct link *link, const struct transfer_message *me
  * Waits for the answer to a CLOSE with TRANSFER_ANSWER. progress may be NULL; it is asked some times a
  * second. Errors: as above, STOPPED.
  */
-enum kioku_status link_await_digest(struct link *link, uint32_t file, struct link_digest *out,
+enum kioku_status link_await_digest(struct link *link, uint32_t file, struct file_digests *out,
 				    bool (*progress)(void *user), void *user,
 				    struct kioku_error *error);
 

@@ -34,7 +34,7 @@ struct link {
 	double hurry_at; /* 0: there is no hurry */
 	struct kioku_error error;
 	char folder[TRANSFER_TEXT_LIMIT + 1];
-	struct link_digest digests[TRANSFER_FILES];
+	struct file_digests digests[TRANSFER_FILES];
 	uint32_t digests_known; /* a bit for each */
 
 	/* The thread's own. */

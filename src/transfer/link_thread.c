@@ -188,7 +188,8 @@ static enum kioku_status hear_digest(struct link *link, const struct transfer_me
 	if (message->file >= TRANSFER_FILES)
 		return disobeys(link, "there is no such file", error);
 	pthread_mutex_lock(&link->lock);
-	struct link_digest *digest = &link->digests[message->file];
+	struct file_digests *digest = &link->digests[message->file];
+	digest->has_md5 = !bytes_are_zero(message->md5, sizeof(message->md5));
 	memcpy(digest->md5, message->md5, sizeof(digest->md5));
 	memcpy(digest->sha256, message->sha256, sizeof(digest->sha256));
 	link->digests_known |= 1u << message->file;

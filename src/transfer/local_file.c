@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,19 +93,36 @@ enum kioku_status local_file_hole(struct local_file *file, const char *name, uin
 	return KIOKU_OK;
 }
 
+/* Most of it is on the disk already. fsync() then has little left to wait for. */
+static enum kioku_status sync_in_steps(struct local_file *file, bool (*progress)(void *user),
+				       void *user, struct kioku_error *error)
+{
+	for (uint64_t offset = 0; offset < file->size; offset += DROP_STEP) {
+		sync_file_range(file->descriptor, (off_t)(file->base + offset), DROP_STEP,
+				SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+					SYNC_FILE_RANGE_WAIT_AFTER);
+		if (!progress(user))
+			return error_set(error, KIOKU_ERROR_STOPPED, "stopped");
+	}
+	return KIOKU_OK;
+}
+
 enum kioku_status local_file_sync(struct local_file *file, const char *name,
+				  bool (*progress)(void *user), void *user,
 				  struct kioku_error *error)
 {
-	if (file->is_file && fsync(file->descriptor) != 0)
+	if (!file->is_file)
+		return KIOKU_OK;
+	if (progress)
+		TRY(sync_in_steps(file, progress, user, error));
+	if (fsync(file->descriptor) != 0)
 		return error_os(error, "cannot write to %s", name);
-	if (file->is_file)
-		posix_fadvise(file->descriptor, (off_t)file->base, 0, POSIX_FADV_DONTNEED);
+	posix_fadvise(file->descriptor, (off_t)file->base, 0, POSIX_FADV_DONTNEED);
 	return KIOKU_OK;
 }
 
 struct two_digests {
 	struct digest md5, sha256;
-	bool has_md5;
 };
 
 static void two_digests_release(struct two_digests *digests)
@@ -126,7 +144,7 @@ static enum kioku_status digest_bytes(const struct local_file *file, const char 
 			errno = EIO;
 		if (part <= 0)
 			return error_os(error, "cannot read %s back", name);
-		if ((digests->has_md5 && !digest_add(&digests->md5, chunk, (size_t)part)) ||
+		if ((digests->md5.context && !digest_add(&digests->md5, chunk, (size_t)part)) ||
 		    !digest_add(&digests->sha256, chunk, (size_t)part))
 			return error_set(error, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
 		posix_fadvise(file->descriptor, (off_t)offset, part, POSIX_FADV_DONTNEED);
@@ -143,15 +161,19 @@ enum kioku_status local_file_digest(const struct local_file *file, const char *n
 {
 	AUTO_FREE uint8_t *chunk = malloc(CHUNK);
 	CLEANUP(two_digests_release) struct two_digests digests = { 0 };
+	uint8_t md5[DIGEST_SIZE] = { 0 };
 
 	*out = (struct file_digests){ 0 };
 	if (!chunk)
 		return error_no_memory(error);
 	TRY(digest_init(&digests.sha256, KIOKU_DIGEST_SHA256, error));
-	digests.has_md5 = digest_init(&digests.md5, KIOKU_DIGEST_MD5, NULL) == KIOKU_OK;
+	out->has_md5 = digest_init(&digests.md5, KIOKU_DIGEST_MD5, NULL) == KIOKU_OK;
+	if (!out->has_md5)
+		digest_release(&digests.md5);
 	TRY(digest_bytes(file, name, &digests, chunk, progress, user, error));
-	if ((digests.has_md5 && !digest_finish_hex(&digests.md5, out->md5)) ||
-	    !digest_finish_hex(&digests.sha256, out->sha256))
+	if ((out->has_md5 && !digest_finish(&digests.md5, md5)) ||
+	    !digest_finish(&digests.sha256, out->sha256))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "OpenSSL failed");
+	memcpy(out->md5, md5, sizeof(out->md5));
 	return KIOKU_OK;
 }

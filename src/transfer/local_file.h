@@ -28,12 +28,16 @@ enum kioku_status local_file_write(struct local_file *file, const char *name, ui
 enum kioku_status local_file_hole(struct local_file *file, const char *name, uint64_t offset,
 				  uint64_t size, struct kioku_error *error);
 
-/* Brings it to the disk. Errors: OS. */
+/*
+ * Brings it to the disk, and drops it from the page cache. progress, which may be NULL, is asked some
+ * times meanwhile. Errors: OS, STOPPED (by progress).
+ */
 enum kioku_status local_file_sync(struct local_file *file, const char *name,
+				  bool (*progress)(void *user), void *user,
 				  struct kioku_error *error);
 
 /*
- * Reads all of it. MD5 stays empty where OpenSSL refuses it. Errors: OS, STOPPED (by progress),
+ * Reads all of it. MD5 is zeros where OpenSSL refuses it. Errors: OS, STOPPED (by progress),
  * UNSUPPORTED, NO_MEMORY.
  */
 enum kioku_status local_file_digest(const struct local_file *file, const char *name,

@@ -224,36 +224,11 @@ static enum kioku_status file_hole(struct destination_file *file, uint64_t offse
 	return KIOKU_OK;
 }
 
-static bool parse_hex(const char *text, uint8_t *out, size_t size)
-{
-	if (strlen(text) != 2 * size)
-		return false;
-	for (size_t i = 0; i < size; i++)
-		if (sscanf(text + 2 * i, "%2hhx", &out[i]) != 1)
-			return false;
-	return true;
-}
-
-static enum kioku_status await_digests(struct destination_file *file, struct file_digests *out,
-				       bool (*progress)(void *user), void *user,
-				       struct kioku_error *error)
-{
-	const struct received_file *received = file->state;
-	struct link_digest digest;
-
-	TRY(link_await_digest(link_of(file->destination), received->number, &digest, progress, user,
-			      error));
-	digest_hex(digest.sha256, sizeof(digest.sha256), out->sha256);
-	digest_hex(digest.md5, sizeof(digest.md5), out->md5);
-	if (bytes_are_zero(digest.md5, sizeof(digest.md5))) /* OpenSSL has none there */
-		*out->md5 = '\0';
-	return KIOKU_OK;
-}
-
-static enum kioku_status file_finish(struct destination_file *file, const char *sha256,
+static enum kioku_status file_finish(struct destination_file *file, const uint8_t *sha256,
 				     struct file_digests *digests, bool (*progress)(void *user),
 				     void *user, struct kioku_error *error)
 {
+	struct link *link = link_of(file->destination);
 	const struct received_file *received = file->state;
 	struct transfer_message message = {
 		.type = TRANSFER_CLOSE,
@@ -262,10 +237,11 @@ static enum kioku_status file_finish(struct destination_file *file, const char *
 		.size = file->size,
 	};
 
-	if (sha256 && !parse_hex(sha256, message.sha256, sizeof(message.sha256)))
-		return error_set(error, KIOKU_ERROR_ARGUMENT, "\"%s\" is no SHA-256", sha256);
-	TRY(link_send(link_of(file->destination), &message, error));
-	return digests ? await_digests(file, digests, progress, user, error) : KIOKU_OK;
+	if (sha256)
+		memcpy(message.sha256, sha256, sizeof(message.sha256));
+	TRY(link_send(link, &message, error));
+	return digests ? link_await_digest(link, received->number, digests, progress, user, error)
+		       : KIOKU_OK;
 }
 
 static void file_close(struct destination_file *file)

@@ -271,12 +271,12 @@ static void find_digest(const char *text, char out[DIGEST_HEX_SIZE])
 	}
 }
 
-static enum kioku_status judge(const struct destination_file *file, const char *sha256,
+static enum kioku_status judge(const struct destination_file *file, const uint8_t *sha256,
 			       const char *answer, struct kioku_error *error)
 {
 	const struct destination *destination = file->destination;
 	const char *path = shown(((const struct far_file *)file->state)->path);
-	char digest[DIGEST_HEX_SIZE], *end;
+	char digest[DIGEST_HEX_SIZE], sent[DIGEST_HEX_SIZE], *end;
 
 	uint64_t size = strtoull(answer, &end, 10);
 	if (end == answer)
@@ -295,15 +295,15 @@ static enum kioku_status judge(const struct destination_file *file, const char *
 		return KIOKU_OK;
 	}
 	find_digest(end, digest);
-	if (strcasecmp(digest, sha256) != 0)
+	digest_hex(sha256, DIGEST_SIZE, sent);
+	if (strcasecmp(digest, sent) != 0)
 		return error_set(error, KIOKU_ERROR_CORRUPT,
 				 "%s on %s is not what was sent: its SHA-256 is %s, and not %s",
-				 path, destination->label, digest[0] ? digest : "not known",
-				 sha256);
+				 path, destination->label, digest[0] ? digest : "not known", sent);
 	return KIOKU_OK;
 }
 
-static enum kioku_status file_finish(struct destination_file *file, const char *sha256,
+static enum kioku_status file_finish(struct destination_file *file, const uint8_t *sha256,
 				     struct file_digests *digests, bool (*progress)(void *user),
 				     void *user, struct kioku_error *error)
 {

@@ -166,7 +166,7 @@ static int unconfirmed(int descriptor)
 }
 
 /* Closing alone would not tell whether the last bytes have arrived. */
-static enum kioku_status file_finish(struct destination_file *file, const char *sha256,
+static enum kioku_status file_finish(struct destination_file *file, const uint8_t *sha256,
 				     struct file_digests *digests, bool (*progress)(void *user),
 				     void *user, struct kioku_error *error)
 {

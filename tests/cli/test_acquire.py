@@ -164,6 +164,17 @@ class Refusals(Case):
 
 
 class Images(Case):
+    def test_nothing_is_open(self):
+        """No message ends in an image that has taken stderr's place."""
+        with open(self.at("short.lime"), "wb") as short:
+            short.write(contents(self.at("image.lime"))[:-5000])
+        for target, closed in (("one.elf", ""), ("other.elf", "<&- >&- 2>&-")):
+            done = subprocess.run(["sh", "-c", f'exec "$0" "$@" {closed}', TOOL, "convert",
+                                   self.at("short.lime"), self.at(target), "--digest", "none"],
+                                  capture_output=True, check=False)
+            self.assertIn(done.returncode, (1, 3))
+        self.assertEqual(contents(self.at("one.elf")), contents(self.at("other.elf")))
+
     def test_formats(self):
         text = self.run_tool("help", "convert").stdout.decode()
         lines = text[text.index("formats, "):text.index("codecs:")].splitlines()[1:]

@@ -815,6 +815,24 @@ class Store(Case):
             self.assertEqual(self.stored(sender), {"memory.lime": noise(100000, number)})
         self.assertEqual(receiver.process.wait(timeout=HANG), 0)
 
+    def test_progress(self):
+        proxy = store_server.Proxy(self.server.port)
+        self.addCleanup(proxy.close)
+        proxy.fail("PUT", "partNumber=2", "stall")
+        options = list(self.options)
+        options[2] = f"{proxy.url}/bucket/case"
+        receiver = self.start(*options, env=self.right)
+        sender = Sender(receiver.url)
+        self.send_whole(sender, noise(20 * MIB))
+        event = receiver.expect("storing")
+        self.assertEqual((event["stored"], event["size"]), (16 * MIB, 20 * MIB))
+        self.assertEqual(event["folder"], str(self.folder / sender.folder))
+        self.assertTrue(proxy.stalled.wait(HANG))
+        self.assertEqual(receiver.finish()[0], 3)
+        receiver = self.start(*options, port=receiver.port, env=self.right)
+        receiver.expect("stored")
+        self.assertEqual(self.stored(sender), {"memory.lime": noise(20 * MIB)})
+
     def test_tried_again_at_the_next_start(self):
         wrong = {**self.right, "AWS_SECRET_ACCESS_KEY": "wrong"}
         receiver = self.start(*self.options, env=wrong)

@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	signal(SIGINT, stop);
 	enum kioku_status status = store_open(&options, &store, &error);
 	if (status == KIOKU_OK)
-		status = store_upload(store, argv[2], goes_on, NULL, &error);
+		status = store_upload(store, argv[2], NULL, goes_on, NULL, &error);
 	if (status != KIOKU_OK) {
 		fprintf(stderr, "%s: %s\n", kioku_status_name(status), error.message);
 		return 1;

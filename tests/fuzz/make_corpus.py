@@ -308,6 +308,18 @@ def packets():
     yield "noise", b"\x03QEMU$$#24"
 
 
+def answers():
+    """Records of fuzz_nettlp_requester.c."""
+    def record(index, offset=0, time=1, shift=10, wrong=b""):
+        return bytes([index % 50, offset, 0, 0, time, shift]) + wrong.ljust(18, b"\0")
+
+    yield "honest", b"".join(record(i) for i in range(60))
+    yield "late", b"".join(record(i, time=255, shift=18) for i in range(40))
+    yield "parts", b"".join(record(i, offset=16 * i % 128) for i in range(60))
+    yield "refused", b"".join(record(i, wrong=bytes(6) + b"\x40" + bytes(5) + b"\x20")
+                              for i in range(10))
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
@@ -315,7 +327,7 @@ def main():
                           ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
-                          ("rsp_format", packets())):
+                          ("nettlp_requester", answers()), ("rsp_format", packets())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

@@ -3,14 +3,18 @@
 memory from outside, its framing against Debian's LiME module, and everything that can go wrong.
 Each test yields problems."""
 
+import contextlib
 import hashlib
 import json
+import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import acquire
@@ -24,7 +28,10 @@ import recording
 from known import Known
 
 PORT = 4444
-LOADS = 20
+LOADS, DUMPS = 20, 4
+STALLS = 8
+PARAMETERS = ["path", "format", "digest", "timeout", "compress", "dio", "localhostonly",
+              "accept_timeout"]
 ALARMS = r"BUG:|WARNING:|Oops|Call Trace|general protection|rcu.*stall|possible.*deadlock"
 
 
@@ -34,16 +41,21 @@ class Plan:
     memory: int = 256
     append: str = ""
     cpu: str = "max"
+    brief: bool = False  # only what is essential
 
     @property
     def name(self):
         return f"module-{self.kernel}-{self.memory}m"
 
 
-def plans(full):
-    """Memory is copied in one way where rep movsb is fast, and in another where it is not."""
+def plans(options):
+    """What is essential, in one guest, is for every check; all of it, in more of them, for --module
+    and --full. Memory is copied in one way where rep movsb is fast, and in another where it is not.
+    """
+    if not (options.module or options.full):
+        return [Plan("bookworm", brief=True)]
     chosen = [Plan("bookworm"), Plan("backports", cpu="max,erms=off")]
-    if full:
+    if options.full:
         chosen += [Plan("bullseye"), Plan("bookworm", 5120, "nokaslr")]
     return chosen
 
@@ -88,6 +100,13 @@ class Loaded:
     def said(self, command, timeout=300):
         return self.machine.said(command, timeout)
 
+    def ranges(self):
+        return acquire.system_ram(self.words("cat /proc/iomem").splitlines())
+
+    def ram(self):
+        """Bytes of System RAM."""
+        return sum(end - start for start, end in self.ranges())
+
     def log(self, mark):
         """Our lines of the kernel log since a mark() was made."""
         text = self.words("busybox dmesg")
@@ -97,6 +116,14 @@ class Loaded:
         mark = f"mark-{time.monotonic_ns()}"
         self.words(f"echo {mark} > /dev/kmsg")
         return mark
+
+    def says(self, mark, pattern, timeout=60):
+        """Waits for a line of ours in the log since a mark; a problem if there is none."""
+        for _ in range(timeout * 5):
+            if re.search(pattern, "\n".join(self.log(mark))):
+                return
+            time.sleep(0.2)
+        yield f"the log says {self.log(mark)}"
 
     def is_loaded(self):
         return "kioku " in self.words("cat /proc/modules")
@@ -205,14 +232,37 @@ def nc(port, path):
                        timeout=600, check=True)
 
 
+def fetch(port, *paths):
+    """One connection for each; QEMU also answers when nobody listens in the guest."""
+    for path in paths:
+        nc(port, path)
+        while not path.stat().st_size:
+            time.sleep(0.2)
+            nc(port, path)
+
+
 def over_tcp(loaded, tool):
-    """Compressed, with a digest, which comes over a second connection."""
+    """The image, then its digest over a connection of its own, against memory from outside."""
+    image, digest = (loaded.folder / name for name in ("ram.lime", "ram.lime.sha256"))
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(fetch, loaded.port, image, digest)
+        loaded.recorder.acquire("tcp", f"insmod /kioku.ko path=tcp:{PORT} digest=sha256 && "
+                                       "rmmod kioku")
+        client.result()
+    for path in (image, digest):
+        path.rename(loaded.folder / "tcp" / path.name)
+    image = acquire.Acquisition(loaded.known, "tcp", "ram.lime")
+    if headers(image.image) != headers(loaded.folder / "dump/ram.lime"):
+        yield "its records are others than those of the file"
+    remark = yield from acquire.peer(tool, image)
+    return remark and remark.replace("LiME", "it")
+
+
+def compressed(loaded, tool):
     image, packed, digest = (loaded.folder / name for name in ("tcp.lime", "tcp.z", "tcp.sha256"))
     mark = loaded.mark()
     loaded.start(f"path=tcp:{PORT} format=lime compress=1 digest=sha256")
-    loaded.wait_listening()
-    nc(loaded.port, packed)
-    nc(loaded.port, digest)
+    fetch(loaded.port, packed, digest)
     if loaded.ended() != 0:
         yield f"insmod failed: {loaded.words('cat /run/said')}"
     loaded.words("rmmod kioku")
@@ -231,11 +281,49 @@ def over_tcp(loaded, tool):
     return f"{packed.stat().st_size >> 20} MiB compressed"
 
 
+def only_local(loaded):
+    """localhostonly: nobody from outside. The client in the guest has nothing more to say, and says
+    so at once."""
+    loaded.start(f"path=tcp:{PORT} format=raw localhostonly=1")
+    loaded.wait_listening()
+    with socket.create_connection(("127.0.0.1", loaded.port)) as client:
+        try:
+            if client.recv(1):
+                yield "who connects from outside gets memory"
+        except ConnectionError:
+            pass
+    size = int(loaded.words(f"busybox nc 127.0.0.1 {PORT} < /dev/null | busybox wc -c"))
+    if size != loaded.ram():
+        yield f"{size} bytes came"
+    if loaded.ended() != 0:
+        yield f"insmod failed: {loaded.words('cat /run/said')}"
+    loaded.words("rmmod kioku")
+
+
+def slow_pages(loaded):
+    """A machine that stands still now and then: that costs the page of that moment, not the rest of
+    its range."""
+    mark = loaded.mark()
+    loaded.start("path=/dev/null format=raw timeout=1000")
+    for _ in range(STALLS):
+        time.sleep(0.1)
+        loaded.machine.stall(2)
+    if loaded.ended() != 0:
+        yield f"insmod failed: {loaded.words('cat /run/said')}"
+    loaded.words("rmmod kioku")
+    last = "".join(loaded.log(mark)[-1:])
+    found = re.search(rf"kioku: {loaded.ram()} bytes .* (\d+) pages skipped: (\d+) too slow$", last)
+    # A crowded host may add some of its own.
+    if not found or found[1] != found[2] or int(found[1]) > 10 * STALLS:
+        yield f"the log says {last}"
+    return found and f"{found[1]} pages"
+
+
 def other_formats(loaded):
     """raw is all ranges, padded begins at 0; also by O_DIRECT, and with a timeout that no page can
     be sure to keep."""
-    ranges = acquire.system_ram(loaded.words("cat /proc/iomem").splitlines())
-    total, end = sum(last - start for start, last in ranges), ranges[-1][1]
+    ranges, total = loaded.ranges(), loaded.ram()
+    end = ranges[-1][1]
     expected = {"format=raw": total, "format=raw dio=1": total, "format=padded dio=1": end,
                 "format=lime timeout=1": total + 32 * len(ranges), "timeout=0": total +
                 32 * len(ranges)}
@@ -250,22 +338,58 @@ def other_formats(loaded):
         loaded.words("rm /output/other")
 
 
-def build_all(loaded):
-    """Its index knows the module that it has built for this kernel, by what it is named and holds."""
+def build_all(loaded, tool):
+    """Of a folder of packages: the module for this kernel, and a profile from another boot of it, with
+    which images of this one are read."""
     release, folder = loaded.known.before["release"], loaded.folder / "modules"
-    done = subprocess.run([kioku_module.TOP / "module/build-all", "-o", folder,
-                           kernels.headers(loaded.plan.kernel), loaded.folder],
-                          capture_output=True, text=True)
+    debs = loaded.folder / "debs"
+    kernels.packages(loaded.plan.kernel, debs)
+    done = subprocess.run([kioku_module.TOP / "module/build-all", "--kioku", tool.path, "-o", folder,
+                           debs, loaded.folder], capture_output=True, text=True)
     # The second one is none.
     if done.returncode != 1 or "neither headers" not in done.stderr:
         yield f"exit status {done.returncode}: {done.stderr}"
     found = json.loads((folder / "index.json").read_text())[release]
-    built = (folder / found["module"]["path"]).read_bytes()
-    if hashlib.sha256(built).hexdigest() != found["module"]["sha256"]:
-        yield f"the index has another digest: {found}"
+    for what in ("module", "profile"):
+        built = (folder / found[what]["path"]).read_bytes()
+        if hashlib.sha256(built).hexdigest() != found[what]["sha256"]:
+            yield f"the index has another digest: {found}"
     if not found["vermagic"].startswith(f"{release} "):
         yield f"it is for {found['vermagic']}"
-    return f"{len(built) >> 10} KiB"
+    profile = folder / found["profile"]["path"]
+    image = loaded.folder / "device/device.lime"
+    yield from compare.ps(tool.torn(), loaded.known, image, "--profile", profile)
+    cold, warm = (tool.run("ps", image, "--stats", *options).stats()["bytes"]
+                  for options in ([], ["--profile", profile]))
+    if warm > cold / 2:
+        yield f"ps with the profile touches {warm} of {cold} bytes"
+    shutil.rmtree(debs)
+    return f"{profile.stat().st_size >> 10} KiB of profile"
+
+
+def dkms(loaded):
+    """Debian's dkms builds it by what "make source" has laid out, for a kernel that does not run."""
+    release, folder = loaded.known.before["release"], loaded.folder / "dkms"
+    programs = kernels.programs(["dkms", "kmod"], folder / "programs")
+    version = re.search(r" version: '(.+?)'", (kioku_module.TOP / "meson.build").read_text())[1]
+    installed = folder / "installed" / release
+    installed.mkdir(parents=True)
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:{programs}"}
+    for command in (["make", "-C", kioku_module.TOP / "module", "source",
+                     f"DEST={folder}/kioku-{version}"],
+                    ["dkms", "install", f"kioku/{version}", "-k", release, "--no-depmod",
+                     "--kernelsourcedir", kernels.headers(loaded.plan.kernel), "--sourcetree", folder,
+                     "--dkmstree", folder / "tree", "--installtree", installed.parent]):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            yield f"{command[0]}: {done.stdout[-500:]}{done.stderr[-500:]}"
+            return
+    [module] = installed.glob("**/kioku.ko*")
+    said = subprocess.run(["modinfo", module], env=environment, capture_output=True, text=True).stdout
+    for line in (r"license: +GPL$", rf"vermagic: +{re.escape(release)} ", "description: +Images",
+                 *(f"parm: +{name}:" for name in PARAMETERS)):
+        if not re.search(f"^{line}", said, re.M):
+            yield f"modinfo does not say {line!r}: {said}"
 
 
 # --- what goes wrong
@@ -275,6 +399,7 @@ FAILURES = {  # parameters: what insmod says, what our last line of the log says
     # What insmod makes of ENOENT.
     "path=/nowhere/x": ("No such file|unknown symbol", r"cannot write /nowhere/x: (-ENOENT|-2), after 0 bytes"),
     "path=/output/x format=elf": ("nvalid", "format=elf: there are lime, raw and padded"),
+    "path=": ("nvalid", "path= is empty"),
     "path=tcp:0": ("nvalid", "there is no such port"),
     "path=tcp:70000": ("nvalid", "there is no such port"),
     "path=/output/x digest=nosuch": ("not supported", "digest=nosuch: this kernel"),
@@ -302,6 +427,21 @@ def failures(loaded):
     return f"{len(FAILURES)} kinds"
 
 
+def disk_full(loaded):
+    """In every format, and by every way to a disk: what fitted stays there."""
+    loaded.words("free=$(busybox df -m /output | busybox awk 'END { print $4 }'); "
+                 "busybox fallocate -l $((free - 8))m /output/filler")
+    ways = ("format=lime", "format=raw", "format=padded", "compress=1", "dio=1", "digest=sha256")
+    for way in ways:
+        yield from refused(loaded, f"path=/output/x {way}", "No space left",
+                           r"cannot write /output/x: (-ENOSPC|-28), after \d{7} bytes")
+        size = int(loaded.words("busybox stat -c %s /output/x"))
+        if not 4 << 20 < size < 10 << 20:
+            yield f"{way}: {size} bytes are there"
+        loaded.words("rm -f /output/x")
+    loaded.words("rm /output/filler")
+
+
 def port_in_use(loaded):
     loaded.words(f"busybox nc -l -p {PORT} > /dev/null 2>&1 & echo $! > /run/nc")
     loaded.wait_listening()
@@ -310,35 +450,55 @@ def port_in_use(loaded):
 
 
 def client_leaves(loaded):
+    """At once, soon, and later; with and without having read all that had come."""
+    for size in (0, 1, 100_000, 20 << 20):
+        mark = loaded.mark()
+        loaded.start(f"path=tcp:{PORT}")
+        loaded.wait_listening()
+        with socket.create_connection(("127.0.0.1", loaded.port)) as client:
+            while size > 0:
+                size -= len(client.recv(min(size, 1 << 16)))
+        yield from loaded.says(mark, r"cannot write tcp:\d+: (-EPIPE|-ECONNRESET|-32|-104), after")
+        # busybox's insmod tries everything twice.
+        loaded.said("busybox kill $(cat /run/pid)")
+        if loaded.ended() == 0:
+            yield "insmod has not failed"
+        if loaded.is_loaded():
+            yield "it is still there"
+
+
+def digest_left(loaded):
+    """Nobody comes for the digest: that is no success either."""
     mark = loaded.mark()
-    # busybox's insmod tries everything twice.
-    loaded.start(f"path=tcp:{PORT} accept_timeout=3000")
-    loaded.wait_listening()
-    with socket.create_connection(("127.0.0.1", loaded.port)) as client:
-        client.recv(100000)
+    loaded.start(f"path=tcp:{PORT} digest=sha256 accept_timeout=1000")
+    fetch(loaded.port, loaded.folder / "left")
     if loaded.ended() == 0:
         yield "insmod has not failed"
-    if not re.search(r"cannot write tcp:\d+: (-EPIPE|-ECONNRESET|-32|-104), after",
+    if not re.search(r"cannot write the digest of tcp:\d+: (-ETIMEDOUT|-110), after \d{9} bytes",
                      "\n".join(loaded.log(mark))):
         yield f"the log says {loaded.log(mark)}"
-    if loaded.is_loaded():
-        yield "it is still there"
 
 
 def interrupted(loaded):
-    """rmmod while it waits and while it writes; then signals, the last of which cannot be caught.
-    A shell's background processes ignore SIGINT."""
-    for parameters, signal in ((f"path=tcp:{PORT}", "HUP"), ("path=/output/x", "TERM"),
+    """rmmod while it waits, for a client, or for one that does not read, and while it writes; then
+    signals, the last of which cannot be caught. A shell's background processes ignore SIGINT and
+    SIGQUIT."""
+    for parameters, signal in ((f"path=tcp:{PORT}", "HUP"), (f"path=tcp:{PORT}", "TERM"),
+                               ("path=/output/x", "TERM"), ("path=/output/x dio=1", "USR1"),
                                ("path=/output/x digest=sha256 compress=1", "KILL")):
         mark = loaded.mark()
         loaded.start(parameters)
-        time.sleep(2)
-        status, text = loaded.said("rmmod kioku")
-        if status == 0:
-            yield f"{parameters}: rmmod succeeds meanwhile"
-        loaded.words(f"busybox kill -{signal} $(cat /run/pid)")
-        if loaded.ended() == 0:
-            yield f"{parameters}: insmod succeeds"
+        with contextlib.ExitStack() as stack:
+            if signal == "TERM" and "tcp" in parameters:
+                loaded.wait_listening()
+                stack.enter_context(socket.create_connection(("127.0.0.1", loaded.port)))
+            time.sleep(1)
+            status, text = loaded.said("rmmod kioku")
+            if status == 0:
+                yield f"{parameters}: rmmod succeeds meanwhile"
+            loaded.words(f"busybox kill -{signal} $(cat /run/pid)")
+            if loaded.ended() == 0:
+                yield f"{parameters}: insmod succeeds"
         if loaded.is_loaded():
             yield f"{parameters}: it is still there"
         if not re.search("(-EINTR|-4), after", "\n".join(loaded.log(mark))):
@@ -346,10 +506,23 @@ def interrupted(loaded):
         loaded.words("rm -f /output/x")
 
 
+def any_moment(loaded):
+    """Signals and rmmod from the start of insmod on: whatever it was about to do, nothing stays."""
+    for moment in range(10):
+        loaded.start("path=/output/x digest=sha256")
+        loaded.words(f"busybox usleep {moment * 70_000}; rmmod kioku; "
+                     "busybox kill -TERM $(cat /run/pid)")
+        if loaded.ended() == 0:
+            yield f"moment {moment}: insmod succeeds"
+        if loaded.is_loaded():
+            yield f"moment {moment}: it is still there"
+        loaded.words("rm -f /output/x*")
+
+
 def in_use(loaded):
     """An open /dev/kioku keeps it; it cannot be written; holes are refused, RAM is not."""
     loaded.words("insmod /kioku.ko")
-    start = acquire.system_ram(loaded.words("cat /proc/iomem").splitlines())[1][0] // 4096
+    start = loaded.ranges()[1][0] // 4096
     tries = {f"dd if=/dev/kioku bs=4096 skip={start} count=1 of=/dev/null": True,
              "dd if=/dev/kioku bs=4096 skip=160 count=1 of=/dev/null": False,
              "dd if=/dev/kioku bs=4096 skip=1000000000 count=1 of=/dev/null": False,
@@ -364,13 +537,14 @@ def in_use(loaded):
 
 
 def loads(loaded):
-    """Again and again, as a device and as a dump; the last is as good as the first."""
+    """Again and again as a device, and some times as a dump; the last is as good as the first."""
+    dumps = DUMPS if loaded.plan.brief else LOADS
     loaded.words(f"for i in $(busybox seq {LOADS}); do insmod /kioku.ko && "
                  "dd if=/dev/kioku bs=64k skip=16 count=16 of=/dev/null 2> /dev/null && "
-                 "rmmod kioku && insmod /kioku.ko path=/dev/null && rmmod kioku || exit 1; done",
-                 900)
+                 f"rmmod kioku || exit 1; [ $i -gt {dumps} ] && continue; "
+                 "insmod /kioku.ko path=/dev/null && rmmod kioku || exit 1; done", 900)
     yield from ()  # words() raises
-    return f"{LOADS} of each"
+    return f"{LOADS} as a device, {dumps} as a dump"
 
 
 def faulty(loaded, tool):
@@ -414,15 +588,28 @@ def quiet(loaded):
             yield line
 
 
-# In this order; True: with the tool. Padded dumps end where memory was plugged in, above 4 GiB.
-TESTS = [(dumped, True), (framing, True), (volatility,), (device, True), (over_tcp, True),
-         (other_formats,), (build_all,), (faulty, True), (failures,), (port_in_use,),
-         (client_leaves,), (interrupted,), (in_use,), (loads,), (locked_down,), (quiet,)]
+# In this order. Padded dumps end where memory was plugged in, above 4 GiB.
+TESTS = [dumped, framing, volatility, device, over_tcp, compressed, only_local, slow_pages,
+         other_formats, build_all, dkms, faulty, failures, disk_full, port_in_use, client_leaves,
+         digest_left, interrupted, any_moment, in_use, loads, locked_down, quiet]
+WITH_TOOL = {dumped, framing, device, over_tcp, compressed, build_all, faulty}
+ESSENTIAL = {dumped, framing, volatility, device, over_tcp, failures, disk_full, port_in_use,
+             client_leaves, interrupted, in_use, loads, locked_down, quiet}
+
+
+def why_not(test, plan):
+    """Why a test cannot be run, or None."""
+    if test is volatility and not peers.volatility():
+        return "there is no volatility3 in $KIOKU_PEERS"
+    if test is dkms and not shutil.which(kernels.compiler(kernels.headers(plan.kernel)) or "gcc"):
+        return "the compiler of this kernel is not here"
+    return None
 
 
 def check_all(session):
-    for plan in plans(session.options.full):
-        if not any(session.results.wants(f"{plan.name}: {test.__name__}") for test, *_ in TESTS):
+    for plan in plans(session.options):
+        tests = [test for test in TESTS if test in ESSENTIAL or not plan.brief]
+        if not any(session.results.wants(f"{plan.name}: {test.__name__}") for test in tests):
             continue
         folder = session.folder / plan.name
         folder.mkdir(parents=True)
@@ -433,10 +620,10 @@ def check_all(session):
                 failure = str(error)
                 session.results.check(f"{plan.name}: boot", lambda why=failure: iter([why]))
                 continue
-            for test, *tool in TESTS:
-                if test is volatility and not peers.volatility():
-                    session.results.skip(f"{plan.name}: volatility",
-                                         "there is no volatility3 in $KIOKU_PEERS")
-                    continue
-                session.results.check(f"{plan.name}: {test.__name__}", test, loaded,
-                                      *(session.tool for _ in tool))
+            for test in tests:
+                title, reason = f"{plan.name}: {test.__name__}", why_not(test, plan)
+                if reason:
+                    session.results.skip(title, reason)
+                else:
+                    session.results.check(title, test, loaded,
+                                          *([session.tool] if test in WITH_TOOL else []))

@@ -59,8 +59,8 @@ class Plan:
 
 
 def plans(full):
-    if not full:
-        return [Plan("bookworm", peer=True, network=True), Plan("backports")]
+    if not full:  # LiME is in the guest of modules.py
+        return [Plan("bookworm", network=True), Plan("backports")]
     return [Plan("bookworm", peer=True, network=True),
             Plan("backports", peer=True, network=True),
             Plan("bookworm", 1024, cpu="max,la57=off"), Plan("backports", 5120, append="nokaslr"),

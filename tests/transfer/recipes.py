@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the recipes of kioku-recipes(7) as they are printed: the target's lines in a real guest, the
-analyst's on this machine, in a network namespace that has the addresses of the page.
+analyst's on this machine, in a network namespace that has the addresses of the page. Then the same
+guest sends over links that are far away, or bad.
 
 The last line is: N passed, N failed, N skipped.
 """
@@ -23,6 +24,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest"), str(TOP / "tests/store")]
 sys.dont_write_bytecode = True
 
+import far_links
 import guest
 import kernels
 import store_server
@@ -33,7 +35,7 @@ CACHE = TOP / "tests/cache"
 ANALYST, TARGET = "192.0.2.1", "192.0.2.7"  # as the page has them
 LIMIT = 100  # seconds, after which something hangs
 # What a target may have, and a guest of the lab has not.
-PROGRAMS = ["dash", "nc.openbsd", "nc.traditional", "ssh"]
+PROGRAMS = ["dash", "nc.openbsd", "nc.traditional", "ssh", "tc"]
 # QEMU's own network would do, but is several times as slow.
 NETWORK = ["-netdev", "tap,id=net,ifname=target,script=no,downscript=no",
            "-device", "virtio-net-pci,netdev=net"]
@@ -370,7 +372,7 @@ def with_libraries(names):
 
 
 def missing():
-    for program in (*PROGRAMS, "sshd", "ganesha.nfsd", "qemu-system-x86_64", "unshare"):
+    for program in (*PROGRAMS, "socat", "sshd", "ganesha.nfsd", "qemu-system-x86_64", "unshare"):
         if not shutil.which(program):
             return f"{program} is not installed"
     if subprocess.run(["unshare", "-n", "ip", "tuntap", "add", "target", "mode", "tap"],
@@ -397,7 +399,7 @@ def run_all(options, results, folder):
         analyst.serve_store()
         with guest.Guest(folder / "guest") as machine:
             machine.boot(kernels.get("bookworm"), memory=192, cpu="qemu64", output=1024,
-                         modules=["virtio_net", "nfsv4"], arguments=NETWORK,
+                         modules=["virtio_net", "nfsv4", "sch_netem"], arguments=NETWORK,
                          files={"/bin/kioku": options.static, **with_libraries(PROGRAMS)})
             target = Target(machine, key, known)
             for recipe in recipes(PAGE):
@@ -406,6 +408,8 @@ def run_all(options, results, folder):
                     continue
                 if not results.check(f"recipe {recipe.name}", test, recipe, analyst, target):
                     machine.ping()
+            far_links.check_all(results, options.kioku.resolve(), ANALYST, folder, target,
+                                options.full or options.only)
     finally:
         analyst.close()
 

@@ -154,7 +154,7 @@ static enum kioku_status close_file(struct link *link, uint64_t size, uint32_t f
 static void transfer(const struct script *scripts, size_t count, uint64_t size)
 {
 	struct kioku_error error = { 0 };
-	struct link_digest digest = { 0 };
+	struct file_digests digest = { 0 };
 	struct link *link;
 
 	peer_start(&peer, scripts, count, size);
@@ -566,7 +566,9 @@ static void a_link_that_is_none_is_given_up_too(void)
 	timing.ping = 5;
 	peer_start(&peer, scripts, SIZE_OF(scripts), 8000000);
 	CHECK_EQUAL(open_as(timing, peer.identity.fingerprint, NULL, &link, &error), KIOKU_OK);
-	CHECK_EQUAL(produce_one(link, 8000000, &error), KIOKU_ERROR_OS);
+	/* LIMIT: on a machine that is busy, the last try may have had no answer at all. */
+	enum kioku_status status = produce_one(link, 8000000, &error);
+	CHECK(status == KIOKU_ERROR_OS || status == KIOKU_ERROR_LIMIT);
 	CHECK_SAYS(error.message, "no link to 127.0.0.1:");
 	link_close(link);
 	peer_stop(&peer);

@@ -98,10 +98,15 @@ static enum kioku_status open_at(const char *where, struct destination **out,
 }
 
 #define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-static const char abc[] = ABC; /* of "abc", FIPS 180-2, B.1 */
+/* The same: of "abc", FIPS 180-2, B.1 */
+static const uint8_t abc[] = {
+	0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+	0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+	0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
+};
 
 static enum kioku_status send_abc(struct destination *destination, const char *name,
-				  const char *sha256, struct kioku_error *error)
+				  const uint8_t *sha256, struct kioku_error *error)
 {
 	AUTO_DESTINATION_FILE struct destination_file *file = NULL;
 	size_t written;

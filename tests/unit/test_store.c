@@ -320,8 +320,9 @@ static void opening(void)
 	CHECK_EQUAL(store_open(&options, &store, &error), KIOKU_OK);
 	store_url(store, "out/host_2026/", url, sizeof(url));
 	CHECK(strcmp(url, "https://host/bucket/x%20y/host_2026/") == 0);
-	CHECK_EQUAL(store_upload(store, "/", NULL, NULL, &error), KIOKU_ERROR_ARGUMENT);
-	CHECK_EQUAL(store_upload(store, "/dev/null/nothing", NULL, NULL, &error), KIOKU_ERROR_OS);
+	CHECK_EQUAL(store_upload(store, "/", NULL, NULL, NULL, &error), KIOKU_ERROR_ARGUMENT);
+	CHECK_EQUAL(store_upload(store, "/dev/null/nothing", NULL, NULL, NULL, &error),
+		    KIOKU_ERROR_OS);
 	store_close(store);
 	unsetenv("AWS_SECRET_ACCESS_KEY");
 	CHECK_EQUAL(store_open(&options, &store, &error), KIOKU_ERROR_ARGUMENT);
