@@ -325,13 +325,11 @@ bool kallsyms_locate(struct window *window, const struct kallsyms_hint *hint,
 	struct search search = { .window = window, .budget = SEARCH_BUDGET };
 	bool found = hint && try_hint(&search, hint);
 
-	for (uint64_t end = window->size; !found && end > 0;) {
-		uint64_t start = end > SEARCH_CHUNK ? end - SEARCH_CHUNK : 0;
-		uint64_t reach = window->size - end < sizeof(KALLSYMS_DIGITS)
-					 ? window->size
-					 : end + sizeof(KALLSYMS_DIGITS) - 1;
-		found = try_stretch(&search, start, reach);
-		end = start;
+	/* Forwards: the tables come before types and unwinding data, which are larger than they are. */
+	for (uint64_t start = 0; !found && start < window->size; start += SEARCH_CHUNK) {
+		uint64_t reach = SEARCH_CHUNK + sizeof(KALLSYMS_DIGITS) - 1;
+		uint64_t left = window->size - start;
+		found = try_stretch(&search, start, start + (left < reach ? left : reach));
 	}
 	if (!found && search.budget == 0)
 		diagnose(diagnostics, KIOKU_WARNING,
