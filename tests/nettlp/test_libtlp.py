@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libtlp's own programs against kioku serve, as they are built, unmodified, in $KIOKU_PEERS/libtlp."""
+"""libtlp's own programs, as they are built, unmodified, in $KIOKU_PEERS/libtlp: against kioku serve, and
+its completer against kioku as the requester."""
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
+import time
 from pathlib import Path
 
-from processes import PATIENCE
+import wire
+from processes import PATIENCE, environment
 from serving import Serve, differences
 
 HIGH = 0x100000
 NAMES = ("test_dma_read", "test_dma_write", "test_msg_devid", "test_msg_bar4", "test_msg_msix",
-         "dma_read", "tlpperf", "process-list", "pgd-walk")
+         "dma_read", "tlpperf", "process-list", "pgd-walk", "psmem")
 
 
 # A machine as libtlp's authors had one: what process-list.c and pgd-walk.c take for granted.
@@ -81,7 +86,7 @@ def start_all(session):
                        ("test_msg_devid", device_id), ("test_msg_bar4", bar4),
                        ("test_msg_msix", vectors), ("dma_read", dma_read_long),
                        ("tlpperf", performance), ("process-list", processes),
-                       ("pgd-walk", page_tables)):
+                       ("pgd-walk", page_tables), ("psmem", completer)):
         title = f"libtlp's {name}"
         if name in programs:
             session.start(title, test, programs[name])
@@ -198,3 +203,51 @@ def performance(session, program):
     yield from differences(summary, outside=0, malformed=0, absent=0, translated=0, unsent=0)
     if summary["bytes"] != 512 * summary["requests"] or summary["requests"] < 16:
         yield f"{summary}"
+
+
+# --- the other way round
+
+COMPLETER_PORT, COMPLETER_START, WRITTEN = 0x4000, 0x10000000, 32 << 10
+
+
+def completer(session, program):
+    """What was written to libtlp's completer, which splits completions where no root complex does, is read
+    back by requests of every size."""
+    remote, local = session.new_addresses()
+    folder = session.new_folder()
+    content = session.memory.read(HIGH, WRITTEN)
+    (folder / "ranges").write_text(f"{COMPLETER_START:x}-{COMPLETER_START + WRITTEN - 1:x} : "
+                                   "System RAM\n")
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen(
+            [program, "-r", local, "-l", remote, "-a", hex(COMPLETER_START), "-b", "01:00", "-S",
+             "-H"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        stack.callback(process.kill)
+        fill(remote, local, content)
+        for size in (128, 512, 2048):
+            target = folder / "memory"
+            url = (f"nettlp://{remote}?local={local}&requester=01:00&port={COMPLETER_PORT}&tags=16"
+                   f"&mrrs={size}&ranges={folder / 'ranges'}")
+            done = subprocess.run([session.kioku, "read", url, hex(COMPLETER_START), str(WRITTEN),
+                                   "--physical", "-o", target], capture_output=True, text=True,
+                                  timeout=PATIENCE, env=environment())
+            if done.returncode or target.read_bytes() != content:
+                yield f"mrrs={size}: exit status {done.returncode}: {done.stderr[-300:]}"
+
+
+def fill(remote, local, content):
+    """By memory writes, as the target's host would; again until its last word is there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.bind((local, COMPLETER_PORT))
+        made.settimeout(0.2)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for at in range(0, len(content), 128):
+                made.sendto(wire.header() + wire.encode_request(
+                    wire.Read(COMPLETER_START + at, 128), wire.WRITE, content[at:at + 128]),
+                    (remote, COMPLETER_PORT))
+            last = wire.Read(COMPLETER_START + len(content) - 128, 128)
+            made.sendto(wire.encode_read(last), (remote, COMPLETER_PORT))
+            with contextlib.suppress(OSError):  # it may not have begun to listen
+                if wire.decode_completion(made.recv(65536)).data == content[-128:]:
+                    return
