@@ -301,7 +301,9 @@ def storm_rows(known, rows):
                                            ("pid", "ppid", "uid", "gid", "threads"))
         elif name == STORM:
             wrong = {"uid": row["uid"] not in STORM_USERS, "gid": row["gid"] not in STORM_USERS,
-                     "threads": row["threads"] not in (1, None), "ppid": not 0 < row["ppid"] < 4 << 20,
+                     # A dead task is uncounted before it is taken off the list (__unhash_process()).
+                     "threads": row["threads"] not in ((0, 1) if row["state"] == "X" else (1, None)),
+                     "ppid": not 0 < row["ppid"] < 4 << 20,
                      "state": row["state"] not in tuple("RSDZXI")}
             if any(wrong.values()) and not row.get("absent"):
                 yield f"the storm's row {row} has a wrong {[key for key in wrong if wrong[key]]}"
