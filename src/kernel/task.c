@@ -31,6 +31,8 @@ const struct record task_record = RECORD(struct task, "task_struct", task_member
 static const struct member brief_members[] = {
 	MEMBER(struct task, pid, "pid"),
 	MEMBER(struct task, tgid, "tgid"),
+	MEMBER(struct task, exit_state, "exit_state"),
+	OPTIONAL(struct task, thread_pid, "thread_pid"),
 	MEMBER(struct task, group_leader, "group_leader"),
 	MEMBER(struct task, tasks_next, "tasks.next"),
 	MEMBER(struct task, tasks_prev, "tasks.prev"),
@@ -270,6 +272,20 @@ enum kioku_status task_read_parent(struct kioku_kernel *kernel, const struct tas
 	return KIOKU_OK;
 }
 
+/* Whether nothing that is kept twice agrees: something else is here now, or was until a reboot. */
+static bool is_overwritten(struct kioku_kernel *kernel, const struct task *task)
+{
+	struct cred cred;
+	struct signal signal;
+	/* Numbers of idle tasks, which are in no list: bytes that are all zero have them, too. */
+	bool is_numbered = task->pid != 0 || task->tgid != 0;
+
+	return !(is_numbered &&
+		 (task_pid_is_right(kernel, task) || task_tgid_is_right(kernel, task))) &&
+	       task_read_cred(kernel, task, &cred) != KIOKU_OK &&
+	       task_read_signal(kernel, task, &signal) != KIOKU_OK;
+}
+
 struct walk {
 	struct kioku_kernel *kernel;
 	unsigned parts; /* enum task_parts */
@@ -350,31 +366,20 @@ static uint64_t identity_of_task(struct kioku_kernel *kernel, void *user, uint64
 
 /* --- walking */
 
-static enum kioku_status read_for_walk(const struct walk *walk, uint64_t address, struct task *out,
+/* Only what is wanted, unless that contradicts itself: then all of it is needed to tell what it is. */
+static enum kioku_status read_for_walk(const struct walk *walk, const struct list_walk *list,
+				       uint64_t address, struct task *out,
 				       struct kioku_error *error)
 {
 	const struct binding *binding;
 
-	if (walk->parts != TASK_IDENTITY)
+	if (walk->parts != TASK_IDENTITY || list->doubtful)
 		return task_read(walk->kernel, address, out, error);
 	TRY(record_bind(walk->kernel, &brief_record, &binding, error));
 	TRY(record_read(walk->kernel, binding, address, out, error));
 	out->address = address;
-	return KIOKU_OK;
-}
-
-/* Whether nothing that is kept twice agrees: something else is here now, or was until a reboot. */
-static bool is_overwritten(struct kioku_kernel *kernel, const struct task *task)
-{
-	struct cred cred;
-	struct signal signal;
-	/* Numbers of idle tasks, which are in no list: bytes that are all zero have them, too. */
-	bool is_numbered = task->pid != 0 || task->tgid != 0;
-
-	return !(is_numbered &&
-		 (task_pid_is_right(kernel, task) || task_tgid_is_right(kernel, task))) &&
-	       task_read_cred(kernel, task, &cred) != KIOKU_OK &&
-	       task_read_signal(kernel, task, &signal) != KIOKU_OK;
+	return is_overwritten(walk->kernel, out) ? task_read(walk->kernel, address, out, error)
+						 : KIOKU_OK;
 }
 
 /* Takes the task around a list node; a node that is no task ends the branch. */
@@ -384,10 +389,9 @@ static void take_node(struct walk *walk, struct list_walk *list, uint64_t node)
 	struct kioku_error error;
 
 	walk->has_pending = false;
-	if (read_for_walk(walk, node - walk->offset, task, &error) != KIOKU_OK) {
+	if (read_for_walk(walk, list, node - walk->offset, task, &error) != KIOKU_OK) {
 		list_reject(list, error.message);
-	} else if (list->doubtful &&
-		   (walk->parts == TASK_IDENTITY || !task_is_plausible(walk->kernel, task))) {
+	} else if (list->doubtful && !task_is_plausible(walk->kernel, task)) {
 		list_reject(list, "not a task");
 	} else if (is_overwritten(walk->kernel, task)) {
 		diagnose(&walk->kernel->diagnostics, KIOKU_GAP,

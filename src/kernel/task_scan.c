@@ -49,7 +49,8 @@ static enum kioku_status learn_threads(void *user, const struct task *leader)
 {
 	struct pattern *pattern = user;
 
-	return task_each_thread(pattern->kernel, leader, TASK_IDENTITY, learn_task, pattern, NULL);
+	return task_each_thread(pattern->kernel, leader, TASK_IDENTITY | TASK_MEMBERS, learn_task,
+				pattern, NULL);
 }
 
 static enum kioku_status learn(struct pattern *pattern, struct kioku_error *error)
