@@ -323,7 +323,7 @@ static bool make_room(struct batch *batch, const struct kioku_read *reads, size_
 	return batch->parts && batch->reads && batch->scratch;
 }
 
-/* *failed: the first read over the link that failed, of those that lie in a row with *foreign. */
+/* Returns the first read over the link that failed, or NULL. */
 static const struct remote_read *read_batch(struct kioku_source *source, struct kioku_read *reads,
 					    size_t count, struct batch *batch)
 {
