@@ -47,6 +47,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
+SetEnv HOME=/nonexistent {env}
 {more}
 """
 STAND_IN = """#!/bin/sh
@@ -115,15 +116,16 @@ class Case(unittest.TestCase):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test",
                         "-f", self.at(name)], check=True)
 
-    def serve(self, more="", version="OpenSSH_9", checking="yes"):
-        """sshd, and in bin/ what is taken for ssh."""
+    def serve(self, more="", version="OpenSSH_9", checking="yes", env=""):
+        """sshd, and in bin/ what is taken for ssh. The user's shell reads no start files."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         host = contents(self.at("host.pub")).decode()
         self.write("known", f"[127.0.0.1]:{self.port} {host}" if checking == "yes" else "")
         self.write("config", CLIENT.format(folder=self.folder, checking=checking))
-        self.write("sshd_config", SERVER.format(folder=self.folder, port=self.port, more=more))
+        self.write("sshd_config", SERVER.format(folder=self.folder, port=self.port, more=more,
+                                                 env=env))
         self.write("bin/ssh", STAND_IN.format(folder=self.folder, version=version, ssh=SSH))
         os.chmod(self.at("bin/ssh"), 0o700)
         if os.geteuid() == 0:
@@ -292,7 +294,7 @@ class Failures(Case):
         os.mkdir(self.at("lies"))
         self.write("lies/sha256sum", "#!/bin/sh\necho " + "0" * 64 + "  -\n")
         os.chmod(self.at("lies/sha256sum"), 0o700)
-        self.serve(more=f"SetEnv PATH={self.at('lies')}:/usr/bin:/bin")
+        self.serve(env=f"PATH={self.at('lies')}:/usr/bin:/bin")
         text = self.send(self.at("far/image.lime"), status=1)
         self.assertIn("is not what was sent: its SHA-256 is 0000", text)
 
@@ -300,7 +302,7 @@ class Failures(Case):
         os.mkdir(self.at("lies"))
         self.write("lies/cat", "#!/bin/sh\nexec tr '\\001' '\\002'\n")
         os.chmod(self.at("lies/cat"), 0o700)
-        self.serve(more=f"SetEnv PATH={self.at('lies')}:/usr/bin:/bin")
+        self.serve(env=f"PATH={self.at('lies')}:/usr/bin:/bin")
         self.assertIn("is not what was sent", self.send(self.at("far/image.lime"), status=1))
 
     def test_disk_full(self):

@@ -122,11 +122,22 @@ static inline int byte_at(struct kioku_source *source, uint64_t physical)
 	return kioku_source_read(source, physical, &byte, 1, NULL) == KIOKU_OK ? byte : -1;
 }
 
+/* Whether a cut at this size differs from those beside it: few do among thousands of equal bytes. */
+static inline bool is_telling_cut(const struct image *image, size_t size)
+{
+	const uint8_t *data = image->data;
+
+	return size < 2 || size % 61 == 0 || data[size - 2] != data[size - 1] ||
+	       data[size - 1] != data[size];
+}
+
 /* Opens every beginning of an image: none may crash, and reading what is listed must work. */
 static inline void check_every_truncation(const char *format, const struct image *image)
 {
 	for (size_t size = 1; size < image->size; size++) {
 		struct heard heard;
+		if (!is_telling_cut(image, size))
+			continue;
 		/* A copy of its own, so that a sanitizer sees a byte too many. */
 		AUTO_FREE uint8_t *copy = malloc(size);
 		memcpy(copy, image->data, size);
