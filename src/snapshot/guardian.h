@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The process that traces. It is a child of whoever takes the snapshot, in a session of its own, and
+ * deaf to signals: when that one dies, in whatever way, the guardian sees its socket close, undoes
+ * everything and ends. When the guardian itself dies, the kernel detaches it, and the frames that it
+ * has put on stacks (frame.h) bring the target back.
+ */
+#ifndef SNAPSHOT_GUARDIAN_H
+#define SNAPSHOT_GUARDIAN_H
+
+#include "snapshot/duplicate.h"
+
+/* A part of a target's memory that a duplicate would not have, or share: it is copied in the stop. */
+struct guardian_area {
+	uint64_t start, size; /* whole pages */
+	uint8_t *copy;        /* in memory shared with the guardian */
+	uint8_t *lost;        /* one for each page, likewise: 1 where it could not be read */
+};
+
+/* What the guardian tells of a target, in memory shared with it. */
+struct guardian_report {
+	size_t thread_count;
+	pid_t duplicate;  /* 0: the target itself is held */
+	bool is_framed;   /* struct duplicate */
+	uint64_t instant; /* CLOCK_REALTIME, nanoseconds since 1970, when all threads had stopped */
+	uint64_t stop;    /* nanoseconds, from the first thread to the last */
+	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
+	bool has_leftover; /* the target still has the dead duplicate as a child */
+};
+
+struct guardian_target {
+	pid_t pid;
+	int folder; /* of /proc/PID */
+	bool has_seccomp;
+	struct site site;
+	struct guardian_area *areas;
+	size_t area_count;
+	size_t thread_limit;
+	struct thread_record *records;  /* shared with the guardian: thread_limit of them */
+	struct guardian_report *report; /* likewise */
+};
+
+struct guardian {
+	pid_t pid;                        /* 0: it has ended */
+	int socket;                       /* closing it ends the guardian */
+	struct guardian_message *message; /* shared */
+};
+
+enum guardian_method {
+	GUARDIAN_DUPLICATE, /* the targets go on at once */
+	GUARDIAN_HOLD,      /* they are stopped until guardian_end() */
+};
+
+/*
+ * Stops all targets, at one instant as far as that goes, and comes back when they are duplicated or
+ * held. patience: nanoseconds for which threads are waited for that do not stop. guardian_end() in any
+ * case. Errors: those of tracee.h and duplicate.h; OS.
+ */
+enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
+				 size_t count, enum guardian_method method, uint64_t patience,
+				 struct kioku_error *error);
+
+/* Lets go of everything, and fills in the rest of the reports. */
+void guardian_end(struct guardian *guardian);
+
+/* Memory that is shared with a guardian started later; NULL: there is none. munmap() releases it. */
+void *guardian_memory(size_t size);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What stopping and duplicating a process takes on this machine, before it is done. */
+#ifndef SNAPSHOT_PREDICTION_H
+#define SNAPSHOT_PREDICTION_H
+
+#include "base/error.h"
+
+/* What it depends on. */
+struct prediction_input {
+	size_t threads;
+	uint64_t
+		small_pages; /* bytes of anonymous memory in page table entries, which a fork copies */
+	uint64_t huge_pages; /* bytes of anonymous memory in huge pages */
+	uint64_t copied;     /* bytes that are copied within the stop */
+	size_t mappings;
+};
+
+/* How fast this machine is: measured by forking and copying memory of our own. */
+struct prediction_pace {
+	double fork;      /* nanoseconds for a byte in small pages */
+	double fork_base; /* nanoseconds */
+	double copy;      /* nanoseconds for a byte */
+};
+
+/* Takes some milliseconds. Errors: OS. */
+enum kioku_status prediction_measure(struct prediction_pace *pace, struct kioku_error *error);
+
+/* Nanoseconds, of all threads. */
+uint64_t prediction_of_fork(const struct prediction_pace *pace,
+			    const struct prediction_input *input);
+uint64_t prediction_of_stop(const struct prediction_pace *pace,
+			    const struct prediction_input *input);
+
+#endif

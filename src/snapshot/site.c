@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/site.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "snapshot/injection.h"
+#include "snapshot/restart.h"
+
+enum {
+	CHUNK = 1 << 16,
+	SEARCH_LIMIT = 64 << 20, /* bytes of code */
+	LONGEST = 9,             /* bytes of a gadget */
+};
+
+static const uint8_t call_and_return[] = { 0x0f, 0x05, 0xc3 };
+/* What C libraries give to the kernel as the end of signal handlers: mov $15, %rax; syscall. */
+static const uint8_t restorer_long[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+static const uint8_t restorer_short[] = { 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+
+static void look(const uint8_t *code, size_t size, uint64_t address, const uint8_t *bytes,
+		 size_t length, uint64_t *out)
+{
+	const uint8_t *found = *out ? NULL : memmem(code, size, bytes, length);
+
+	if (found)
+		*out = address + (uint64_t)(found - code);
+}
+
+static bool is_complete(const struct gadgets *gadgets)
+{
+	return gadgets->returns && gadgets->restorer;
+}
+
+static void search(const uint8_t *code, size_t size, uint64_t address, struct gadgets *out)
+{
+	uint64_t returning = 0;
+
+	look(code, size, address, call_and_return, sizeof(call_and_return), &returning);
+	if (returning && !out->returns) {
+		out->syscall = returning;
+		out->returns = true;
+	}
+	look(code, size, address, call_and_return, 2, &out->syscall);
+	look(code, size, address, restorer_long, sizeof(restorer_long), &out->restorer);
+	look(code, size, address, restorer_short, sizeof(restorer_short), &out->restorer);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct mapping *const *left = a, *const *right = b;
+	uint64_t l = (*left)->end - (*left)->start, r = (*right)->end - (*right)->start;
+
+	return (l > r) - (l < r);
+}
+
+static void search_mapping(pid_t pid, const struct mapping *mapping, uint8_t *buffer,
+			   uint64_t *searched, struct gadgets *out)
+{
+	for (uint64_t at = mapping->start; at < mapping->end && !is_complete(out);
+	     at += CHUNK - LONGEST) {
+		uint64_t left = mapping->end - at;
+		size_t size = left < CHUNK ? (size_t)left : CHUNK;
+		if (*searched > SEARCH_LIMIT || !target_read(pid, at, buffer, size))
+			return;
+		*searched += size;
+		search(buffer, size, at, out);
+		if (left <= CHUNK)
+			return;
+	}
+}
+
+void site_find_gadgets(struct site *site, pid_t pid)
+{
+	const struct mapping *mappings = site->mappings;
+	struct gadgets *out = &site->gadgets;
+	size_t count = site->mapping_count;
+	AUTO_FREE const struct mapping **order = calloc(count, sizeof(*order));
+	AUTO_FREE uint8_t *buffer = malloc(CHUNK);
+	uint64_t searched = 0;
+	size_t found = 0;
+
+	*out = (struct gadgets){ 0 };
+	if (!order || !buffer)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (mappings[i].permissions & PROT_EXEC && mappings[i].permissions & PROT_READ)
+			order[found++] = &mappings[i];
+	/* The small ones first: a program can have hundreds of megabytes of code. */
+	qsort(order, found, sizeof(*order), by_size);
+	for (size_t i = 0; i < found && !is_complete(out); i++)
+		search_mapping(pid, order[i], buffer, &searched, out);
+}
+
+bool site_holds(const struct site *site, pid_t pid)
+{
+	const struct gadgets *gadgets = &site->gadgets;
+	uint8_t code[LONGEST];
+
+	if (!gadgets->syscall || !target_read(pid, gadgets->syscall, code, 3) ||
+	    memcmp(code, call_and_return, gadgets->returns ? 3 : 2) != 0)
+		return false;
+	return !gadgets->restorer ||
+	       (target_read(pid, gadgets->restorer, code, sizeof(restorer_short)) &&
+		(memcmp(code, restorer_short, sizeof(restorer_short)) == 0 ||
+		 (target_read(pid, gadgets->restorer, code, sizeof(restorer_long)) &&
+		  memcmp(code, restorer_long, sizeof(restorer_long)) == 0)));
+}
+
+/* The mapping that holds an address, or the first one above it. */
+static const struct mapping *mapping_at(const struct site *site, uint64_t address)
+{
+	size_t low = 0, high = site->mapping_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (site->mappings[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < site->mapping_count ? &site->mappings[low] : NULL;
+}
+
+static bool has_guarded_stack(const struct site *site, uint64_t stack_pointer)
+{
+	const struct mapping *stack = mapping_at(site, stack_pointer - 1);
+	const uint32_t used = PROT_READ | PROT_WRITE;
+
+	if (!stack || stack->start >= stack_pointer || (stack->permissions & used) != used ||
+	    stack->is_shared || stack_pointer - stack->start < FRAME_SIZE_LIMIT)
+		return false;
+	if (bytes_match(stack->name, 0, "[stack]"))
+		return true;
+	return stack > site->mappings && stack[-1].end == stack->start &&
+	       stack[-1].permissions == 0;
+}
+
+struct tracee_thread *site_choose(const struct site *site, const struct tracee *tracee,
+				  bool *has_stack)
+{
+	struct tracee_thread *best = NULL;
+	int best_score = -1;
+
+	for (size_t i = 0; i < tracee->count; i++) {
+		struct tracee_thread *thread = &tracee->threads[i];
+		if (!thread->is_stopped || !thread->record)
+			continue;
+		bool stack = has_guarded_stack(site, thread->record->general.rsp);
+		int score = 2 * stack + restart_is_blocked(thread->record);
+		if (score <= best_score)
+			continue;
+		best_score = score;
+		best = thread;
+		*has_stack = stack;
+	}
+	return best;
+}

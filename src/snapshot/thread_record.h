@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is known of one thread at the instant of a snapshot: what ptrace(2) tells while it is stopped. */
+#ifndef SNAPSHOT_THREAD_RECORD_H
+#define SNAPSHOT_THREAD_RECORD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "base/error.h"
+
+/* XSAVE areas are 2,696 bytes with AVX-512 and 11 KiB with AMX's tiles. */
+#define XSTATE_LIMIT 12288u
+
+struct thread_record {
+	pid_t tid;
+	bool is_stopped; /* false: it was in the kernel and could not stop; only ip and sp are known */
+	bool has_floating;
+	struct user_regs_struct general;
+	struct user_fpregs_struct floating;
+	uint32_t xstate_size; /* bytes of xstate; 0: the CPU or the kernel has none */
+	uint8_t xstate[XSTATE_LIMIT] __attribute__((aligned(64)));
+	uint64_t blocked; /* signal masks, signal N is bit N - 1 */
+	uint64_t pending; /* of the thread and of its process */
+};
+
+/*
+ * Fills in a record of a stopped thread whose tid is set. Errors: NOT_FOUND (it is gone), OS.
+ */
+enum kioku_status thread_record_read(struct thread_record *record, struct kioku_error *error);
+
+/* Of a thread that does not stop: what /proc says of it, as far as it does. */
+void thread_record_guess(struct thread_record *record, int process_folder);
+
+#endif

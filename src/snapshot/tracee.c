@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/tracee.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "snapshot/restart.h"
+#include "snapshot/wait.h"
+
+enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool has_seccomp,
+			      size_t capacity, struct kioku_error *error)
+{
+	*tracee = (struct tracee){
+		.pid = pid,
+		.folder = folder,
+		.options = PTRACE_O_TRACESYSGOOD | (has_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0),
+		.capacity = capacity,
+	};
+	tracee->threads = calloc(capacity, sizeof(*tracee->threads));
+	return tracee->threads ? KIOKU_OK : error_no_memory(error);
+}
+
+void tracee_release(struct tracee *tracee)
+{
+	free(TAKE(tracee->threads));
+	tracee->count = 0;
+}
+
+/* Threads are listed in the same order again and again: *hint is where the next one should be. */
+static bool is_known(const struct tracee *tracee, pid_t tid, size_t *hint)
+{
+	for (size_t i = 0; i < tracee->count; i++) {
+		size_t at = (*hint + i) % tracee->count;
+		if (tracee->threads[at].tid == tid) {
+			*hint = at + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct kioku_error *error)
+{
+	if (errno == EPERM)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "cannot attach to process %d: not permitted, or somebody traces "
+				 "it already (thread %d)",
+				 tracee->pid, tid);
+	return error_os(error, "cannot attach to thread %d of process %d", tid, tracee->pid);
+}
+
+static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kioku_error *error)
+{
+	if (tracee->count == tracee->capacity)
+		return error_set(error, KIOKU_ERROR_LIMIT,
+				 "process %d starts threads faster than they can be stopped",
+				 tracee->pid);
+	if (ptrace(PTRACE_SEIZE, tid, NULL, tracee->options) == 0) {
+		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
+		return KIOKU_OK;
+	}
+	/* It has ended, or has begun to and is a zombie, for which EPERM is the answer. */
+	if (errno == ESRCH)
+		return KIOKU_OK;
+	if (errno == EPERM && tracee->count > 0)
+		return KIOKU_OK;
+	return refuse(tracee, tid, error);
+}
+
+/* Attaches to those threads that are not known yet; *found: how many these were. */
+static enum kioku_status seize_new(struct tracee *tracee, size_t *found, struct kioku_error *error)
+{
+	size_t before = tracee->count;
+	int folder = openat(tracee->folder, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = folder < 0 ? NULL : fdopendir(folder);
+	enum kioku_status status = KIOKU_OK;
+	size_t hint = 0;
+
+	if (!list) {
+		if (folder >= 0)
+			close(folder);
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended", tracee->pid);
+	}
+	for (struct dirent *entry; status == KIOKU_OK && (entry = readdir(list));) {
+		pid_t tid = atoi(entry->d_name);
+		if (tid > 0 && (tracee->only == 0 || tid == tracee->only) &&
+		    !is_known(tracee, tid, &hint))
+			status = seize_one(tracee, tid, error);
+	}
+	closedir(list);
+	*found = tracee->count - before;
+	return status;
+}
+
+enum kioku_status tracee_seize(struct tracee *tracee, struct kioku_error *error)
+{
+	enum {
+		ROUNDS = 4
+	}; /* of a process that goes on starting threads; the stop finds the rest */
+	size_t found = 1;
+
+	for (unsigned i = 0; i < ROUNDS && found > 0; i++)
+		TRY(seize_new(tracee, &found, error));
+	if (tracee->count == 0)
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended", tracee->pid);
+	return KIOKU_OK;
+}
+
+static void interrupt_new(struct tracee *tracee)
+{
+	for (size_t i = 0; i < tracee->count; i++) {
+		struct tracee_thread *thread = &tracee->threads[i];
+		if (thread->was_interrupted)
+			continue;
+		thread->was_interrupted = true;
+		ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+	}
+}
+
+static void drop(struct tracee *tracee, struct tracee_thread *thread)
+{
+	*thread = tracee->threads[--tracee->count];
+}
+
+/*
+ * Until one thread has stopped. It may have been about to take a signal, which is then given to it
+ * when it goes on, and the stop that was asked for comes after that.
+ */
+static bool await(struct tracee *tracee, struct tracee_thread *thread, uint64_t deadline)
+{
+	int status = 0;
+
+	while (!thread->is_stopped) {
+		switch (wait_for_stop(thread->tid, deadline, &status)) {
+		case WAIT_STOPPED: break;
+		case WAIT_LATE: return true;
+		case WAIT_GONE: drop(tracee, thread); return false;
+		}
+		if (wait_is_event_stop(status))
+			thread->is_stopped = true;
+		else
+			ptrace(PTRACE_CONT, thread->tid, NULL,
+			       status >> 16 ? 0 : status >> 8 & 0xff);
+	}
+	return true;
+}
+
+static void await_all(struct tracee *tracee, uint64_t deadline)
+{
+	for (size_t i = 0; i < tracee->count;)
+		i += await(tracee, &tracee->threads[i], deadline);
+}
+
+enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct kioku_error *error)
+{
+	size_t found = 1;
+
+	tracee->stopped_at = wait_now();
+	while (found > 0) {
+		interrupt_new(tracee);
+		await_all(tracee, deadline);
+		/* Nobody who is stopped starts a thread: once there is no new one, there is none. */
+		TRY(seize_new(tracee, &found, error));
+	}
+	if (tracee->count == 0)
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended", tracee->pid);
+	return KIOKU_OK;
+}
+
+enum kioku_status tracee_read(struct tracee *tracee, struct thread_record *records,
+			      struct kioku_error *error)
+{
+	for (size_t i = 0; i < tracee->count; i++) {
+		struct tracee_thread *thread = &tracee->threads[i];
+		thread->record = &records[i];
+		thread->record->tid = thread->tid;
+		thread->record->is_stopped = false;
+		if (thread->is_stopped)
+			TRY(thread_record_read(thread->record, error));
+		else
+			thread_record_guess(thread->record, tracee->folder);
+	}
+	return KIOKU_OK;
+}
+
+static void mend(const struct tracee_thread *thread)
+{
+	struct thread_record unread = { .tid = thread->tid };
+	const struct thread_record *record = thread->record;
+	struct user_regs_struct registers;
+	struct iovec vector = { &registers, sizeof(registers) };
+
+	if (thread->is_changed)
+		return;
+	if (!record) {
+		if (thread_record_read(&unread, NULL) != KIOKU_OK)
+			return;
+		record = &unread;
+	}
+	if (restart_mends(record, &registers))
+		ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &vector);
+}
+
+static void let_go(struct tracee *tracee, struct tracee_thread *thread)
+{
+	mend(thread);
+	ptrace(PTRACE_DETACH, thread->tid, NULL, NULL);
+	drop(tracee, thread);
+}
+
+void tracee_resume(struct tracee *tracee)
+{
+	for (size_t i = 0; i < tracee->count;) {
+		if (tracee->threads[i].is_stopped)
+			let_go(tracee, &tracee->threads[i]);
+		else
+			i++;
+	}
+	tracee->resumed_at = wait_now();
+}
+
+bool tracee_settle(struct tracee *tracee)
+{
+	for (size_t i = 0; i < tracee->count;) {
+		struct tracee_thread *thread = &tracee->threads[i];
+		/* Only one that was interrupted ever stops; the others must be asked to. */
+		if (!thread->was_interrupted)
+			interrupt_new(tracee);
+		thread->record = NULL;
+		if (!await(tracee, thread, 0))
+			continue;
+		if (thread->is_stopped)
+			let_go(tracee, thread);
+		else
+			i++;
+	}
+	return tracee->count == 0;
+}
