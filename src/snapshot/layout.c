@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/layout.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "snapshot/residency.h"
+
+enum {
+	PAGE = 4096,
+	/* Untouched memory between pages that are stored is stored, too, if there is not more of it:
+	 * each piece that is left out costs a program header. */
+	GAP_LIMIT = 16 * PAGE,
+};
+
+struct making {
+	struct layout *layout;
+	const struct layout_input *input;
+	size_t area;          /* the next that may matter */
+	uint64_t area_offset; /* of it in all copies */
+};
+
+static bool is_named(const struct mapping *mapping, const char *start)
+{
+	size_t length = strlen(start);
+
+	return mapping->name.size >= length && memcmp(mapping->name.data, start, length) == 0;
+}
+
+/* What the kernel maps by itself, as the vDSO, has no pages of the process. */
+static bool is_special(const struct mapping *mapping)
+{
+	return is_named(mapping, "[") && !is_named(mapping, "[heap") &&
+	       !is_named(mapping, "[stack") && !is_named(mapping, "[anon");
+}
+
+/* Registers of devices, which reading might change, and the kernel's own pages. */
+static bool is_device(const struct mapping *mapping)
+{
+	return mapping->flags & (MAPPING_IO | MAPPING_PFN) || is_named(mapping, "[vsyscall]");
+}
+
+static bool add(struct making *making, uint64_t start, uint64_t end, uint64_t offset,
+		enum kioku_range_state state)
+{
+	struct layout *layout = making->layout;
+
+	if (state == KIOKU_RANGE_PRESENT)
+		layout->memory += end - start;
+	return range_map_add(&layout->extents, (struct extent){ .start = start,
+								.size = end - start,
+								.offset = offset,
+								.kind = state });
+}
+
+static bool add_held(struct making *making, uint64_t start, uint64_t end)
+{
+	return add(making, start, end, start, KIOKU_RANGE_PRESENT);
+}
+
+/* Pages that have content of their own; what to say of the others. */
+static enum kioku_status add_resident(struct making *making, uint64_t start, uint64_t end,
+				      enum kioku_range_state other, struct kioku_error *error)
+{
+	struct residency_walk walk;
+	struct residency_run run;
+	uint64_t from = 0, to = start; /* what is to be stored; from > to: nothing yet */
+	bool any = false;
+
+	residency_begin(&walk, making->input->pagemap, start, end);
+	for (;;) {
+		TRY(residency_next(&walk, &run, error));
+		if (run.size == 0)
+			break;
+		if (run.kind != RESIDENCY_ANONYMOUS &&
+		    !(run.kind == RESIDENCY_FILE && other == KIOKU_RANGE_ZERO))
+			continue;
+		bool is_near = any && run.start - to <= GAP_LIMIT && other == KIOKU_RANGE_ZERO;
+		if (!is_near) {
+			if ((any && !add_held(making, from, to)) ||
+			    (run.start > to && !add(making, to, run.start, 0, other)))
+				return error_no_memory(error);
+			from = run.start;
+		}
+		to = run.start + run.size;
+		any = true;
+	}
+	if ((any && !add_held(making, from, to)) || (to < end && !add(making, to, end, 0, other)))
+		return error_no_memory(error);
+	return KIOKU_OK;
+}
+
+/* Where the pages of a mapping end that its file has; 0: it is no ordinary file. */
+static uint64_t file_end(const struct making *making, const struct mapping *mapping)
+{
+	struct stat file;
+	char path[64];
+
+	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)mapping->start,
+		 (unsigned long long)mapping->end);
+	if (fstatat(making->input->folder, path, &file, 0) != 0)
+		return mapping->end; /* not permitted: what is not there will be lost pages */
+	if (!S_ISREG(file.st_mode))
+		return 0;
+	uint64_t size = ((uint64_t)file.st_size + PAGE - 1) / PAGE * PAGE;
+	uint64_t available = size > mapping->file_offset ? size - mapping->file_offset : 0;
+	return available < mapping->end - mapping->start ? mapping->start + available
+							 : mapping->end;
+}
+
+/* Whether a page of it was written to, which is the process's own since. */
+static enum kioku_status is_written(const struct making *making, const struct mapping *mapping,
+				    bool *out, struct kioku_error *error)
+{
+	struct residency_walk walk;
+	struct residency_run run;
+
+	*out = false;
+	residency_begin(&walk, making->input->pagemap, mapping->start, mapping->end);
+	do {
+		TRY(residency_next(&walk, &run, error));
+		*out |= run.kind == RESIDENCY_ANONYMOUS;
+	} while (run.size > 0 && !*out);
+	return KIOKU_OK;
+}
+
+static enum kioku_status add_file(struct making *making, const struct mapping *mapping,
+				  uint64_t start, uint64_t end, struct kioku_error *error)
+{
+	uint64_t last = file_end(making, mapping);
+	bool written = false;
+
+	last = last < start ? start : last > end ? end : last;
+	if (making->input->options->exclude_files) {
+		/* A part of a file that relocations have changed is taken whole: gdb needs it so. */
+		TRY(is_written(making, mapping, &written, error));
+		if (!written && last > start) {
+			/* The first page has the ELF header, and what says which file it is. */
+			uint64_t kept = start == mapping->start && mapping->file_offset == 0
+						? start + PAGE
+						: start;
+			if ((kept > start && !add_held(making, start, kept)) ||
+			    (last > kept && !add(making, kept, last, 0, KIOKU_RANGE_EXCLUDED)))
+				return error_no_memory(error);
+			start = last;
+		}
+	}
+	if (last > start && !add_held(making, start, last))
+		return error_no_memory(error);
+	return last < end ? add_resident(making, last, end, KIOKU_RANGE_EXCLUDED, error) : KIOKU_OK;
+}
+
+/* The area that holds an address, with *offset of its copy among all. */
+static const struct guardian_area *area_at(struct making *making, uint64_t address,
+					   uint64_t *offset)
+{
+	const struct layout_input *input = making->input;
+
+	while (making->area < input->area_count &&
+	       input->areas[making->area].start + input->areas[making->area].size <= address)
+		making->area_offset += input->areas[making->area++].size;
+	if (making->area == input->area_count || input->areas[making->area].start > address)
+		return NULL;
+	*offset = making->area_offset;
+	return &input->areas[making->area];
+}
+
+static enum kioku_status add_copied(struct making *making, const struct guardian_area *area,
+				    uint64_t offset, uint64_t start, uint64_t end,
+				    struct kioku_error *error)
+{
+	for (uint64_t at = start, next; at < end; at = next) {
+		bool lost = area->lost[(at - area->start) / PAGE];
+		for (next = at; next < end && area->lost[(next - area->start) / PAGE] == lost;)
+			next += PAGE;
+		if (!add(making, at, next, LAYOUT_COPIED | (offset + (at - area->start)),
+			 lost ? KIOKU_RANGE_UNREADABLE : KIOKU_RANGE_PRESENT))
+			return error_no_memory(error);
+	}
+	return KIOKU_OK;
+}
+
+static void say_inconsistent(struct making *making, const struct mapping *mapping,
+			     const char *reason)
+{
+	making->layout->inconsistent += mapping->end - mapping->start;
+	diagnose(making->input->diagnostics, KIOKU_WARNING,
+		 "%llu bytes at 0x%llx (%.*s) are not of the instant of the stop: %s",
+		 (unsigned long long)(mapping->end - mapping->start),
+		 (unsigned long long)mapping->start, (int)mapping->name.size,
+		 (const char *)mapping->name.data, reason);
+}
+
+static enum kioku_status add_part(struct making *making, const struct mapping *mapping,
+				  uint64_t start, uint64_t end, struct kioku_error *error)
+{
+	bool is_duplicate = making->input->is_duplicate;
+	uint64_t offset;
+	const struct guardian_area *area = area_at(making, start, &offset);
+
+	if (area)
+		return add_copied(making, area, offset, start, end, error);
+	if (is_device(mapping))
+		return add(making, start, end, 0, KIOKU_RANGE_EXCLUDED) ? KIOKU_OK
+									: error_no_memory(error);
+	if (is_duplicate && mapping->flags & (MAPPING_DONTFORK | MAPPING_WIPEONFORK)) {
+		say_inconsistent(making, mapping, "a duplicate does not get it");
+		return add(making, start, end, LAYOUT_LIVE | start, KIOKU_RANGE_PRESENT)
+			       ? KIOKU_OK
+			       : error_no_memory(error);
+	}
+	if (is_duplicate && mapping->is_shared && mapping->permissions & PROT_WRITE)
+		say_inconsistent(making, mapping, "it is shared, and goes on changing");
+	else if (is_duplicate && mapping->flags & MAPPING_HUGETLB)
+		say_inconsistent(making, mapping, "a duplicate may lose huge pages");
+	if (is_special(mapping) || (mapping->is_shared && mapping->inode == 0))
+		return add_held(making, start, end) ? KIOKU_OK : error_no_memory(error);
+	if (mapping->inode != 0)
+		return add_file(making, mapping, start, end, error);
+	return add_resident(making, start, end, KIOKU_RANGE_ZERO, error);
+}
+
+static bool add_segment(struct layout *layout, const struct mapping *mapping, uint64_t start,
+			uint64_t end)
+{
+	uint32_t permissions = mapping->permissions;
+
+	/* Doubling: the array is full whenever its count is a power of two. */
+	if ((layout->segment_count & (layout->segment_count - 1)) == 0) {
+		size_t capacity = layout->segment_count ? layout->segment_count * 2 : 1;
+		struct source_segment *segments =
+			reallocarray(layout->segments, capacity, sizeof(*segments));
+		if (!segments)
+			return false;
+		layout->segments = segments;
+	}
+	layout->segments[layout->segment_count++] = (struct source_segment){
+		.start = start,
+		.size = end - start,
+		.flags = (permissions & PROT_READ ? PF_R : 0) |
+			 (permissions & PROT_WRITE ? PF_W : 0) |
+			 (permissions & PROT_EXEC ? PF_X : 0),
+	};
+	return true;
+}
+
+/* A mapping, as far as it is wanted. */
+static enum kioku_status add_mapping(struct making *making, const struct mapping *mapping,
+				     struct kioku_error *error)
+{
+	const struct kioku_snapshot_options *options = making->input->options;
+	const struct kioku_area all = { 0, UINT64_MAX };
+	const struct kioku_area *areas = options->areas ? options->areas : &all;
+	size_t count = options->areas ? options->area_count : 1;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t start = areas[i].start / PAGE * PAGE;
+		uint64_t end = areas[i].end > UINT64_MAX - PAGE
+				       ? UINT64_MAX
+				       : (areas[i].end + PAGE - 1) / PAGE * PAGE;
+		start = start < mapping->start ? mapping->start : start;
+		end = end > mapping->end ? mapping->end : end;
+		if (start >= end)
+			continue;
+		if (!add_segment(making->layout, mapping, start, end))
+			return error_no_memory(error);
+		TRY(add_part(making, mapping, start, end, error));
+	}
+	return KIOKU_OK;
+}
+
+/* What was known before of what is at an address now. */
+static const struct mapping *before_at(const struct layout_input *input, size_t *index,
+				       uint64_t address)
+{
+	while (*index < input->before_count && input->before[*index].end <= address)
+		(*index)++;
+	return *index < input->before_count && input->before[*index].start <= address
+		       ? &input->before[*index]
+		       : NULL;
+}
+
+enum kioku_status layout_make(struct layout *layout, const struct layout_input *input,
+			      struct kioku_error *error)
+{
+	struct making making = { .layout = layout, .input = input };
+	size_t known = 0, missing = 0;
+
+	*layout = (struct layout){ 0 };
+	for (size_t i = 0; i <= input->mapping_count; i++) {
+		uint64_t next = i < input->mapping_count ? input->mappings[i].start : UINT64_MAX;
+		/* What the duplicate did not get lies between what it has. */
+		for (; missing < input->before_count && input->before[missing].start < next;
+		     missing++)
+			if (input->is_duplicate && input->before[missing].flags & MAPPING_DONTFORK)
+				TRY(add_mapping(&making, &input->before[missing], error));
+		if (i == input->mapping_count)
+			break;
+		struct mapping mapping = input->mappings[i];
+		const struct mapping *before = before_at(input, &known, mapping.start);
+		mapping.flags |= before ? before->flags : 0;
+		TRY(add_mapping(&making, &mapping, error));
+	}
+	return range_map_normalise(&layout->extents) ? KIOKU_OK : error_no_memory(error);
+}
+
+void layout_release(struct layout *layout)
+{
+	range_map_release(&layout->extents);
+	free(layout->segments);
+	*layout = (struct layout){ 0 };
+}
+
+static bool is_lost_in_duplicate(const struct mapping *mapping)
+{
+	const uint32_t not_inherited = MAPPING_DONTFORK | MAPPING_WIPEONFORK | MAPPING_HUGETLB;
+
+	return !is_device(mapping) && (mapping->flags & not_inherited ||
+				       (mapping->is_shared && mapping->permissions & PROT_WRITE));
+}
+
+struct guardian_area *layout_areas(const struct mapping *mappings, size_t count, uint64_t limit,
+				   size_t *area_count, uint64_t *left)
+{
+	struct guardian_area *areas = calloc(count + 1, sizeof(*areas));
+	uint64_t taken = 0;
+
+	*area_count = 0;
+	*left = 0;
+	for (size_t i = 0; areas && i < count; i++) {
+		uint64_t size = mappings[i].end - mappings[i].start;
+		if (!is_lost_in_duplicate(&mappings[i]))
+			continue;
+		if (size > limit - taken) {
+			*left += size;
+			continue;
+		}
+		taken += size;
+		areas[(*area_count)++] =
+			(struct guardian_area){ .start = mappings[i].start, .size = size };
+	}
+	return areas;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which bytes of a frozen process are to be had, and where: from its mappings, from what was copied
+ * within the stop, and from what its page tables say of each page.
+ */
+#ifndef SNAPSHOT_LAYOUT_H
+#define SNAPSHOT_LAYOUT_H
+
+#include <kioku/snapshot.h>
+
+#include "base/diagnostic.h"
+#include "base/range_map.h"
+#include "format/maps_format.h"
+#include "snapshot/guardian.h"
+#include "source/made_source.h"
+
+/* An extent's offset is its address, in the held process or, with LAYOUT_LIVE, in the target that runs
+ * on; with LAYOUT_COPIED it is that of a byte in all areas' copies, one after the other. */
+#define LAYOUT_COPIED (UINT64_C(1) << 63)
+#define LAYOUT_LIVE   (UINT64_C(1) << 62)
+
+struct layout {
+	struct range_map extents; /* kind: enum kioku_range_state */
+	struct source_segment *segments;
+	size_t segment_count;
+	uint64_t memory;       /* bytes that are PRESENT */
+	uint64_t inconsistent; /* of them, not of the instant of the stop */
+};
+
+struct layout_input {
+	const struct mapping *mappings; /* of the held process; ascending */
+	size_t mapping_count;
+	const struct mapping *before; /* the target's, with flags, before it was stopped */
+	size_t before_count;
+	int folder;  /* /proc/PID of the target */
+	int pagemap; /* of the held process */
+	bool is_duplicate;
+	const struct guardian_area *areas; /* ascending */
+	size_t area_count;
+	const struct kioku_snapshot_options *options;
+	const struct diagnostics *diagnostics;
+};
+
+/* layout_release() in any case. Errors: OS, NO_MEMORY. */
+enum kioku_status layout_make(struct layout *layout, const struct layout_input *input,
+			      struct kioku_error *error);
+void layout_release(struct layout *layout);
+
+/*
+ * What a duplicate would not have, or would share with its target, so that it is copied within the
+ * stop: at most limit bytes of it. Areas without copies, for the caller to free; *left: bytes that
+ * are not among them. NULL with *count 0: there are none, or no memory.
+ */
+struct guardian_area *layout_areas(const struct mapping *mappings, size_t count, uint64_t limit,
+				   size_t *area_count, uint64_t *left);
+
+#endif

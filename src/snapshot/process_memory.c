@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/process_memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "source/driver.h"
+
+static enum kioku_status open_access(const struct kioku_source *source, void **out,
+				     struct kioku_error *error)
+{
+	/* Descriptors without a position: any number of threads may use them. */
+	*out = source->state;
+	return KIOKU_OK;
+}
+
+static void close_access(void *access)
+{
+}
+
+static enum kioku_status fail(struct kioku_error *error, uint64_t address)
+{
+	enum kioku_status status = error_os(error, "read");
+
+	if (error)
+		error->address = address;
+	return status;
+}
+
+/* Never by process_vm_readv(2), which gives a duplicate pages of its own as it reads them. */
+static enum kioku_status read_memory(int descriptor, uint64_t address, uint8_t *out, size_t size,
+				     struct kioku_error *error)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t got = pread(descriptor, out + done, size - done, (off_t)(address + done));
+		if (got > 0)
+			done += (size_t)got;
+		else if (got == 0)
+			return error_at(error, KIOKU_ERROR_ABSENT, address + done,
+					"the process has no memory any more");
+		else if (errno != EINTR)
+			return fail(error, address + done);
+	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status read_copies(const struct process_memory *memory, uint64_t offset,
+				     uint8_t *out, size_t size, struct kioku_error *error)
+{
+	size_t i = 0;
+
+	for (; i < memory->area_count && offset >= memory->areas[i].size; i++)
+		offset -= memory->areas[i].size;
+	if (i == memory->area_count || size > memory->areas[i].size - offset)
+		return error_set(error, KIOKU_ERROR_ABSENT, "no copy of it was made");
+	memcpy(out, memory->areas[i].copy + offset, size);
+	return KIOKU_OK;
+}
+
+static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
+				     size_t size, struct kioku_error *error)
+{
+	const struct process_memory *memory = access;
+
+	if (offset & LAYOUT_COPIED)
+		return read_copies(memory, offset & ~LAYOUT_COPIED, buffer, size, error);
+	return read_memory(offset & LAYOUT_LIVE ? memory->target : memory->held, address, buffer,
+			   size, error);
+}
+
+static bool states(void *access, uint64_t address, size_t count, uint8_t *out)
+{
+	return false; /* whatever can be said of pages is in the layout */
+}
+
+static const struct source_access memory_access = {
+	.open = open_access,
+	.close = close_access,
+	.read = read_access,
+	.states = states,
+};
+
+const struct source_driver process_source = {
+	.name = "process",
+	.help = "process",
+	.access = &memory_access,
+};

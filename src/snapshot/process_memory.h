@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The memory of a held process as a source. */
+#ifndef SNAPSHOT_PROCESS_MEMORY_H
+#define SNAPSHOT_PROCESS_MEMORY_H
+
+#include "snapshot/layout.h"
+
+struct process_memory {
+	int held;   /* /proc/PID/mem of the duplicate, or of the target that is stopped */
+	int target; /* of the target; -1 if that is the same */
+	const struct guardian_area *areas; /* borrowed */
+	size_t area_count;
+};
+
+/* The driver of such sources, whose state is a struct process_memory, borrowed. */
+extern const struct source_driver process_source;
+
+#endif
