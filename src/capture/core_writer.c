@@ -7,10 +7,10 @@
  *
  * - Pages that are there: p_filesz is p_memsz.
  * - Pages that were never touched: p_filesz is 0, which debuggers read as zeros.
- * - Pages that were left out, or lost: none at all. With a p_filesz of 0, as the kernel has it for what
- *   its filter leaves out, gdb reads zeros wherever it does not find the mapped file, which is right
- *   after the name it has in NT_FILE; without, it reads the file where there is one, and else says that
- *   it cannot access the memory (gdb 13).
+ * - Pages that were left out, or lost: none at all. With a p_filesz of 0, which is what the kernel
+ *   writes for what its filter leaves out, gdb 13 reads zeros wherever it lacks the file of NT_FILE.
+ *   Without, it reads that file where there is one, and else says that it cannot access the memory.
+ *   eu-stack 0.188 needs none either: gdb's own gcore leaves them out for code.
  *
  * Program headers are written before anything is read: a page that is lost only then has zeros in its
  * place, which the manifest says. Whoever makes the source tells what can be known before.
