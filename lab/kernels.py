@@ -173,8 +173,8 @@ def apt(root, *arguments, **options):
 
 
 def patiently(work):
-    """work(), again after a while if an archive does not answer: in some minutes it may."""
-    for seconds in (5, 15, 45, 120, 240):
+    """work(), again after a while if an archive does not answer: in a moment it may."""
+    for seconds in (5, 15, 45):
         try:
             return work()
         except FetchError as error:

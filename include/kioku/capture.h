@@ -66,11 +66,12 @@ struct kioku_capture_options {
 };
 
 struct kioku_capture_result {
-	uint64_t memory_size; /* bytes of all ranges of the plan */
-	uint64_t lost_size;   /* bytes of them that could not be had, and should have been there */
-	uint64_t image_size;  /* bytes written */
-	bool complete;        /* false: it was stopped, and the image is a prefix */
-	char place[256];      /* what the far side calls the place where it is now; or "" */
+	uint64_t
+		memory_size; /* bytes of all ranges of the plan, but what a process never touched */
+	uint64_t lost_size;  /* bytes of them that could not be had, and should have been there */
+	uint64_t image_size; /* bytes written */
+	bool complete;       /* false: it was stopped, and the image is a prefix */
+	char place[256];     /* what the far side calls the place where it is now; or "" */
 	double seconds;
 	char image_md5[33], image_sha256[65];   /* hexadecimal; "" if not asked for */
 	char memory_md5[33], memory_sha256[65]; /* of all ranges, ascending, lost bytes as zeros */

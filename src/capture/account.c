@@ -11,6 +11,7 @@
 #include "capture/sidecar.h"
 #include "capture/signature.h"
 #include "source/live.h"
+#include "source/made_source.h"
 
 /* Copies a text if there is one; false: no memory. */
 static bool copy(char **out, const char *text)
@@ -50,6 +51,15 @@ static bool note_machine(struct manifest *manifest, const struct live_machine *m
 	return noted;
 }
 
+static bool note_origin(struct manifest *manifest, const struct kioku_source *source)
+{
+	const struct live_machine *machine = source_machine(source);
+
+	if (machine)
+		return note_machine(manifest, machine);
+	return source_process(source) || origin_note(source, manifest);
+}
+
 static bool note_plan(struct manifest *manifest, const struct plan *plan)
 {
 	manifest->ranges = calloc(plan->count + 1, sizeof(*manifest->ranges));
@@ -67,7 +77,7 @@ enum kioku_status account_begin(struct account *account, struct kioku_source *so
 				const struct codec *codec, const struct plan *plan,
 				struct kioku_error *error)
 {
-	const struct live_machine *machine = source_live_machine(source);
+	const struct source_process *process = source_process(source);
 	struct manifest *manifest = &account->manifest;
 
 	manifest->started = timestamp();
@@ -77,8 +87,8 @@ enum kioku_status account_begin(struct account *account, struct kioku_source *so
 	    !copy(&manifest->image_name, image ? naming_base(image) : NULL) ||
 	    !copy(&manifest->image_format, format->public.name) ||
 	    !copy(&manifest->image_codec, codec ? codec->name : NULL) ||
-	    !note_plan(manifest, plan) ||
-	    !(machine ? note_machine(manifest, machine) : origin_note(source, manifest)))
+	    !copy(&manifest->process, process ? process->description : NULL) ||
+	    !note_plan(manifest, plan) || !note_origin(manifest, source))
 		return error_no_memory(error);
 	return KIOKU_OK;
 }

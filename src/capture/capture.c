@@ -11,6 +11,7 @@
 #include "capture/swap.h"
 #include "capture/writers.h"
 #include "source/live.h"
+#include "source/made_source.h"
 
 enum { RETRY_DEFAULT = 3600 };
 
@@ -58,7 +59,7 @@ static enum kioku_status prepare(struct capture *capture, struct kioku_error *er
 	TRY(naming_make(&capture->account.naming, image, options->manifest, error));
 	TRY(options_check(options, capture->account.naming.manifest != NULL, capture->codec,
 			  error));
-	TRY(plan_make(capture->source, &capture->plan, error));
+	TRY(plan_make(capture->source, capture->format, &capture->plan, error));
 	if (!image || outline->is_local)
 		TRY(naming_check_new(&capture->account.naming, error));
 	return account_begin(&capture->account, capture->source, image, capture->format,
@@ -248,7 +249,8 @@ static enum kioku_status run_capture(struct capture *capture, struct kioku_captu
 static enum kioku_status choose(struct capture *capture, struct kioku_error *error)
 {
 	TRY(destination_outline(capture->where, &capture->outline, error));
-	return writers_choose(capture->outline.is_stream ? "-" : capture->outline.name,
+	return writers_choose(source_process(capture->source) != NULL,
+			      capture->outline.is_stream ? "-" : capture->outline.name,
 			      capture->options.format, capture->options.codec, &capture->format,
 			      &capture->codec, error);
 }

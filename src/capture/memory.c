@@ -49,9 +49,10 @@ enum kioku_status memory_init(struct memory *memory, struct run *run, struct ima
 {
 	memory->run = run;
 	memory->writer = writer;
-	if (options->digests & KIOKU_DIGEST_MD5)
+	unsigned digests = writer->format->omits_zeros ? 0 : options->digests;
+	if (digests & KIOKU_DIGEST_MD5)
 		TRY(add_lane(memory, KIOKU_DIGEST_MD5, error));
-	if (options->digests & KIOKU_DIGEST_SHA256)
+	if (digests & KIOKU_DIGEST_SHA256)
 		TRY(add_lane(memory, KIOKU_DIGEST_SHA256, error));
 	struct ring_shape shape = { .slots = MEMORY_SLOTS,
 				    .has_workers = writer->format->prepare != NULL,
@@ -158,7 +159,8 @@ static bool count_absent(struct memory *memory, uint64_t physical)
 			break;
 		if (range->is_stored)
 			continue;
-		atomic_fetch_add(&memory->run->done, range->size);
+		if (!plan_is_omitted(range))
+			atomic_fetch_add(&memory->run->done, range->size);
 		if (page_state_is_loss(range->absent))
 			atomic_fetch_add(&memory->run->lost, range->size);
 		if (!page_map_add(&memory->maps[memory->range], range->absent,

@@ -7,14 +7,19 @@
 
 /* What starts a range: all of it, if it can be read or was left out on purpose. */
 static struct plan_range make_range(const struct kioku_source *source,
+				    const struct writer_format *format,
 				    const struct kioku_range *range)
 {
-	/* Zeros that the source knows of are memory like any other. */
 	struct plan_range out = { .start = range->start,
 				  .size = range->size,
-				  .is_stored = range->state <= KIOKU_RANGE_ZERO,
+				  .is_stored = range->state == KIOKU_RANGE_PRESENT,
 				  .absent = PAGE_EXCLUDED };
 
+	/* To most formats, zeros that the source knows of are memory like any other. */
+	if (range->state == KIOKU_RANGE_ZERO) {
+		out.is_stored = !format->omits_zeros;
+		out.absent = PAGE_ZERO;
+	}
 	if (range->state == KIOKU_RANGE_UNREADABLE)
 		out.size = source_absent_run(source, range->start, range->size, &out.absent);
 	return out;
@@ -30,7 +35,7 @@ static bool add_range(struct plan *plan, const struct plan_range *range)
 {
 	struct plan_range *last = plan->count ? &plan->ranges[plan->count - 1] : NULL;
 
-	plan->size += range->size;
+	plan->size += plan_is_omitted(range) ? 0 : range->size;
 	if (last && goes_on(last, range)) {
 		last->size += range->size;
 		return true;
@@ -48,8 +53,8 @@ static bool add_range(struct plan *plan, const struct plan_range *range)
 	return true;
 }
 
-enum kioku_status plan_make(const struct kioku_source *source, struct plan *out,
-			    struct kioku_error *error)
+enum kioku_status plan_make(const struct kioku_source *source, const struct writer_format *format,
+			    struct plan *out, struct kioku_error *error)
 {
 	size_t count;
 	const struct kioku_range *ranges = kioku_source_ranges(source, &count);
@@ -59,7 +64,7 @@ enum kioku_status plan_make(const struct kioku_source *source, struct plan *out,
 		struct kioku_range left = ranges[i];
 		for (struct plan_range range; left.size > 0;
 		     left.start += range.size, left.size -= range.size) {
-			range = make_range(source, &left);
+			range = make_range(source, format, &left);
 			if (!add_range(out, &range))
 				return error_no_memory(error);
 		}

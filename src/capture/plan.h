@@ -5,10 +5,19 @@
 
 #include "capture/writer.h"
 
-/* Of all that a source has or should have. plan_release() in any case. Errors: NO_MEMORY. */
-enum kioku_status plan_make(const struct kioku_source *source, struct plan *out,
-			    struct kioku_error *error);
+/*
+ * Of all that a source has or should have, for an image of that format. plan_release() in any case.
+ * Errors: NO_MEMORY.
+ */
+enum kioku_status plan_make(const struct kioku_source *source, const struct writer_format *format,
+			    struct plan *out, struct kioku_error *error);
 void plan_release(struct plan *plan);
+
+/* Whether a range is zeros that the format omits. */
+static inline bool plan_is_omitted(const struct plan_range *range)
+{
+	return !range->is_stored && range->absent == PAGE_ZERO;
+}
 
 /* A walk through the blocks of a plan: memory within one range that is_stored, or not. */
 struct plan_walk {

@@ -7,6 +7,7 @@
 enum kioku_status reader_init(struct reader *reader, struct kioku_source *source, unsigned timeout,
 			      struct kioku_error *error)
 {
+	reader->address_name = source_address_name(source);
 	return fetcher_init(&reader->fetcher, reader->run, source, timeout, error);
 }
 
@@ -47,9 +48,8 @@ static void end_lost(struct reader *reader)
 	if (lost->size == 0)
 		return;
 	diagnose(&reader->run->diagnostics, KIOKU_GAP,
-		 "%llu bytes of memory at physical address 0x%llx are lost: %s",
-		 (unsigned long long)lost->size, (unsigned long long)lost->physical,
-		 reader->reason);
+		 "%llu bytes of memory at %s 0x%llx are lost: %s", (unsigned long long)lost->size,
+		 reader->address_name, (unsigned long long)lost->physical, reader->reason);
 	list_error(reader, lost);
 	reader->lost.size = 0;
 }

@@ -27,7 +27,8 @@ struct reader {
 	struct ring *ring;
 	struct memory_slot *slots;
 	const struct plan *plan;
-	uint64_t rate; /* bytes a second; 0: no limit */
+	const char *address_name; /* source_address_name() */
+	uint64_t rate;            /* bytes a second; 0: no limit */
 	struct fetcher fetcher;
 
 	/* Good once the thread has ended. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An image format that can be written. Memory comes in blocks, ascending; what a writer makes of it
+ * An image format that can be written. Memory comes in blocks, ascending (by physical address, or the
+ * virtual one of a process: everything here that is called physical); what a writer makes of it
  * goes out in sequence. A block passes first through prepare(), on several threads at once, and
  * then through data(), in order and one at a time.
  */
@@ -18,7 +19,7 @@
 /* What is to be captured: known before the first byte is read. */
 struct plan_range {
 	uint64_t start, size;   /* physical, bytes; may start and end within a page */
-	bool is_stored;         /* false: known to be absent (excluded, cut off) */
+	bool is_stored;         /* false: absent (excluded, cut off), or zeros that need no room */
 	enum page_state absent; /* then: why */
 };
 
@@ -26,7 +27,7 @@ struct plan {
 	struct plan_range
 		*ranges; /* ascending, disjoint, of neighbours that differ or have a gap */
 	size_t count;
-	uint64_t size; /* bytes of all */
+	uint64_t size; /* bytes of all but zeros that are not stored */
 };
 
 /* Memory within one range of the plan that is_stored, on its way. */
@@ -55,6 +56,11 @@ struct image_writer {
 
 struct writer_format {
 	struct kioku_image_format public;
+	/*
+	 * What the source knows to be zero is no part of the image, and of memory there are no digests:
+	 * there may be terabytes of it.
+	 */
+	bool omits_zeros;
 	size_t prepared_size; /* bytes that prepare() may need for a block; 0: there is none */
 	/* Writes what comes before all memory. */
 	enum kioku_status (*begin)(struct image_writer *writer, struct kioku_error *error);
@@ -70,7 +76,7 @@ struct writer_format {
 };
 
 extern const struct writer_format lime_writer, padded_writer, raw_writer, elf_writer, avml_writer,
-	kdump_writer;
+	kdump_writer, core_writer;
 
 /* Appends to the image. Errors: what the output ran into; the writer returns it at once. */
 enum kioku_status writer_emit(struct image_writer *writer, const void *data, size_t size,

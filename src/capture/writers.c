@@ -6,6 +6,7 @@
 
 #define FORMAT_COUNT (sizeof(writers) / sizeof(*writers))
 
+/* Of the memory of machines, which is what kioku_image_formats() lists. */
 static const struct writer_format *const writers[] = {
 	&lime_writer, &padded_writer, &raw_writer, &elf_writer, &avml_writer, &kdump_writer,
 };
@@ -65,6 +66,28 @@ static enum kioku_status unknown(const char *what, const char *name, struct kiok
 
 enum { EXTENSION_SIZE = 16 };
 
+/* There is one format for the memory of a process, which is not for any other. */
+static enum kioku_status choose_format(bool is_process, const char *name, bool is_stream,
+				       const struct writer_format **out, struct kioku_error *error)
+{
+	const char *core = core_writer.public.name;
+
+	if (is_process && name && strcmp(name, core) != 0)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "the memory of a process becomes a \"%s\" and no \"%s\"", core,
+				 name);
+	if (!is_process && name && strcmp(name, core) == 0)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "a \"%s\" is for the memory of a process; that of a machine can "
+				 "be an \"%s\"",
+				 core, elf_writer.public.name);
+	*out = is_process  ? &core_writer
+	       : name      ? format_named(name)
+	       : is_stream ? writers[0]
+			   : NULL;
+	return name && !*out ? unknown("image format", name, error) : KIOKU_OK;
+}
+
 /* Cuts the extension off a name, into out; "" if there is none of a size that matters. */
 static void take_extension(char *name, char out[EXTENSION_SIZE])
 {
@@ -77,8 +100,9 @@ static void take_extension(char *name, char out[EXTENSION_SIZE])
 	*dot = '\0';
 }
 
-static enum kioku_status choose_by_name(const char *destination, const char *format,
-					const char *codec, const struct writer_format **out_format,
+/* What was not chosen yet. */
+static enum kioku_status choose_by_name(const char *destination, const char *codec,
+					const struct writer_format **out_format,
 					const struct codec **out_codec, struct kioku_error *error)
 {
 	const char *slash = strrchr(destination, '/');
@@ -91,7 +115,7 @@ static enum kioku_status choose_by_name(const char *destination, const char *for
 		take_extension(name, extension);
 	if (!codec)
 		*out_codec = packed;
-	if (!format)
+	if (!*out_format)
 		*out_format = format_of_extension(extension);
 	if (!*out_format)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
@@ -100,19 +124,17 @@ static enum kioku_status choose_by_name(const char *destination, const char *for
 	return KIOKU_OK;
 }
 
-enum kioku_status writers_choose(const char *destination, const char *format, const char *codec,
-				 const struct writer_format **out_format,
+enum kioku_status writers_choose(bool is_process, const char *destination, const char *format,
+				 const char *codec, const struct writer_format **out_format,
 				 const struct codec **out_codec, struct kioku_error *error)
 {
 	bool is_stream = strcmp(destination, "-") == 0;
 
-	*out_format = format ? format_named(format) : is_stream ? writers[0] : NULL;
+	TRY(choose_format(is_process, format, is_stream, out_format, error));
 	*out_codec = codec ? codec_named(codec) : NULL;
-	if (format && !*out_format)
-		return unknown("image format", format, error);
 	if (codec && !*out_codec && strcmp(codec, "none") != 0)
 		return unknown("codec", codec, error);
 	if (is_stream)
 		return KIOKU_OK;
-	return choose_by_name(destination, format, codec, out_format, out_codec, error);
+	return choose_by_name(destination, codec, out_format, out_codec, error);
 }

@@ -8,10 +8,12 @@
 
 /*
  * By the names given, or NULL for what the destination's extensions say: x.lime, x.elf.zst. A stream
- * is the first format there is, not packed. *codec: NULL for none. Errors: ARGUMENT.
+ * is the first format there is, not packed. The memory of a process becomes a "core" whatever its name,
+ * of which the codec alone is taken, and other memory never does. *codec: NULL for none. Errors:
+ * ARGUMENT.
  */
-enum kioku_status writers_choose(const char *destination, const char *format, const char *codec,
-				 const struct writer_format **out_format,
+enum kioku_status writers_choose(bool is_process, const char *destination, const char *format,
+				 const char *codec, const struct writer_format **out_format,
 				 const struct codec **out_codec, struct kioku_error *error);
 
 #endif

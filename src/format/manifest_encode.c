@@ -99,8 +99,7 @@ static size_t character_length(const unsigned char *text)
 	return length;
 }
 
-/* null for NULL and "". */
-static void put_text(FILE *out, const char *text)
+void json_put_text(FILE *out, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
 
@@ -137,7 +136,8 @@ static void put_seconds(FILE *out, double seconds)
 static void put_value(FILE *out, enum json_kind kind, const void *at)
 {
 	switch (kind) {
-	case JSON_NESTED: break;
+	case JSON_NESTED:
+	case JSON_NESTED_ADDED: break;
 	case JSON_DIGEST:
 		putc('"', out);
 		for (size_t i = 0; i < MANIFEST_HASH_SIZE; i++)
@@ -148,7 +148,7 @@ static void put_value(FILE *out, enum json_kind kind, const void *at)
 	case JSON_ADDRESS: fprintf(out, "\"0x%" PRIx64 "\"", *(const uint64_t *)at); break;
 	case JSON_SECONDS: put_seconds(out, *(const double *)at); break;
 	case JSON_FLAG: fputs(*(const bool *)at ? "true" : "false", out); break;
-	default: put_text(out, *(char *const *)at); break;
+	default: json_put_text(out, *(char *const *)at); break;
 	}
 }
 
@@ -189,7 +189,7 @@ static void put_array(FILE *out, const char *indent, const struct json_form *for
 static void put_tool(FILE *out, const struct manifest *manifest)
 {
 	fputs("\"tool\": {\"name\": \"kioku\", \"version\": ", out);
-	put_text(out, manifest->tool_version);
+	json_put_text(out, manifest->tool_version);
 	putc('}', out);
 }
 
@@ -212,12 +212,18 @@ static void put_host(FILE *out, const struct manifest *manifest)
 static void put_source(FILE *out, const char *indent, const struct manifest *manifest)
 {
 	fputs("\"source\": {\"where\": ", out);
-	put_text(out, manifest->where);
+	json_put_text(out, manifest->where);
 	fputs(", \"driver\": ", out);
-	put_text(out, manifest->driver);
+	json_put_text(out, manifest->driver);
 	fputs(", \"refusals\": ", out);
 	put_array(out, indent, &json_refusal, manifest->refusals, manifest->refusal_count,
 		  sizeof(*manifest->refusals));
+}
+
+/* As its maker says it. */
+static void put_process(FILE *out, const struct manifest *manifest)
+{
+	fprintf(out, "\"process\": %s", manifest->process ? manifest->process : "null");
 }
 
 static void put_counts(FILE *out, const struct manifest *manifest)
@@ -244,7 +250,7 @@ static void put_range(FILE *out, const struct manifest_range *range, bool with_s
 		range->start + range->size - 1);
 	if (with_states) {
 		fputs(", \"states\": ", out);
-		put_text(out, range->states);
+		json_put_text(out, range->states);
 	}
 	putc('}', out);
 }
@@ -254,9 +260,9 @@ static void put_memory(FILE *out, const struct manifest *manifest)
 	fputs(" \"memory\": {\n", out);
 	put_counts(out, manifest);
 	fputs("  \"md5\": ", out);
-	put_text(out, manifest->memory_md5);
+	json_put_text(out, manifest->memory_md5);
 	fputs(",\n  \"sha256\": ", out);
-	put_text(out, manifest->memory_sha256);
+	json_put_text(out, manifest->memory_sha256);
 	fputs(",\n  \"ranges\": [", out);
 	for (size_t i = 0; i < manifest->range_count; i++) {
 		fputs(i > 0 ? ",\n   " : "\n   ", out);
@@ -272,18 +278,19 @@ static void put_facts(FILE *out, const struct manifest *manifest)
 	put_tool(out, manifest);
 	fprintf(out,
 		",\n \"complete\": %s,\n \"started\": ", manifest->complete ? "true" : "false");
-	put_text(out, manifest->started);
+	json_put_text(out, manifest->started);
 	fputs(",\n \"ended\": ", out);
-	put_text(out, manifest->ended);
+	json_put_text(out, manifest->ended);
 	fputs(",\n ", out);
 	put_host(out, manifest);
 	fputs(",\n ", out);
 	put_source(out, " ", manifest);
-	fprintf(out, ", \"iomem_changed\": %s},\n \"image\": ",
-		manifest->iomem_changed ? "true" : "false");
+	fprintf(out, ", \"iomem_changed\": %s},\n ", manifest->iomem_changed ? "true" : "false");
+	put_process(out, manifest);
+	fputs(",\n \"image\": ", out);
 	put_object(out, &json_image, manifest);
 	fputs(",\n \"converted_from\": ", out);
-	put_text(out, manifest->converted_from);
+	json_put_text(out, manifest->converted_from);
 	fputs(",\n", out);
 }
 
@@ -293,7 +300,7 @@ static void put_segments(FILE *out, const struct manifest *manifest)
 	put_array(out, " ", &json_segment, manifest->segments, manifest->segment_count,
 		  sizeof(*manifest->segments));
 	fputs(",\n \"root\": ", out);
-	put_text(out, manifest->root);
+	json_put_text(out, manifest->root);
 	fputs(",\n", out);
 }
 
@@ -339,15 +346,17 @@ static void put_head(FILE *out, const struct manifest *manifest)
 	fprintf(out, "{\"kioku_journal\": %d, ", MANIFEST_VERSION);
 	put_tool(out, manifest);
 	fputs(", \"started\": ", out);
-	put_text(out, manifest->started);
+	json_put_text(out, manifest->started);
 	fputs(", ", out);
 	put_host(out, manifest);
 	fputs(", ", out);
 	put_source(out, NULL, manifest);
-	fputs("}, \"image\": ", out);
+	fputs("}, ", out);
+	put_process(out, manifest);
+	fputs(", \"image\": ", out);
 	put_object(out, &json_journal_image, manifest);
 	fputs(", \"converted_from\": ", out);
-	put_text(out, manifest->converted_from);
+	json_put_text(out, manifest->converted_from);
 	fputs(", \"memory\": {\"ranges\": [", out);
 	for (size_t i = 0; i < manifest->range_count; i++) {
 		fputs(i > 0 ? ", " : "", out);

@@ -61,6 +61,34 @@ const char *page_states_next(const char *states, enum page_state *state, uint64_
 	return states;
 }
 
+/* A text of JSON whose line ends stand between its tokens; NULL: no memory. */
+static char *copy_line(struct bytes text)
+{
+	char *line = strndup((const char *)text.data, text.size);
+
+	for (char *at = line; at && (at = strpbrk(at, "\r\n"));)
+		*at = ' ';
+	return line;
+}
+
+enum kioku_status manifest_object_line(struct bytes text, char **out, struct kioku_error *error)
+{
+	struct json_reader reader;
+	struct bytes object;
+	enum kioku_status status = json_reader_open(&reader, text, error);
+
+	*out = NULL;
+	if (status == KIOKU_OK)
+		status = json_take_object(&reader, &object);
+	if (status == KIOKU_OK && !json_at_end(&reader))
+		status = json_corrupt(&reader, "something follows it");
+	json_reader_close(&reader);
+	if (status != KIOKU_OK)
+		return status;
+	*out = copy_line(object);
+	return *out ? KIOKU_OK : error_no_memory(error);
+}
+
 static enum kioku_status read_form(struct json_reader *reader, const struct json_form *form,
 				   void *target)
 {
@@ -232,6 +260,18 @@ static enum kioku_status decode_errors(struct json_reader *reader)
 	return json_read_array(reader, decode_error);
 }
 
+static enum kioku_status decode_process(struct json_reader *reader)
+{
+	struct manifest *out = &((struct decoding *)reader->user)->manifest;
+	struct bytes text;
+
+	if (json_take_null(reader))
+		return KIOKU_OK;
+	TRY(json_take_object(reader, &text));
+	out->process = copy_line(text);
+	return out->process ? KIOKU_OK : error_no_memory(reader->error);
+}
+
 /* A sidecar must not lead out of its folder. */
 static enum kioku_status read_file(struct json_reader *reader, struct manifest_file *file)
 {
@@ -309,6 +349,11 @@ static enum kioku_status check_manifest(const struct decoding *decoding, struct 
 	return KIOKU_OK;
 }
 
+#define PROCESS                                                 \
+	{                                                       \
+		"process", JSON_NESTED_ADDED, 0, decode_process \
+	}
+
 static enum kioku_status decode_manifest(struct json_reader *reader)
 {
 	static const struct json_member members[] = {
@@ -319,6 +364,7 @@ static enum kioku_status decode_manifest(struct json_reader *reader)
 		MEMBER("ended", TEXT, manifest.ended),
 		NESTED("host", decode_host),
 		NESTED("source", decode_source),
+		PROCESS,
 		NESTED("image", decode_image),
 		MEMBER("converted_from", OPTIONAL_SHA256, manifest.converted_from),
 		NESTED("memory", decode_memory),
@@ -391,6 +437,7 @@ static enum kioku_status decode_journal(struct json_reader *reader)
 		MEMBER("started", TEXT, manifest.started),
 		NESTED("host", decode_host),
 		NESTED("source", decode_source),
+		PROCESS,
 		NESTED("image", decode_image),
 		MEMBER("converted_from", OPTIONAL_SHA256, manifest.converted_from),
 		NESTED("memory", decode_memory),
@@ -451,7 +498,7 @@ void manifest_release(struct manifest *manifest)
 		manifest->where,         manifest->driver,         manifest->image_name,
 		manifest->image_format,  manifest->image_codec,    manifest->image_md5,
 		manifest->image_sha256,  manifest->converted_from, manifest->memory_md5,
-		manifest->memory_sha256, manifest->root,
+		manifest->memory_sha256, manifest->root,           manifest->process,
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)

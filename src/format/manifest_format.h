@@ -32,7 +32,7 @@ struct manifest_segment {
  * part, counts as one.
  */
 struct manifest_range {
-	uint64_t start, size; /* bytes, physical */
+	uint64_t start, size; /* bytes; virtual addresses of a process, else physical */
 	char *states;
 };
 
@@ -48,7 +48,7 @@ struct manifest_refusal {
 };
 
 struct manifest_error {
-	uint64_t physical, size;
+	uint64_t physical, size; /* virtual of a process */
 	char *reason;
 };
 
@@ -59,6 +59,7 @@ struct manifest {
 	char *started, *ended;
 	char *host_name, *release, *version, *machine, *boot_id, *cmdline; /* of a live machine */
 	char *where, *driver;                                              /* of the source */
+	char *process; /* an object of JSON, of the maker of a process's core; NULL: of a machine */
 	struct manifest_refusal *refusals;
 	size_t refusal_count;
 	bool iomem_changed; /* of a live machine: between the start and the end */
@@ -104,6 +105,12 @@ enum kioku_status manifest_encode(const struct manifest *manifest, char **out, s
  */
 char *journal_head(const struct manifest *manifest);
 char *journal_line(uint64_t segment, const struct manifest_segment *content);
+
+/*
+ * The one object that a text is, without line ends: inside an object, these are never more than
+ * blanks. For the caller to free. Errors: CORRUPT (it is none, or something follows it), NO_MEMORY.
+ */
+enum kioku_status manifest_object_line(struct bytes text, char **out, struct kioku_error *error);
 
 /*
  * The Merkle tree hash of RFC 6962 section 2.1 whose leaves are the segments' SHA-256 digests:

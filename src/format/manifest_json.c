@@ -12,7 +12,7 @@
 
 #define SCALAR_LIMIT (64u << 10)  /* bytes of text */
 #define STATES_LIMIT (256u << 20) /* a range of 1 TiB with a run every few pages */
-#define OTHER_LIMIT  (256u << 10) /* of a member that a later version may have added */
+#define OTHER_LIMIT  (1u << 20)   /* of what is passed over: an argument of a process has 128 KiB */
 #define OTHER_DEPTH  8
 #define SECONDS_MAX  1e9
 #define MEMBERS_MAX  32
@@ -29,7 +29,7 @@ enum kioku_status json_reader_open(struct json_reader *reader, struct bytes text
 {
 	*reader = (struct json_reader){
 		.text = text,
-		.tokener = json_tokener_new_ex(OTHER_DEPTH),
+		.tokener = json_tokener_new(),
 		.error = error,
 	};
 	if (!reader->tokener)
@@ -254,7 +254,7 @@ static enum kioku_status read_member(struct json_reader *reader, const struct js
 	void *out = (uint8_t *)target + member->offset;
 	char next = peek(reader);
 
-	if (member->kind == JSON_NESTED) {
+	if (member->decode) {
 		enum kioku_status status = member->decode(reader);
 		if (status != KIOKU_OK)
 			error_prefix(reader->error, "%s", member->name);
@@ -293,12 +293,11 @@ static enum kioku_status read_key(struct json_reader *reader, const struct json_
 static enum kioku_status read_named(struct json_reader *reader, const struct json_member *members,
 				    size_t count, void *target, bool *seen)
 {
-	AUTO_OBJECT struct json_object *other = NULL;
 	size_t index = count;
 
 	TRY(read_key(reader, members, count, &index));
 	if (index == count)
-		return read_value(reader, OTHER_LIMIT, &other);
+		return json_skip(reader);
 	if (seen[index])
 		return json_corrupt(reader, "%s is there twice", members[index].name);
 	seen[index] = true;
@@ -320,7 +319,7 @@ enum kioku_status json_read_object(struct json_reader *reader, const struct json
 	if (!take(reader, '}'))
 		return json_corrupt(reader, "a comma or a closing brace is expected");
 	for (size_t i = 0; i < count; i++)
-		if (!seen[i])
+		if (!seen[i] && members[i].kind != JSON_NESTED_ADDED)
 			return json_corrupt(reader, "%s is missing", members[i].name);
 	return KIOKU_OK;
 }
@@ -336,6 +335,32 @@ enum kioku_status json_read_array(struct json_reader *reader, json_decode_fn *de
 	while (take(reader, ','));
 	return take(reader, ']') ? KIOKU_OK
 				 : json_corrupt(reader, "a comma or a closing bracket is expected");
+}
+
+enum kioku_status json_skip(struct json_reader *reader)
+{
+	AUTO_OBJECT struct json_object *scalar = NULL;
+	char next = peek(reader);
+
+	if (next != '{' && next != '[')
+		return read_value(reader, OTHER_LIMIT, &scalar);
+	if (reader->depth == OTHER_DEPTH)
+		return json_corrupt(reader, "nested too deeply");
+	reader->depth++;
+	TRY(next == '{' ? json_read_object(reader, NULL, 0, NULL)
+			: json_read_array(reader, json_skip));
+	reader->depth--;
+	return KIOKU_OK;
+}
+
+enum kioku_status json_take_object(struct json_reader *reader, struct bytes *out)
+{
+	if (peek(reader) != '{')
+		return json_corrupt(reader, "an object is expected");
+	size_t start = reader->at;
+	TRY(json_skip(reader));
+	*out = (struct bytes){ reader->text.data + start, reader->at - start };
+	return KIOKU_OK;
 }
 
 void *json_grow(void *array_pointer, size_t *count, size_t size)

@@ -11,10 +11,13 @@
 #ifndef FORMAT_MANIFEST_JSON_H
 #define FORMAT_MANIFEST_JSON_H
 
+#include <stdio.h>
+
 #include "format/manifest_format.h"
 
 enum json_kind {
 	JSON_NESTED,          /* an object or array: struct json_member.decode */
+	JSON_NESTED_ADDED,    /* the same, which older kiokus did not write: it may be missing */
 	JSON_TEXT,            /* char *; null is "" */
 	JSON_OPTIONAL,        /* char *; null is NULL */
 	JSON_MD5,             /* char *, lower-case hexadecimal; null is "" */
@@ -33,7 +36,8 @@ struct json_reader {
 	size_t at;
 	struct json_tokener *tokener; /* of json-c */
 	struct kioku_error *error;
-	void *user; /* of the decode functions */
+	void *user;     /* of the decode functions */
+	unsigned depth; /* of what is passed over */
 };
 
 typedef enum kioku_status json_decode_fn(struct json_reader *reader);
@@ -42,7 +46,7 @@ struct json_member {
 	const char *name;
 	enum json_kind kind;
 	size_t offset;          /* in the struct that the object stands for */
-	json_decode_fn *decode; /* of JSON_NESTED */
+	json_decode_fn *decode; /* of JSON_NESTED and JSON_NESTED_ADDED */
 };
 
 /* json_reader_close() in any case. Errors: NO_MEMORY. */
@@ -64,6 +68,12 @@ enum kioku_status json_read_object(struct json_reader *reader, const struct json
 /* An array, each element by decode. */
 enum kioku_status json_read_array(struct json_reader *reader, json_decode_fn *decode);
 
+/* Passes over whatever comes next, however long: only its scalars are bounded, and its depth. */
+enum kioku_status json_skip(struct json_reader *reader);
+
+/* As json_skip(), of an object, whose text is in what the reader reads. */
+enum kioku_status json_take_object(struct json_reader *reader, struct bytes *out);
+
 /* Takes null if that comes next. */
 bool json_take_null(struct json_reader *reader);
 
@@ -82,6 +92,9 @@ struct json_form {
 /* Of struct manifest, manifest_refusal, manifest_file, manifest_error, manifest_segment. */
 extern const struct json_form json_host, json_image, json_journal_image, json_footprint,
 	json_refusal, json_file, json_error, json_segment;
+
+/* Writes a text of any bytes as above; null for NULL and "". */
+void json_put_text(FILE *out, const char *text);
 
 /* By enum page_state, for memory.counts. */
 extern const char *const page_state_names[PAGE_STATE_COUNT];

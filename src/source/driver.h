@@ -2,6 +2,7 @@
 /*
  * What the drivers of this folder share. A driver knows one kind of source: it recognises it and
  * lists which physical addresses lie where in it; everything else is done once, for all of them.
+ * What is called physical is a virtual address where source->process is set (made_source.h).
  */
 #ifndef SOURCE_DRIVER_H
 #define SOURCE_DRIVER_H
@@ -112,7 +113,9 @@ struct kioku_source {
 	struct remote *remote;   /* of drivers that read over a link */
 	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
 
-	struct kioku_cpu *cpus; /* allocated; freed with the source */
+	const struct live_machine *machine;   /* that it was taken from as it runs; or NULL */
+	const struct source_process *process; /* whose memory it is; NULL: a machine's */
+	struct kioku_cpu *cpus;               /* allocated; freed with the source */
 	size_t cpu_count;
 	struct bytes vmcoreinfo; /* as long as the source; data is NULL if there is none */
 	struct bytes notes;      /* likewise: source_notes() */

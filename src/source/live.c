@@ -155,13 +155,23 @@ static void report_refusals(const struct kioku_source *source)
 
 /* --- the machine */
 
-void live_close(struct kioku_source *source)
+bool live_machine_learn(struct live_machine *machine, const struct live_paths *paths)
 {
-	struct live *live = source->state;
+	struct utsname names = { 0 };
 
-	if (!live)
-		return;
-	struct live_machine *machine = &live->machine;
+	uname(&names);
+	machine->host_name = strdup(names.nodename);
+	machine->release = strdup(names.release);
+	machine->version = strdup(names.version);
+	machine->machine = strdup(names.machine);
+	machine->boot_id = read_line(paths->boot_id);
+	machine->cmdline = read_line(paths->cmdline);
+	return machine->host_name && machine->release && machine->version && machine->machine &&
+	       machine->boot_id && machine->cmdline;
+}
+
+void live_machine_release(struct live_machine *machine)
+{
 	free(machine->host_name);
 	free(machine->release);
 	free(machine->version);
@@ -169,6 +179,15 @@ void live_close(struct kioku_source *source)
 	free(machine->boot_id);
 	free(machine->cmdline);
 	free(machine->iomem);
+}
+
+void live_close(struct kioku_source *source)
+{
+	struct live *live = source->state;
+
+	if (!live)
+		return;
+	live_machine_release(&live->machine);
 	range_map_release(&live->ram);
 	free(live->headers);
 	free(live->notes);
@@ -199,18 +218,9 @@ static enum kioku_status list_ram(struct live *live, struct range_map *ram,
 static enum kioku_status learn_machine(struct live *live, struct kioku_error *error)
 {
 	struct live_machine *machine = &live->machine;
-	struct utsname names = { 0 };
 
 	live->page_size = (size_t)sysconf(_SC_PAGESIZE);
-	uname(&names);
-	machine->host_name = strdup(names.nodename);
-	machine->release = strdup(names.release);
-	machine->version = strdup(names.version);
-	machine->machine = strdup(names.machine);
-	machine->boot_id = read_line(live->paths->boot_id);
-	machine->cmdline = read_line(live->paths->cmdline);
-	if (!machine->host_name || !machine->release || !machine->version || !machine->machine ||
-	    !machine->boot_id || !machine->cmdline)
+	if (!live_machine_learn(machine, live->paths))
 		return error_no_memory(error);
 	machine->iomem = read_text(live->paths->iomem);
 	if (!machine->iomem)
@@ -282,6 +292,7 @@ enum kioku_status live_open(struct kioku_source *source, const char *name,
 	if (!live)
 		return error_no_memory(error);
 	source->driver = drivers[0]; /* whose close() frees the machine */
+	source->machine = &live->machine;
 	live->paths = paths;
 	if (options->placement_count > 0)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
@@ -312,9 +323,14 @@ bool kioku_source_is_live(const struct kioku_source *source)
 	return false;
 }
 
+const struct live_machine *source_machine(const struct kioku_source *source)
+{
+	return source->machine;
+}
+
 const struct live_machine *source_live_machine(const struct kioku_source *source)
 {
-	return kioku_source_is_live(source) ? &((const struct live *)source->state)->machine : NULL;
+	return kioku_source_is_live(source) ? source->machine : NULL;
 }
 
 bool source_iomem_changed(const struct kioku_source *source)

@@ -13,13 +13,19 @@ struct live_refusal {
 
 #define LIVE_REFUSAL_LIMIT 4
 
-/* What is known of a live machine, all of it read when the source was opened. */
+/*
+ * What is known of a live machine, all of it read when the source was opened. Of the machine that a
+ * process runs on, it is only the first line.
+ */
 struct live_machine {
 	char *host_name, *release, *version, *machine, *boot_id, *cmdline;
 	char *iomem;                                      /* /proc/iomem as it was */
 	struct live_refusal refusals[LIVE_REFUSAL_LIMIT]; /* of drivers that were tried before */
 	size_t refusal_count;
 };
+
+/* The machine that the source is, or that a process was taken from as it ran; or NULL. */
+const struct live_machine *source_machine(const struct kioku_source *source);
 
 /* NULL if the source is not a live machine. */
 const struct live_machine *source_live_machine(const struct kioku_source *source);

@@ -44,6 +44,13 @@ extern const struct source_driver module_source, kcore_source, devcrash_source, 
 /* Of those that read a file of the kernel's own. */
 extern const struct source_access live_access;
 
+/*
+ * Reads what is known of a machine without its RAM; live_machine_release() in any case. False: no
+ * memory.
+ */
+bool live_machine_learn(struct live_machine *machine, const struct live_paths *paths);
+void live_machine_release(struct live_machine *machine);
+
 /* Their close(). */
 void live_close(struct kioku_source *source);
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "source/live_driver.h"
+#include "source/made_source.h"
 #include "source/overlay.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
@@ -134,6 +135,7 @@ void kioku_source_close(struct kioku_source *source)
 	remote_end(source);
 	if (source->driver && source->driver->close)
 		source->driver->close(source);
+	made_source_release(source);
 	range_map_release(&source->states);
 	free(source->where);
 	free(source->cpus);
@@ -272,6 +274,11 @@ const char *kioku_source_format(const struct kioku_source *source)
 const char *source_where(const struct kioku_source *source)
 {
 	return source->where;
+}
+
+const char *source_address_name(const struct kioku_source *source)
+{
+	return source->process ? "address" : "physical address";
 }
 
 const struct kioku_range *kioku_source_ranges(const struct kioku_source *source, size_t *count)

@@ -31,7 +31,7 @@ uint64_t source_next_data(struct kioku_source *source, uint64_t *physical, uint6
 bool source_has(const struct kioku_source *source, uint64_t physical, uint64_t size);
 
 /*
- * The ELF notes that came with the image, 64-bit, little-endian, with an alignment of 4; empty if
+ * The ELF notes that came with the image, or are of the process, 64-bit, little-endian, with an alignment of 4; empty if
  * there are none of that kind.
  */
 struct bytes source_notes(const struct kioku_source *source);
@@ -73,6 +73,9 @@ void source_prefetch(struct kioku_source *source, const struct span *spans, size
 void source_age(struct kioku_source *source);
 void source_forget(struct kioku_source *source, uint64_t physical, uint64_t size);
 void source_keep(struct kioku_source *source, uint64_t physical, uint64_t size);
+
+/* How to name its addresses to people: "physical address", of a process "address". */
+const char *source_address_name(const struct kioku_source *source);
 
 /* What kioku_source_open() was given. */
 const char *source_where(const struct kioku_source *source);

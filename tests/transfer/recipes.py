@@ -423,7 +423,9 @@ def main():
         results.skip("recipes", reason)
         return results.finish()
     if "KIOKU_NAMESPACE" not in os.environ:
-        store_server.install()  # while there is a network
+        # While there is a network.
+        store_server.install()
+        kernels.get("bookworm")
         os.environ["KIOKU_NAMESPACE"] = "1"
         os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
     for words in ("link set lo up", "tuntap add target mode tap", "link set target up",

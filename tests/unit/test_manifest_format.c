@@ -43,6 +43,7 @@ static struct manifest example(void)
 		.machine = copy("x86_64"),
 		.boot_id = copy("b2f0"),
 		.cmdline = copy("quiet \\x41 \xff\xc3\xa9\xed\xa0\x80 \"\t\x7f\\"),
+		.process = copy("{\"pid\": 7, \"threads\": [{\"tid\": 7, \"name\": \"\\\\x41\"}]}"),
 		.where = copy("live"),
 		.driver = copy("devcrash"),
 		.refusals = one(&refusal, sizeof(refusal)),
@@ -98,6 +99,7 @@ static void is_the_same_there_and_back(void)
 	if (manifest_decode(bytes_of(text), &again, &error) != KIOKU_OK)
 		tap_fail(__FILE__, __LINE__, "%s", error.message);
 	CHECK(strcmp(again.cmdline, manifest.cmdline) == 0);
+	CHECK(strcmp(again.process, manifest.process) == 0);
 	CHECK(again.complete && !again.iomem_changed && !again.converted_from);
 	CHECK_EQUAL(again.segment_count, 3);
 	CHECK(again.segments[2].is_known && again.segments[2].sha256[31] == 0xa2);
@@ -197,6 +199,60 @@ static void takes_what_later_versions_add(void)
 	CHECK(manifest_decode(bytes_of(more), &again, NULL) == KIOKU_OK);
 	manifest_release(&again);
 	manifest_release(&manifest);
+}
+
+/* Its maker may have thousands of threads, and older kiokus had no such member. */
+static void takes_any_process(void)
+{
+	struct manifest manifest = example(), again;
+	AUTO_FREE char *text = encode(&manifest), *filler = malloc(4u << 20);
+	size_t size = 0;
+
+	while (size < 3u << 20)
+		size += (size_t)sprintf(filler + size, "\"an argument\", ");
+	sprintf(filler + size, "{}");
+	AUTO_FREE char *process;
+	CHECK(asprintf(&process, "{\"command_line\": [%s]}", filler) > 0);
+	AUTO_FREE char *large = edited(text, manifest.process, process);
+	CHECK(manifest_decode(bytes_of(large), &again, NULL) == KIOKU_OK);
+	CHECK(strcmp(again.process, process) == 0);
+	manifest_release(&again);
+
+	AUTO_FREE char *none = edited(text, "\"process\": ", "\"earlier\": ");
+	CHECK(manifest_decode(bytes_of(none), &again, NULL) == KIOKU_OK && !again.process);
+	manifest_release(&again);
+	AUTO_FREE char *odd = edited(text, manifest.process, "[]");
+	CHECK(manifest_decode(bytes_of(odd), &again, NULL) == KIOKU_ERROR_CORRUPT);
+	manifest_release(&again);
+	manifest_release(&manifest);
+}
+
+static void makes_a_line_of_an_object(void)
+{
+	static const struct {
+		const char *text, *says;
+	} wrong[] = {
+		{ "", "an object is expected" },
+		{ "[1]", "an object is expected" },
+		{ "{} {}", "something follows" },
+		{ "{\"pid\": 1]", "a comma or a closing brace" },
+		{ "{\"pid\": }", "" },
+		{ "{pid: 1}", "name is expected" },
+		{ "{\"name\": \"\xff\"}", "" },
+	};
+	char *line;
+
+	CHECK(manifest_object_line(bytes_of(" {\n\t\"pid\": 1,\r\n\t\"stops\": []\n}\n"), &line,
+				   NULL) == KIOKU_OK);
+	CHECK(strcmp(line, "{ \t\"pid\": 1,  \t\"stops\": [] }") == 0);
+	free(line);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		struct kioku_error error = { 0 };
+		CHECK(manifest_object_line(bytes_of(wrong[i].text), &line, &error) ==
+		      KIOKU_ERROR_CORRUPT);
+		CHECK(!line);
+		CHECK_SAYS(error.message, wrong[i].says);
+	}
 }
 
 static void survives_every_truncation(void)
@@ -314,6 +370,7 @@ static void refuses_odd_journals(void)
 }
 
 TAP_MAIN(TEST(is_the_same_there_and_back), TEST(takes_the_least), TEST(refuses_contradictions),
-	 TEST(takes_what_later_versions_add), TEST(survives_every_truncation),
+	 TEST(takes_what_later_versions_add), TEST(takes_any_process),
+	 TEST(makes_a_line_of_an_object), TEST(survives_every_truncation),
 	 TEST(roots_are_those_of_the_rfc), TEST(root_is_checked_apart),
 	 TEST(journals_grow_by_lines), TEST(refuses_odd_journals))
