@@ -76,11 +76,11 @@ static int open_all(struct session *session)
 	return STATUS_COMPLETE;
 }
 
-/* The name of the machine whose memory it is, fit for a file's; "" if nobody knows. */
-static void host_name(const struct session *session, char out[HOST_LIMIT + 1])
+/* The name of the process or machine whose memory it is, fit for a file's; "" if nobody knows. */
+static void name_subject(const struct session *session, char out[HOST_LIMIT + 1])
 {
 	struct utsname system = { 0 };
-	const char *name = "";
+	const char *name = session->process ? session->process : "";
 	size_t length = 0, count = 0;
 
 	if (kioku_source_is_live(session->source) && uname(&system) == 0)
@@ -106,23 +106,30 @@ static const char *codec_extension(const char *codec)
 						    : ".lz4";
 }
 
-/* HOST_YYYYMMDD-HHMMSS.EXTENSION in a folder, for the caller to free; NULL: no memory. */
+static const char *format_extension(const struct kioku_capture_options *capture)
+{
+	const struct kioku_image_format *const *format = kioku_image_formats();
+
+	while (capture->format && strcmp((*format)->name, capture->format) != 0)
+		format++;
+	return (*format)->extension;
+}
+
+/* SUBJECT_YYYYMMDD-HHMMSS.EXTENSION in a folder, for the caller to free; NULL: no memory. */
 static char *name_in_folder(const struct session *session, const char *folder)
 {
 	const struct kioku_capture_options *capture = &session->options.capture;
-	const struct kioku_image_format *const *format = kioku_image_formats();
-	char host[HOST_LIMIT + 1];
+	char subject[HOST_LIMIT + 1];
 	AUTO_FREE char *name = NULL;
 	time_t now = time(NULL);
 	struct tm utc;
 
-	while (capture->format && strcmp((*format)->name, capture->format) != 0)
-		format++;
-	host_name(session, host);
+	name_subject(session, subject);
 	gmtime_r(&now, &utc);
-	if (asprintf(&name, "%s_%04d%02d%02d-%02d%02d%02d.%s%s", host[0] ? host : "unknown",
+	if (asprintf(&name, "%s_%04d%02d%02d-%02d%02d%02d.%s%s", subject[0] ? subject : "unknown",
 		     utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-		     utc.tm_sec, (*format)->extension, codec_extension(capture->codec)) < 0)
+		     utc.tm_sec, session->process ? "core" : format_extension(capture),
+		     codec_extension(capture->codec)) < 0)
 		return NULL;
 	return place_in_folder(folder, name);
 }
@@ -142,7 +149,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 	bool live = kioku_source_is_live(session->source);
 
 	capture.size = sizeof(capture);
-	if (!capture.format && place_is_stream(destination))
+	if (!capture.format && place_is_stream(destination) && !session->process)
 		capture.format = kioku_image_formats()[0]->name;
 	if (!(given->given & OPTION_DIGEST))
 		capture.digests = KIOKU_DIGEST_MD5 | KIOKU_DIGEST_SHA256;
@@ -179,7 +186,7 @@ static int conclude(const struct kioku_capture_result *result, bool print_digest
 	return STATUS_COMPLETE;
 }
 
-static int capture(struct session *session, const char *destination)
+int capture_to(struct session *session, const char *destination)
 {
 	struct progress progress;
 	struct kioku_capture_options options = settle(session, destination, &progress);
@@ -203,38 +210,47 @@ static int capture(struct session *session, const char *destination)
 	return conclude(&result, place_is_stream(destination) && !options.manifest);
 }
 
-static int capture_in_folder(struct session *session, const char *folder)
+char *capture_place(const struct session *session, const char *destination)
 {
-	AUTO_FREE char *name = name_in_folder(session, folder);
-
-	if (!name)
-		return message_error("out of memory");
-	if (!place_is_far(name))
-		puts(name);
-	fflush(stdout);
-	return capture(session, name);
+	return place_is_folder(destination) ? name_in_folder(session, destination)
+					    : strdup(destination);
 }
 
-int capture_run(struct session *session, const char *path)
+int capture_begin(struct session *session, const char *path, const char **destination)
 {
 	const char *name = session->command->name;
-	const char *destination = session->options.to ? session->options.to : path;
 
+	*destination = session->options.to ? session->options.to : path;
 	if (session->options.to && path)
 		return message_usage("%s: only one of %s and --to can be used", name, path);
 	if (path && place_is_far(path))
 		return message_usage("%s: a URL is for --to", name);
-	int status = check_options(session, destination);
+	int status = check_options(session, *destination);
+	if (status == STATUS_COMPLETE && session->options.given & OPTION_LOW_PRIORITY)
+		lower_priority();
+	return status;
+}
+
+int capture_run(struct session *session, const char *path)
+{
+	const char *destination;
+	int status = capture_begin(session, path, &destination);
+
 	if (status != STATUS_COMPLETE)
 		return status;
-	if (session->options.given & OPTION_LOW_PRIORITY)
-		lower_priority();
 	status = open_all(session);
 	if (status != STATUS_COMPLETE)
 		return status;
 	if (session->options.given & (OPTION_CONTEXT | OPTION_SWAP) &&
 	    !kioku_source_is_live(session->source))
-		return message_usage("%s: --context and --swap are for a live machine", name);
-	return place_is_folder(destination) ? capture_in_folder(session, destination)
-					    : capture(session, destination);
+		return message_usage("%s: --context and --swap are for a live machine",
+				     session->command->name);
+	AUTO_FREE char *place = capture_place(session, destination);
+	if (!place)
+		return message_error("out of memory");
+	if (place_is_folder(destination) && !place_is_far(place)) {
+		puts(place);
+		fflush(stdout);
+	}
+	return capture_to(session, place);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What acquire and convert have in common, which is nearly all. */
+/* What acquire, convert and snapshot have in common, which is nearly all. */
 #ifndef CLI_CAPTURE_COMMAND_H
 #define CLI_CAPTURE_COMMAND_H
 
@@ -15,5 +15,14 @@
  * one in, or "-"; NULL if none was given. Returns an enum exit_status.
  */
 int capture_run(struct session *session, const char *path);
+
+/* Its steps. Checks the options and says where it goes. Returns an enum exit_status. */
+int capture_begin(struct session *session, const char *path, const char **destination);
+
+/* Where the open source goes: in a folder, it is named. For the caller to free; NULL: no memory. */
+char *capture_place(const struct session *session, const char *destination);
+
+/* Captures the open source. Returns an enum exit_status. */
+int capture_to(struct session *session, const char *place);
 
 #endif

@@ -406,7 +406,11 @@ static int check_arguments(struct options *options, const struct command *comman
 	char *rest = usage && *usage ? usage : NULL;
 	int index = 0;
 
+	options->all_arguments = argv;
+	options->argument_count = (size_t)argc;
 	for (char *word; (word = strsep(&rest, " ")); index++) {
+		if (strstr(word, "..."))
+			return STATUS_COMPLETE;
 		if (index < argc)
 			options->arguments[index] = argv[index];
 		else if (word[0] != '[')

@@ -13,6 +13,7 @@
 #include <kioku/capture.h>
 #include <kioku/receive.h>
 #include <kioku/serve.h>
+#include <kioku/snapshot.h>
 #include <kioku/source.h>
 
 struct command;
@@ -82,10 +83,22 @@ struct option_row {
 	const char *help;
 };
 
+#define AREA_LIMIT 32
+
+/* What snapshot alone takes. */
+struct snapshot_request {
+	struct kioku_snapshot_options options; /* but for the areas */
+	struct kioku_area areas[AREA_LIMIT];
+	const char *name; /* of processes, instead of their numbers */
+	bool tree, dry_run;
+};
+
 struct options {
-	uint64_t given;           /* OPTION_..., combined */
-	const char *arguments[3]; /* positional; NULL past the last */
-	const char *format;       /* one of the command's own */
+	uint64_t given;             /* OPTION_..., combined */
+	const char *arguments[3];   /* positional; NULL past the last */
+	char *const *all_arguments; /* of a command that takes any number: "PID..." */
+	size_t argument_count;
+	const char *format; /* one of the command's own */
 	const char *columns, *name, *output, *profile, *manifest, *key, *token_file;
 	char *to; /* owned */
 	int32_t *pids;
@@ -98,6 +111,7 @@ struct options {
 	struct kioku_capture_options capture; /* what was given of it; the rest is 0 */
 	struct kioku_receive_options receive; /* likewise */
 	struct kioku_serve_options serve;     /* likewise */
+	struct snapshot_request snapshot;     /* likewise */
 };
 
 /*

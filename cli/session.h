@@ -15,6 +15,7 @@ struct session {
 	const struct command *command;
 	struct options options;
 	struct kioku_source *source;
+	const char *process; /* NAME-PID, if the source is a process's; or NULL */
 	struct kioku_kernel *kernel;
 	struct timespec started;
 };

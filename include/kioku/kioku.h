@@ -15,6 +15,7 @@
 #include <kioku/kernel.h>
 #include <kioku/receive.h>
 #include <kioku/serve.h>
+#include <kioku/snapshot.h>
 #include <kioku/source.h>
 #include <kioku/symbol.h>
 #include <kioku/type.h>

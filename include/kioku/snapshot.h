@@ -25,8 +25,13 @@ enum kioku_snapshot_method {
 /* "auto", "fork", "stop". */
 KIOKU_PUBLIC const char *kioku_snapshot_method_name(enum kioku_snapshot_method method);
 
-/* [start, end) of virtual addresses. */
+/*
+ * A part of a process's memory: "heap", "stack" (of all threads), or the mappings of a file, by its path
+ * or the last part of it, or another name of /proc/PID/maps ("[vdso]"); or [start, end) of virtual
+ * addresses.
+ */
 struct kioku_area {
+	const char *name; /* NULL: by addresses */
 	uint64_t start, end;
 };
 
@@ -102,6 +107,20 @@ KIOKU_PUBLIC void kioku_process_let_go(struct kioku_process *process);
 
 /* Lets go of the target, and of all that is borrowed. Takes NULL. */
 KIOKU_PUBLIC void kioku_process_release(struct kioku_process *process);
+
+/*
+ * The processes of a name, which is that of /proc/PID/comm, the last part of the program's path, or of
+ * the first argument. For the caller to free(). Errors: NOT_FOUND, OS, NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_process_find(const char *name, pid_t **out, size_t *count, struct kioku_error *error);
+
+/*
+ * A process and all that descend from it, itself first, as they are at one time. For the caller to
+ * free(). Errors: NOT_FOUND, OS, NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status kioku_process_tree(pid_t pid, pid_t **out, size_t *count,
+							      struct kioku_error *error);
 
 /* What a snapshot would cost its target. */
 struct kioku_snapshot_prediction {

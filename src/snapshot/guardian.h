@@ -3,7 +3,7 @@
  * The process that traces. It is a child of whoever takes the snapshot, in a session of its own, and
  * deaf to signals: when that one dies, in whatever way, the guardian sees its socket close, undoes
  * everything and ends. When the guardian itself dies, the kernel detaches it, and the frames that it
- * has put on stacks (frame.h) bring the target back.
+ * has put on stacks (signal_frame.h) bring the target back.
  */
 #ifndef SNAPSHOT_GUARDIAN_H
 #define SNAPSHOT_GUARDIAN_H

@@ -93,9 +93,9 @@ static struct user_regs_struct resumed(const struct thread_record *record, uint6
 static bool place_frame(struct injection *injection, const struct user_regs_struct *registers)
 {
 	const struct thread_record *record = injection->record;
-	const struct frame *frame = &injection->frame;
+	const struct signal_frame *frame = &injection->frame;
 
-	return frame_make(&injection->frame, record, registers, injection->gadgets) &&
+	return signal_frame_make(&injection->frame, record, registers, injection->gadgets) &&
 	       target_read(record->tid, frame->start, injection->below, frame->size) &&
 	       target_write(record->tid, frame->start, frame->bytes, frame->size);
 }

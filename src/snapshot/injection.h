@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Running system calls in a thread of the target that is stopped, so that it notices nothing: neither
- * when all goes well, nor when the tracer dies on the way (frame.h).
+ * when all goes well, nor when the tracer dies on the way (signal_frame.h).
  */
 #ifndef SNAPSHOT_INJECTION_H
 #define SNAPSHOT_INJECTION_H
 
-#include "snapshot/frame.h"
+#include "snapshot/signal_frame.h"
 
 struct injection {
 	const struct thread_record *record;
@@ -17,7 +17,7 @@ struct injection {
 	/* Set before a call: ptrace options with which a child is told as we see it, for one stop more. */
 	long child_options;
 	pid_t child;
-	struct frame frame;
+	struct signal_frame frame;
 	uint8_t below[FRAME_SIZE_LIMIT]; /* what the stack had in the frame's place */
 };
 

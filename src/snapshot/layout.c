@@ -247,27 +247,78 @@ static bool add_segment(struct layout *layout, const struct mapping *mapping, ui
 	return true;
 }
 
+static bool holds_stack(const struct making *making, const struct mapping *mapping)
+{
+	const struct layout_input *input = making->input;
+
+	for (size_t i = 0; i < input->thread_count; i++) {
+		uint64_t pointer = input->threads[i].general.rsp;
+		if (pointer >= mapping->start && pointer < mapping->end)
+			return true;
+	}
+	return is_named(mapping, "[stack");
+}
+
+static bool has_name(const struct making *making, const struct mapping *mapping, const char *name)
+{
+	const char *text = (const char *)mapping->name.data;
+	size_t size = mapping->name.size, length = strlen(name);
+
+	if (strcmp(name, "heap") == 0)
+		return is_named(mapping, "[heap");
+	if (strcmp(name, "stack") == 0)
+		return holds_stack(making, mapping);
+	if (size < length || memcmp(text + size - length, name, length) != 0)
+		return false;
+	return size == length || text[size - length - 1] == '/';
+}
+
+/* The part of a mapping from an address on that lies in an area; false: none. */
+static bool clip(const struct making *making, const struct mapping *mapping,
+		 const struct kioku_area *area, uint64_t from, struct kioku_area *out)
+{
+	*out = (struct kioku_area){ .start = from, .end = mapping->end };
+	if (area->name)
+		return from < mapping->end && has_name(making, mapping, area->name);
+	uint64_t first = area->start / PAGE * PAGE;
+	uint64_t last =
+		area->end > UINT64_MAX - PAGE ? area->end : (area->end + PAGE - 1) / PAGE * PAGE;
+	out->start = first > from ? first : from;
+	out->end = last < mapping->end ? last : mapping->end;
+	return out->start < out->end;
+}
+
+/* The first part of a mapping, from an address on, that lies in any of the areas. */
+static bool next_part(const struct making *making, const struct mapping *mapping, uint64_t from,
+		      struct kioku_area *out)
+{
+	const struct kioku_snapshot_options *options = making->input->options;
+	const struct kioku_area all = { NULL, 0, UINT64_MAX };
+	const struct kioku_area *areas = options->areas ? options->areas : &all;
+	size_t count = options->areas ? options->area_count : 1;
+	struct kioku_area part = { 0 };
+	bool found = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!clip(making, mapping, &areas[i], from, &part) ||
+		    (found && part.start >= out->start))
+			continue;
+		*out = part;
+		found = true;
+	}
+	return found;
+}
+
 /* A mapping, as far as it is wanted. */
 static enum kioku_status add_mapping(struct making *making, const struct mapping *mapping,
 				     struct kioku_error *error)
 {
-	const struct kioku_snapshot_options *options = making->input->options;
-	const struct kioku_area all = { 0, UINT64_MAX };
-	const struct kioku_area *areas = options->areas ? options->areas : &all;
-	size_t count = options->areas ? options->area_count : 1;
+	struct kioku_area part = { 0 };
 
-	for (size_t i = 0; i < count; i++) {
-		uint64_t start = areas[i].start / PAGE * PAGE;
-		uint64_t end = areas[i].end > UINT64_MAX - PAGE
-				       ? UINT64_MAX
-				       : (areas[i].end + PAGE - 1) / PAGE * PAGE;
-		start = start < mapping->start ? mapping->start : start;
-		end = end > mapping->end ? mapping->end : end;
-		if (start >= end)
-			continue;
-		if (!add_segment(making->layout, mapping, start, end))
+	for (uint64_t at = mapping->start; next_part(making, mapping, at, &part); at = part.end) {
+		if (!add_segment(making->layout, mapping, part.start, part.end))
 			return error_no_memory(error);
-		TRY(add_part(making, mapping, start, end, error));
+		TRY(add_part(making, mapping, part.start, part.end, error));
 	}
 	return KIOKU_OK;
 }

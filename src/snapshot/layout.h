@@ -37,6 +37,8 @@ struct layout_input {
 	bool is_duplicate;
 	const struct guardian_area *areas; /* ascending */
 	size_t area_count;
+	const struct thread_record *threads; /* whose stacks are asked for as such */
+	size_t thread_count;
 	const struct kioku_snapshot_options *options;
 	const struct diagnostics *diagnostics;
 };

@@ -4,7 +4,7 @@
 #define SNAPSHOT_SITE_H
 
 #include "format/maps_format.h"
-#include "snapshot/frame.h"
+#include "snapshot/signal_frame.h"
 #include "snapshot/tracee.h"
 
 /* What is known of a target before it is stopped. */

@@ -628,6 +628,98 @@ enum kioku_status kioku_receive(const struct kioku_receive_options *options,
 	return KIOKU_OK;
 }
 
+/* --- snapshots: of process 7, which is called odd */
+
+struct kioku_process {
+	struct kioku_process_summary summary;
+	struct kioku_source source;
+};
+
+const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
+{
+	static const char *const names[] = { "auto", "fork", "stop" };
+
+	return names[method];
+}
+
+enum kioku_status kioku_process_find(const char *name, pid_t **out, size_t *count,
+				     struct kioku_error *error)
+{
+	if (strcmp(name, "odd") != 0)
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "there is no process nobody");
+	*out = malloc(sizeof(**out));
+	**out = 7;
+	*count = 1;
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_process_tree(pid_t pid, pid_t **out, size_t *count,
+				     struct kioku_error *error)
+{
+	*out = malloc(2 * sizeof(**out));
+	(*out)[0] = pid;
+	(*out)[1] = pid + 1;
+	*count = 2;
+	return KIOKU_OK;
+}
+
+enum kioku_status
+kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAPSHOT_METHODS],
+		      struct kioku_error *error)
+{
+	out[0] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_FORK,
+						     .reason = "it has no code" };
+	out[1] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_STOP,
+						     .possible = true,
+						     .stop = 1500000 };
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_process_duplicate_all(const pid_t *pids, size_t count,
+					      const struct kioku_snapshot_options *options,
+					      struct kioku_process **out, struct kioku_error *error)
+{
+	if (pids[0] == 404)
+		return fail(error, KIOKU_ERROR_NOT_FOUND, "there is no process 404");
+	fprintf(stderr, "snapshot: method %d allow_stop %d max_stop %llu exclude %d\n",
+		options->method, options->allow_stop, (unsigned long long)options->max_stop,
+		options->exclude_files);
+	for (size_t i = 0; i < options->area_count; i++)
+		fprintf(stderr, "snapshot: area %s %llx %llx\n",
+			options->areas[i].name ? options->areas[i].name : "-",
+			(unsigned long long)options->areas[i].start,
+			(unsigned long long)options->areas[i].end);
+	for (size_t i = 0; i < count; i++) {
+		out[i] = calloc(1, sizeof(**out));
+		out[i]->summary = (struct kioku_process_summary){ .pid = pids[i],
+								  .name = "o\x1b/d",
+								  .method = KIOKU_SNAPSHOT_FORK,
+								  .threads = 2,
+								  .stop = 40000 };
+	}
+	return KIOKU_OK;
+}
+
+struct kioku_source *kioku_process_source(struct kioku_process *process)
+{
+	return &process->source;
+}
+
+struct kioku_process_summary kioku_process_summary(const struct kioku_process *process)
+{
+	return process->summary;
+}
+
+void kioku_process_let_go(struct kioku_process *process)
+{
+	process->summary.reap = 1000;
+}
+
+void kioku_process_release(struct kioku_process *process)
+{
+	free(process);
+}
+
 /* --- serving */
 
 enum kioku_status kioku_serve(struct kioku_source *source,

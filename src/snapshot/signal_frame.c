@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "snapshot/frame.h"
+#include "snapshot/signal_frame.h"
 
 #include <string.h>
 #include <sys/syscall.h>
@@ -67,8 +67,8 @@ static void put_floating(uint8_t *out, const struct thread_record *record)
 	store_le32(out + record->xstate_size, magic_2);
 }
 
-bool frame_make(struct frame *frame, const struct thread_record *record,
-		const struct user_regs_struct *registers, const struct gadgets *gadgets)
+bool signal_frame_make(struct signal_frame *frame, const struct thread_record *record,
+		       const struct user_regs_struct *registers, const struct gadgets *gadgets)
 {
 	const size_t signal_frames = 2 * SIGNAL_FRAME_SIZE;
 	size_t floating_size = record->xstate_size + MAGIC_SIZE;

@@ -8,8 +8,8 @@
  * Layout: struct rt_sigframe and struct sigcontext_64 of arch/x86/include/uapi/asm/sigcontext.h and
  * arch/x86/include/asm/sigframe.h; restored by arch/x86/kernel/signal_64.c.
  */
-#ifndef SNAPSHOT_FRAME_H
-#define SNAPSHOT_FRAME_H
+#ifndef SNAPSHOT_SIGNAL_FRAME_H
+#define SNAPSHOT_SIGNAL_FRAME_H
 
 #include "snapshot/thread_record.h"
 
@@ -22,7 +22,7 @@ struct gadgets {
 
 #define FRAME_SIZE_LIMIT (XSTATE_LIMIT + 2048)
 
-struct frame {
+struct signal_frame {
 	uint64_t start; /* address in the target; stack pointer of the injected call */
 	uint64_t child; /* stack pointer of a child that it makes */
 	size_t size;    /* bytes */
@@ -33,7 +33,7 @@ struct frame {
  * Makes the frame that brings a thread to registers, with its record's floating point and mask, below
  * its stack's red zone. False: the record has no extended state that could be restored.
  */
-bool frame_make(struct frame *frame, const struct thread_record *record,
-		const struct user_regs_struct *registers, const struct gadgets *gadgets);
+bool signal_frame_make(struct signal_frame *frame, const struct thread_record *record,
+		       const struct user_regs_struct *registers, const struct gadgets *gadgets);
 
 #endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture_command.h"
+#include "cleanup.h"
+#include "escape.h"
+#include "interrupt.h"
+#include "json.h"
+#include "message.h"
+#include "number.h"
+#include "place.h"
+#include "snapshot_options.h"
+
+static const char *const formats[] = { "table", "json", NULL };
+
+struct targets {
+	pid_t *pids;
+	size_t count;
+};
+
+static void release_targets(struct targets *targets)
+{
+	free(targets->pids);
+}
+
+static bool has_target(const struct targets *targets, pid_t pid)
+{
+	for (size_t i = 0; i < targets->count; i++)
+		if (targets->pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* Each once, in the order in which they come. */
+static bool add_targets(struct targets *targets, const pid_t *pids, size_t count)
+{
+	pid_t *grown = reallocarray(targets->pids, targets->count + count, sizeof(*grown));
+
+	if (!grown)
+		return false;
+	targets->pids = grown;
+	for (size_t i = 0; i < count; i++)
+		if (!has_target(targets, pids[i]))
+			targets->pids[targets->count++] = pids[i];
+	return true;
+}
+
+static int add_named(const struct session *session, struct targets *targets)
+{
+	struct kioku_error error = { 0 };
+	const char *name = session->options.snapshot.name;
+	AUTO_FREE pid_t *pids = NULL;
+	size_t count = 0;
+
+	if (!name)
+		return STATUS_COMPLETE;
+	if (kioku_process_find(name, &pids, &count, &error) != KIOKU_OK)
+		return message_error("%s", error.message);
+	return add_targets(targets, pids, count) ? STATUS_COMPLETE : message_error("out of memory");
+}
+
+static int add_trees(struct targets *targets)
+{
+	struct kioku_error error = { 0 };
+
+	for (size_t i = 0, roots = targets->count; i < roots; i++) {
+		AUTO_FREE pid_t *pids = NULL;
+		size_t count = 0;
+		if (kioku_process_tree(targets->pids[i], &pids, &count, &error) != KIOKU_OK)
+			return message_error("%s", error.message);
+		if (!add_targets(targets, pids, count))
+			return message_error("out of memory");
+	}
+	return STATUS_COMPLETE;
+}
+
+static int find_targets(const struct session *session, struct targets *targets)
+{
+	const struct options *options = &session->options;
+
+	for (size_t i = 0; i < options->argument_count; i++) {
+		pid_t pid;
+		if (!pid_parse(options->all_arguments[i], &pid) || pid == 0)
+			return message_usage("snapshot: \"%s\" is no process number",
+					     options->all_arguments[i]);
+		if (!add_targets(targets, &pid, 1))
+			return message_error("out of memory");
+	}
+	int status = add_named(session, targets);
+	if (status == STATUS_COMPLETE && targets->count == 0)
+		return message_usage(
+			"snapshot: of which process? PID or --process NAME is missing");
+	return status == STATUS_COMPLETE && options->snapshot.tree ? add_trees(targets) : status;
+}
+
+static void print_prediction(const struct kioku_snapshot_prediction *prediction)
+{
+	const char *name = kioku_snapshot_method_name(prediction->method);
+
+	if (!prediction->possible) {
+		printf("%-6s impossible: %s\n", name, prediction->reason);
+		return;
+	}
+	printf("%-6s stopped for %" PRIu64 " us", name, prediction->stop / 1000);
+	if (prediction->later_stop)
+		printf(", one thread for %" PRIu64 " us at the end", prediction->later_stop / 1000);
+	if (prediction->delay)
+		printf("; each page's first write takes %" PRIu64 " ns longer", prediction->delay);
+	if (prediction->memory)
+		printf("; at most %" PRIu64 " KiB of memory more", prediction->memory / 1024);
+	putchar('\n');
+}
+
+static void print_prediction_json(pid_t pid, const struct kioku_snapshot_prediction *prediction)
+{
+	struct json json = { .file = stdout, .ascii = true };
+
+	json_open(&json, NULL, '{');
+	json_integer(&json, "pid", pid);
+	json_string(&json, "method", kioku_snapshot_method_name(prediction->method));
+	json_boolean(&json, "possible", prediction->possible);
+	json_string(&json, "reason", prediction->possible ? NULL : prediction->reason);
+	json_number(&json, "stop_nanoseconds", prediction->stop);
+	json_number(&json, "later_stop_nanoseconds", prediction->later_stop);
+	json_number(&json, "write_delay_nanoseconds", prediction->delay);
+	json_number(&json, "memory", prediction->memory);
+	json_close(&json, '}');
+	putchar('\n');
+}
+
+static int predict(const struct session *session, const struct targets *targets)
+{
+	struct kioku_snapshot_prediction predictions[KIOKU_SNAPSHOT_METHODS];
+	struct kioku_error error = { 0 };
+
+	for (size_t i = 0; i < targets->count; i++) {
+		if (kioku_process_predict(targets->pids[i], predictions, &error) != KIOKU_OK)
+			return message_error("%s", error.message);
+		if (session->options.format == formats[0])
+			printf("process %d\n", targets->pids[i]);
+		for (size_t method = 0; method < KIOKU_SNAPSHOT_METHODS; method++) {
+			if (session->options.format == formats[0])
+				print_prediction(&predictions[method]);
+			else
+				print_prediction_json(targets->pids[i], &predictions[method]);
+		}
+	}
+	return STATUS_COMPLETE;
+}
+
+static void put_stop(struct json *json, const char *what, uint64_t nanoseconds)
+{
+	if (nanoseconds == 0)
+		return;
+	json_open(json, NULL, '{');
+	json_string(json, "what", what);
+	json_number(json, "nanoseconds", nanoseconds);
+	json_close(json, '}');
+}
+
+static void print_json(const struct kioku_process_summary *summary, const char *path)
+{
+	struct json json = { .file = stdout, .ascii = true };
+
+	json_open(&json, NULL, '{');
+	json_integer(&json, "pid", summary->pid);
+	json_text(&json, "name", summary->name, strlen(summary->name));
+	json_string(&json, "path", path);
+	json_string(&json, "method", kioku_snapshot_method_name(summary->method));
+	json_number(&json, "threads", summary->threads);
+	json_open(&json, "stops", '[');
+	put_stop(&json, summary->method == KIOKU_SNAPSHOT_FORK ? "duplicate" : "stop",
+		 summary->stop);
+	put_stop(&json, "reap", summary->reap);
+	json_close(&json, ']');
+	json_number(&json, "memory", summary->memory);
+	json_number(&json, "inconsistent", summary->inconsistent);
+	json_boolean(&json, "restores_itself", summary->restores_itself);
+	json_close(&json, '}');
+	putchar('\n');
+	fflush(stdout);
+}
+
+/* On stderr, because stdout may be where the core goes. */
+static void print_line(const struct kioku_process_summary *summary)
+{
+	message_finding(KIOKU_NOTE,
+			"process %d, method %s: %zu threads stopped for %" PRIu64 " us; %" PRIu64
+			" KiB",
+			summary->pid, kioku_snapshot_method_name(summary->method), summary->threads,
+			summary->stop / 1000, summary->memory / 1024);
+	if (summary->reap)
+		message_finding(KIOKU_NOTE,
+				"process %d: one thread was stopped for %" PRIu64 " us at the end",
+				summary->pid, summary->reap / 1000);
+}
+
+static int write_core(struct session *session, struct kioku_process *process,
+		      const char *destination, char **place)
+{
+	struct kioku_process_summary summary = kioku_process_summary(process);
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s-%d", summary.name, summary.pid);
+	session->process = name;
+	session->source = kioku_process_source(process);
+	*place = capture_place(session, destination);
+	int status = *place ? capture_to(session, *place) : (int)message_error("out of memory");
+	session->source = NULL; /* the process's, not ours to close */
+	session->process = NULL;
+	return status;
+}
+
+static void report(const struct session *session, const struct kioku_process *process,
+		   const char *place)
+{
+	struct kioku_process_summary summary = kioku_process_summary(process);
+
+	if (session->options.format != formats[0])
+		print_json(&summary, place);
+	else
+		print_line(&summary);
+}
+
+static int take(struct session *session, const struct targets *targets, const char *destination)
+{
+	struct kioku_snapshot_options options = session->options.snapshot.options;
+	AUTO_FREE struct kioku_process **processes = calloc(targets->count, sizeof(*processes));
+	AUTO_FREE char **places = calloc(targets->count, sizeof(*places));
+	struct kioku_error error = { 0 };
+	int status = STATUS_COMPLETE;
+
+	if (!processes || !places)
+		return message_error("out of memory");
+	options.size = sizeof(options);
+	options.areas = options.area_count > 0 ? session->options.snapshot.areas : NULL;
+	options.diagnostic = message_diagnostic;
+	if (kioku_process_duplicate_all(targets->pids, targets->count, &options, processes,
+					&error) != KIOKU_OK)
+		return error.status == KIOKU_ERROR_ARGUMENT
+			       ? message_usage("snapshot: %s", error.message)
+			       : message_error("%s", error.message);
+	for (size_t i = 0; i < targets->count && status == STATUS_COMPLETE; i++)
+		status = write_core(session, processes[i], destination, &places[i]);
+	for (size_t i = 0; i < targets->count; i++)
+		kioku_process_let_go(processes[i]);
+	for (size_t i = 0; i < targets->count; i++) {
+		if (status == STATUS_COMPLETE)
+			report(session, processes[i], places[i]);
+		kioku_process_release(processes[i]);
+		free(places[i]);
+	}
+	return status;
+}
+
+static int run(struct session *session)
+{
+	CLEANUP(release_targets) struct targets targets = { 0 };
+	const struct options *options = &session->options;
+	const char *destination;
+
+	int status = find_targets(session, &targets);
+	if (status != STATUS_COMPLETE)
+		return status;
+	if (options->snapshot.dry_run)
+		return predict(session, &targets);
+	if (!options->output && !options->to)
+		return message_usage("snapshot: where to? -o FILE, -o DIR/, -o - or --to DEST");
+	status = capture_begin(session, options->output, &destination);
+	if (status != STATUS_COMPLETE)
+		return status;
+	if (targets.count > 1 && !place_is_folder(destination))
+		return message_usage("snapshot: several processes need a folder: -o DIR/");
+	if (options->format != formats[0] && strcmp(destination, "-") == 0)
+		return message_usage("snapshot: --format json and -o - both want the output");
+	interrupt_catch();
+	return take(session, &targets, destination);
+}
+
+const struct command snapshot_command = {
+	.name = "snapshot",
+	.help = "take a consistent copy of a live process, as an ELF core",
+	.usage = "PID...",
+	.formats = formats,
+	.details = "The process is stopped only for as long as it takes to duplicate it "
+		   "copy-on-write; its memory\nand the registers of all its threads are of one "
+		   "instant. Several processes go into a folder.\nWhat it costs is said before, by "
+		   "--dry-run, and afterwards. Exit status 3: memory was lost, or\nit was stopped.",
+	.options = OPTION_HELP | OPTION_FORMAT | OPTION_IMAGE | OPTION_COMPRESS | OPTION_DIGEST |
+		   OPTION_SIGN | OPTION_MANIFEST | OPTION_RATE | OPTION_THREADS |
+		   OPTION_LOW_PRIORITY | OPTION_TO | OPTION_TOKEN_FILE | OPTION_RETRY,
+	.own = snapshot_options,
+	.own_count = SNAPSHOT_OPTION_COUNT,
+	.run = run,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The options that snapshot alone has. */
+#include <string.h>
+
+#include "number.h"
+#include "snapshot_options.h"
+
+static bool parse_method(struct options *options, const struct command *command, const char *text)
+{
+	for (int method = KIOKU_SNAPSHOT_AUTO; method <= KIOKU_SNAPSHOT_STOP; method++) {
+		if (strcmp(kioku_snapshot_method_name((enum kioku_snapshot_method)method), text) ==
+		    0) {
+			options->snapshot.options.method = (enum kioku_snapshot_method)method;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_allow_stop(struct options *options, const struct command *command,
+			     const char *text)
+{
+	options->snapshot.options.allow_stop = true;
+	return true;
+}
+
+static bool parse_max_stop(struct options *options, const struct command *command, const char *text)
+{
+	return time_parse(text, &options->snapshot.options.max_stop) &&
+	       options->snapshot.options.max_stop > 0;
+}
+
+static bool parse_name(struct options *options, const struct command *command, const char *text)
+{
+	options->snapshot.name = text;
+	return text[0] != '\0';
+}
+
+static bool parse_tree(struct options *options, const struct command *command, const char *text)
+{
+	options->snapshot.tree = true;
+	return true;
+}
+
+static bool parse_dry_run(struct options *options, const struct command *command, const char *text)
+{
+	options->snapshot.dry_run = true;
+	return true;
+}
+
+/* START-END, END included, or a name: no name of a mapping looks like that. */
+static bool parse_area(struct options *options, const struct command *command, const char *text)
+{
+	struct snapshot_request *snapshot = &options->snapshot;
+	struct kioku_area *area = &snapshot->areas[snapshot->options.area_count];
+	const char *dash = strchr(text, '-');
+	char start[32];
+
+	if (snapshot->options.area_count == AREA_LIMIT || text[0] == '\0')
+		return false;
+	snapshot->options.area_count++;
+	if (dash && (size_t)(dash - text) < sizeof(start)) {
+		memcpy(start, text, (size_t)(dash - text));
+		start[dash - text] = '\0';
+		if (address_parse(start, &area->start) && address_parse(dash + 1, &area->end)) {
+			bool ascends = area->start <= area->end && area->end < UINT64_MAX;
+			area->end++;
+			return ascends;
+		}
+	}
+	area->name = text;
+	return true;
+}
+
+static bool parse_exclude(struct options *options, const struct command *command, const char *text)
+{
+	options->snapshot.options.exclude_files = true;
+	return strcmp(text, "file-backed") == 0;
+}
+
+const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT] = {
+	{ "method", 'm', "auto|fork|stop", parse_method,
+	  "how; auto, the default, takes the one that harms least" },
+	{ "allow-stop", 0, NULL, parse_allow_stop,
+	  "auto may stop the process for as long as the image takes, if nothing else works" },
+	{ "max-stop", 0, "TIME", parse_max_stop,
+	  "refuse what would stop a process for longer: 250us, 10ms" },
+	{ "process", 0, "NAME", parse_name, "all processes of this name" },
+	{ "tree", 0, NULL, parse_tree, "their descendants, too" },
+	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
+	  "only this part of memory, END included; may be given again" },
+	{ "exclude", 0, "file-backed", parse_exclude, "leave out pages that are those of files" },
+	{ "dry-run", 0, NULL, parse_dry_run, "only say what each method would cost the process" },
+};

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A process that a snapshot is taken of: what is prepared before the stop, and made of it after. */
+#ifndef SNAPSHOT_HELD_PROCESS_H
+#define SNAPSHOT_HELD_PROCESS_H
+
+#include "snapshot/layout.h"
+#include "snapshot/process.h"
+#include "snapshot/process_memory.h"
+
+struct kioku_process {
+	struct snapshot_group *group; /* of those that were stopped together */
+	bool is_let_go;
+	struct process process;
+	struct mapping_list before; /* of the target, with flags, while it ran */
+	struct guardian_target *target;
+	uint64_t shared_size, copies_size; /* bytes of the target's records and report; of copies */
+	uint8_t *copies;
+
+	int folder;               /* /proc/PID of what is held; the target's own if that is it */
+	struct mapping_list held; /* at the instant of the stop */
+	struct layout layout;
+	struct process_memory memory;
+	struct kioku_source *source;
+	struct kioku_process_summary summary;
+};
+
+/*
+ * Learns what it takes, while the target runs, and fills in the guardian's target. copy_limit: bytes
+ * to be copied within the stop. held_process_release() in any case. Errors: as
+ * kioku_process_duplicate().
+ */
+enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
+				       struct guardian_target *target, uint64_t copy_limit,
+				       struct kioku_error *error);
+
+/*
+ * After the stop: finds out what is where, and makes the source. Errors: NOT_FOUND (what was held has
+ * been killed), OS, NO_MEMORY.
+ */
+enum kioku_status held_process_open(struct kioku_process *process,
+				    const struct kioku_snapshot_options *options,
+				    struct kioku_error *error);
+
+void held_process_release(struct kioku_process *process);
+
+/* The notes of its core, for the caller to free; NULL: no memory. */
+uint8_t *process_notes_make(const struct kioku_process *process, size_t *size);
+
+/* What the manifest says of it, a JSON object, for the caller to free; NULL: no memory. */
+char *process_description_make(const struct kioku_process *process);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "format/core_format.h"
+#include "snapshot/held_process.h"
+#include "snapshot/xstate.h"
+
+static void fill_thread(struct core_thread *out, const struct thread_record *record,
+			uint8_t common[XSTATE_COMMON_LIMIT])
+{
+	size_t size = xstate_to_common(record->xstate, record->xstate_size, common);
+
+	out->tid = record->tid;
+	out->general = (struct bytes){ (const uint8_t *)&record->general, sizeof(record->general) };
+	if (record->has_floating)
+		out->floating = (struct bytes){ (const uint8_t *)&record->floating,
+						sizeof(record->floating) };
+	out->xstate = size > 0 ? (struct bytes){ common, size }
+			       : (struct bytes){ record->xstate, record->xstate_size };
+	out->pending = record->pending;
+	out->blocked = record->blocked;
+}
+
+/* The process's first thread is the one that a debugger is to select. */
+static void fill_threads(struct core_thread *out, uint8_t (*common)[XSTATE_COMMON_LIMIT],
+			 const struct kioku_process *process)
+{
+	const struct guardian_target *target = process->target;
+
+	for (size_t i = 0; i < target->report->thread_count; i++) {
+		fill_thread(&out[i], &target->records[i], common[i]);
+		if (out[i].tid == process->process.pid) {
+			struct core_thread first = out[i];
+			out[i] = out[0];
+			out[0] = first;
+		}
+	}
+}
+
+static size_t fill_files(struct core_file *out, const struct mapping_list *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct mapping *mapping = &list->mappings[i];
+		if (mapping->inode != 0 && mapping->name.size > 0 && mapping->name.data[0] == '/')
+			out[count++] = (struct core_file){ mapping->start, mapping->end,
+							   mapping->file_offset, mapping->name };
+	}
+	return count;
+}
+
+uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
+{
+	const struct process *about = &process->process;
+	size_t thread_count = process->target->report->thread_count;
+	AUTO_FREE struct core_thread *threads = calloc(thread_count, sizeof(*threads));
+	AUTO_FREE uint8_t(*common)[XSTATE_COMMON_LIMIT] = calloc(thread_count, sizeof(*common));
+	AUTO_FREE struct core_file *files = calloc(process->held.count + 1, sizeof(*files));
+	AUTO_FREE char *arguments = NULL, *auxv = NULL;
+	size_t arguments_size, auxv_size;
+
+	if (!threads || !common || !files)
+		return NULL;
+	fill_threads(threads, common, process);
+	/* Without these, the core is less comfortable and no less true. */
+	(void)!process_read(process->folder, "cmdline", &arguments, &arguments_size, NULL);
+	(void)!process_read(process->folder, "auxv", &auxv, &auxv_size, NULL);
+	struct core_process core = {
+		.pid = about->pid,
+		.ppid = about->ppid,
+		.pgrp = about->pgrp,
+		.sid = about->sid,
+		.uid = about->uid,
+		.gid = about->gid,
+		.flags = about->flags,
+		.nice = about->nice,
+		.state = about->state,
+		.arguments = { (const uint8_t *)arguments, arguments_size },
+		.auxv = { (const uint8_t *)auxv, auxv_size },
+		.files = files,
+		.file_count = fill_files(files, &process->held),
+		.threads = threads,
+		.thread_count = thread_count,
+	};
+	memcpy(core.name, about->name, sizeof(core.name));
+	return core_notes_encode(&core, size);
+}
