@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "snapshot/tracking.h"
 #include "snapshot/wait.h"
 
 struct guardian_message {
@@ -24,24 +25,37 @@ struct guardian_message {
 /* A target, as the guardian has it. */
 struct charge {
 	struct guardian_target *target;
+	const struct watch *watch;
 	struct tracee tracee;
+	struct errand errand;
 	struct duplicate duplicate;
+	struct tracking tracking;
+};
+
+/* The steps of a method, each for one target. Any but take may be missing. */
+struct method {
+	/* While it runs, and is not attached to. */
+	enum kioku_status (*prepare)(struct charge *charge, struct kioku_error *error);
+	/* All threads are stopped and read. */
+	enum kioku_status (*take)(struct charge *charge, struct kioku_error *error);
+	/* The targets go on after that; otherwise they do when all is let go of. */
+	bool goes_on;
+	/* They have gone on. */
+	enum kioku_status (*settle)(struct charge *charge, struct kioku_error *error);
+	/* In any case: at once, and when no thread is attached to any more. */
+	void (*undo)(struct charge *charge);
+	void (*leave)(struct charge *charge);
 };
 
 struct watch {
 	struct charge *charges;
 	size_t count;
-	enum guardian_method method;
+	const struct method *method;
 	uint64_t patience;
 	int socket;
 };
 
-enum {
-	PAGE = 4096,
-	PIECE = 128 << 10,               /* bytes at once */
-	SETTLE_INTERVAL = 2,             /* milliseconds */
-	REAP_PATIENCE = 20 * 1000 * 1000 /* nanoseconds for one thread */
-};
+enum { SETTLE_INTERVAL = 2 /* milliseconds */ };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds; a large fork takes some */
 
@@ -53,14 +67,6 @@ void *guardian_memory(size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Nobody runs before us while a target is stopped. Without the right to that, it takes longer. */
-static void hurry(bool on)
-{
-	struct sched_param parameter = { .sched_priority = on ? 1 : 0 };
-
-	(void)sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &parameter);
-}
-
 static uint64_t real_time(void)
 {
 	struct timespec now;
@@ -69,25 +75,14 @@ static uint64_t real_time(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void copy_pages(pid_t pid, const struct guardian_area *area, uint64_t offset, size_t size)
-{
-	for (size_t done = 0; done < size; done += PAGE)
-		area->lost[(offset + done) / PAGE] = !target_read(pid, area->start + offset + done,
-								  area->copy + offset + done, PAGE);
-}
-
-static void copy_areas(const struct guardian_target *target)
+static enum kioku_status copy_areas(const struct guardian_target *target, struct kioku_error *error)
 {
 	for (size_t i = 0; i < target->area_count; i++) {
 		const struct guardian_area *area = &target->areas[i];
-		for (uint64_t offset = 0; offset < area->size; offset += PIECE) {
-			uint64_t left = area->size - offset;
-			size_t size = left < PIECE ? (size_t)left : PIECE;
-			if (!target_read(target->pid, area->start + offset, area->copy + offset,
-					 size))
-				copy_pages(target->pid, area, offset, size);
-		}
+		TRY(spool_copy(target->spool, target->pid, -1, area->start,
+			       area->start + area->size, error));
 	}
+	return KIOKU_OK;
 }
 
 static void resume(struct charge *charge)
@@ -120,13 +115,8 @@ static enum kioku_status take(struct watch *watch, struct kioku_error *error)
 		report->instant = instant;
 		TRY(tracee_read(&charge->tracee, charge->target->records, error));
 		report->thread_count = charge->tracee.count;
-		if (watch->method == GUARDIAN_DUPLICATE)
-			TRY(duplicate_make(&charge->duplicate, &charge->tracee,
-					   &charge->target->site, wait_now() + call_limit, error));
-		report->duplicate = charge->duplicate.pid;
-		report->is_framed = charge->duplicate.is_framed;
-		copy_areas(charge->target);
-		if (watch->method == GUARDIAN_DUPLICATE && watch->count == 1)
+		TRY(watch->method->take(charge, error));
+		if (watch->method->goes_on && watch->count == 1)
 			resume(charge);
 	}
 	return KIOKU_OK;
@@ -144,81 +134,159 @@ static bool settle_all(struct watch *watch)
 {
 	bool settled = true;
 
-	for (size_t i = 0; watch->method == GUARDIAN_DUPLICATE && i < watch->count; i++)
+	for (size_t i = 0; watch->method->goes_on && i < watch->count; i++)
 		settled &= tracee_settle(&watch->charges[i].tracee);
 	return settled;
 }
 
-static enum kioku_status prepare(struct watch *watch, struct kioku_error *error)
+static enum kioku_status for_each(struct watch *watch,
+				  enum kioku_status (*step)(struct charge *, struct kioku_error *),
+				  struct kioku_error *error)
 {
+	for (size_t i = 0; step && i < watch->count; i++)
+		TRY(step(&watch->charges[i], error));
+	return KIOKU_OK;
+}
+
+static enum kioku_status work(struct watch *watch, struct kioku_error *error)
+{
+	TRY(for_each(watch, watch->method->prepare, error));
 	TRY(attach(watch, error));
-	hurry(true);
+	errand_hurry(true);
 	enum kioku_status status = take(watch, error);
-	if (status != KIOKU_OK || watch->method == GUARDIAN_DUPLICATE)
+	if (status != KIOKU_OK || watch->method->goes_on)
 		resume_all(watch);
-	hurry(false);
-	for (size_t i = 0; status == KIOKU_OK && i < watch->count; i++)
-		if (watch->charges[i].duplicate.pid != 0)
-			status = duplicate_settle(&watch->charges[i].duplicate, error);
-	return status;
-}
-
-/* One thread is enough to take the dead duplicate off the target's table; the others run on. */
-static bool reap_with(struct charge *charge, pid_t tid)
-{
-	const struct guardian_target *target = charge->target;
-	struct thread_record record;
-	struct tracee one;
-
-	if (tracee_init(&one, target->pid, target->folder, target->has_seccomp, 1, NULL) !=
-	    KIOKU_OK)
-		return false;
-	one.only = tid;
-	bool reaped = tracee_seize(&one, NULL) == KIOKU_OK;
-	hurry(true);
-	reaped = reaped && tracee_stop(&one, wait_now() + REAP_PATIENCE, NULL) == KIOKU_OK &&
-		 tracee_read(&one, &record, NULL) == KIOKU_OK &&
-		 duplicate_reap(&charge->duplicate, &one, &target->site, wait_now() + call_limit,
-				NULL) == KIOKU_OK;
-	tracee_resume(&one);
-	hurry(false);
-	if (reaped)
-		target->report->reap = one.resumed_at - one.stopped_at;
-	while (!tracee_settle(&one))
-		usleep(SETTLE_INTERVAL * 1000);
-	tracee_release(&one);
-	return reaped;
-}
-
-static void reap(struct charge *charge)
-{
-	const struct guardian_report *report = charge->target->report;
-	bool reaped = false;
-
-	if (charge->duplicate.inner_pid == 0)
-		return;
-	/* The thread that made it first, then whoever is there. */
-	pid_t maker = charge->duplicate.injection.record->tid;
-	reaped = reap_with(charge, maker);
-	for (size_t i = 0; !reaped && i < report->thread_count; i++)
-		if (charge->target->records[i].tid != maker)
-			reaped = reap_with(charge, charge->target->records[i].tid);
-	charge->target->report->has_leftover =
-		!reaped && faccessat(charge->target->folder, "task", F_OK, 0) == 0;
+	errand_hurry(false);
+	return status == KIOKU_OK ? for_each(watch, watch->method->settle, error) : status;
 }
 
 static void let_go(struct watch *watch)
 {
-	for (size_t i = 0; i < watch->count; i++)
-		duplicate_kill(&watch->charges[i].duplicate);
 	resume_all(watch);
+	for (size_t i = 0; watch->method->undo && i < watch->count; i++)
+		watch->method->undo(&watch->charges[i]);
 	while (!settle_all(watch))
 		usleep(SETTLE_INTERVAL * 1000);
 	for (size_t i = 0; i < watch->count; i++) {
-		reap(&watch->charges[i]);
+		if (watch->method->leave)
+			watch->method->leave(&watch->charges[i]);
 		tracee_release(&watch->charges[i].tracee);
 	}
 }
+
+static enum kioku_status take_duplicate(struct charge *charge, struct kioku_error *error)
+{
+	struct guardian_report *report = charge->target->report;
+
+	TRY(duplicate_make(&charge->duplicate, &charge->tracee, &charge->target->site,
+			   wait_now() + call_limit, error));
+	report->duplicate = charge->duplicate.pid;
+	report->is_framed = charge->duplicate.is_framed;
+	return copy_areas(charge->target, error);
+}
+
+static enum kioku_status settle_duplicate(struct charge *charge, struct kioku_error *error)
+{
+	return duplicate_settle(&charge->duplicate, error);
+}
+
+static void undo_duplicate(struct charge *charge)
+{
+	duplicate_kill(&charge->duplicate);
+}
+
+/* One thread is enough to take the dead duplicate off the target's table; the others run on. */
+static void leave_duplicate(struct charge *charge)
+{
+	struct guardian_report *report = charge->target->report;
+
+	if (charge->duplicate.inner_pid == 0)
+		return;
+	bool reaped = duplicate_reap(&charge->duplicate, &charge->errand, NULL) == KIOKU_OK;
+	report->reap = reaped ? charge->errand.stop : 0;
+	report->has_leftover = !reaped && faccessat(charge->target->folder, "task", F_OK, 0) == 0;
+}
+
+static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)
+{
+	return copy_areas(charge->target, error);
+}
+
+static bool is_wanted(const void *user)
+{
+	const struct watch *watch = user;
+	struct pollfd end = { .fd = watch->socket, .events = POLLIN };
+
+	return poll(&end, 1, 0) == 0;
+}
+
+static enum kioku_status begin_tracking(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	const struct tracking_input input = {
+		.pid = target->pid,
+		.folder = target->folder,
+		.spool = target->spool,
+		.wants = target->wants,
+		.user = target->user,
+		.goes_on = is_wanted,
+		.goes_on_user = charge->watch,
+	};
+	enum kioku_status status = tracking_begin(&charge->tracking, &input, &charge->errand,
+						  &target->report->descriptor, error);
+
+	target->report->setup = charge->errand.stop;
+	target->report->passes = charge->tracking.passes;
+	if (status == KIOKU_OK && target->dirty_limit > 0 &&
+	    charge->tracking.copied > target->dirty_limit)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d writes %llu KiB while it is looked at once, too much "
+				 "for the stop that is allowed",
+				 target->pid, (unsigned long long)charge->tracking.copied >> 10);
+	return status;
+}
+
+static enum kioku_status take_tracked(struct charge *charge, struct kioku_error *error)
+{
+	return tracking_take(&charge->tracking, error);
+}
+
+static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	struct guardian_report *report = target->report;
+	const char *text = charge->tracking.mappings.text;
+	size_t size = strlen(text);
+
+	tracking_end(&charge->tracking);
+	if (size > target->maps_limit)
+		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",
+				 target->pid);
+	memcpy(target->maps, text, size);
+	report->maps_size = size;
+	report->copied = charge->tracking.copied;
+	report->has_changed_memory = charge->tracking.mappings_changed;
+	return KIOKU_OK;
+}
+
+static void undo_tracking(struct charge *charge)
+{
+	tracking_release(&charge->tracking);
+}
+
+static const struct method methods[] = {
+	[GUARDIAN_DUPLICATE] = { .take = take_duplicate,
+				 .goes_on = true,
+				 .settle = settle_duplicate,
+				 .undo = undo_duplicate,
+				 .leave = leave_duplicate },
+	[GUARDIAN_HOLD] = { .take = take_held },
+	[GUARDIAN_TRACK] = { .prepare = begin_tracking,
+			     .take = take_tracked,
+			     .goes_on = true,
+			     .settle = end_tracking,
+			     .undo = undo_tracking },
+};
 
 /* Until whoever started us is done, or gone. */
 static void hold(struct watch *watch)
@@ -265,12 +333,25 @@ __attribute__((noreturn)) static void guard(struct watch *watch, struct guardian
 	setsid();
 	prctl(PR_SET_NAME, "kioku-guardian");
 	close_others(watch);
-	message->status = prepare(watch, &message->error);
+	message->status = work(watch, &message->error);
 	char done = 1;
 	if (write(watch->socket, &done, 1) == 1 && message->status == KIOKU_OK)
 		hold(watch);
 	let_go(watch);
 	_exit(0);
+}
+
+static void init_charge(struct charge *charge, struct guardian_target *target,
+			const struct watch *watch)
+{
+	charge->target = target;
+	charge->watch = watch;
+	charge->errand = (struct errand){ .pid = target->pid,
+					  .folder = target->folder,
+					  .has_seccomp = target->has_seccomp,
+					  .site = &target->site };
+	tracking_init(&charge->tracking);
+	target->report->descriptor = -1;
 }
 
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
@@ -287,9 +368,9 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 		return error_no_memory(error);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
 		return error_os(error, "cannot make a socket pair");
+	struct watch watch = { charges, count, &methods[method], patience, ends[1] };
 	for (size_t i = 0; i < count; i++)
-		charges[i].target = &targets[i];
-	struct watch watch = { charges, count, method, patience, ends[1] };
+		init_charge(&charges[i], &targets[i], &watch);
 	guardian->pid = fork();
 	if (guardian->pid == 0)
 		guard(&watch, guardian->message);

@@ -17,7 +17,7 @@ static size_t thread_limit(size_t threads)
 static enum kioku_status share_memory(struct kioku_process *process, struct kioku_error *error)
 {
 	struct guardian_target *target = process->target;
-	uint64_t pages = 0;
+	size_t chunks = 0;
 
 	process->shared_size =
 		sizeof(*target->report) + target->thread_limit * sizeof(struct thread_record);
@@ -28,21 +28,11 @@ static enum kioku_status share_memory(struct kioku_process *process, struct kiok
 	target->records = (struct thread_record *)shared;
 	target->report = (struct guardian_report *)(target->records + target->thread_limit);
 	for (size_t i = 0; i < target->area_count; i++)
-		pages += target->areas[i].size / CAPTURE_PAGE;
-	process->copies_size = pages * (CAPTURE_PAGE + 1);
-	if (pages == 0)
+		chunks += target->areas[i].size / SPOOL_CHUNK + 2;
+	if (chunks == 0)
 		return KIOKU_OK;
-	process->copies = guardian_memory(process->copies_size);
-	if (!process->copies)
-		return error_no_memory(error);
-	uint8_t *copy = process->copies, *lost = copy + pages * CAPTURE_PAGE;
-	for (size_t i = 0; i < target->area_count; i++) {
-		target->areas[i].copy = copy;
-		target->areas[i].lost = lost;
-		copy += target->areas[i].size;
-		lost += target->areas[i].size / CAPTURE_PAGE;
-	}
-	return KIOKU_OK;
+	target->spool = &process->spool;
+	return spool_init(&process->spool, -1, chunks, error);
 }
 
 static enum kioku_status check_mappings(const struct kioku_process *process,
@@ -72,6 +62,7 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 	uint64_t left;
 
 	process->folder = process->memory.held = process->memory.target = -1;
+	process->spool.descriptor = -1;
 	process->target = target;
 	TRY(process_open(pid, about, error));
 	snprintf(smaps, sizeof(smaps), "%ssmaps", about->live_task);
@@ -148,6 +139,7 @@ static enum kioku_status learn_layout(struct kioku_process *process,
 		.folder = process->process.folder,
 		.pagemap = pagemap,
 		.is_duplicate = is_duplicate,
+		.spool = target->spool,
 		.areas = target->areas,
 		.area_count = is_duplicate ? target->area_count : 0,
 		.threads = target->records,
@@ -155,8 +147,7 @@ static enum kioku_status learn_layout(struct kioku_process *process,
 		.options = options,
 		.diagnostics = &diagnostics,
 	};
-	process->memory.areas = target->areas;
-	process->memory.area_count = input.area_count;
+	process->memory.spool = target->spool;
 	return layout_make(&process->layout, &input, error);
 }
 
@@ -230,8 +221,7 @@ void held_process_release(struct kioku_process *process)
 	cleanup_close(&process->memory.target);
 	cleanup_close(&process->folder);
 	process_close(&process->process);
-	if (process->copies)
-		munmap(process->copies, process->copies_size);
+	spool_release(&process->spool);
 	if (target && target->records)
 		munmap(target->records, process->shared_size);
 	if (target)

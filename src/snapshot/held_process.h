@@ -13,8 +13,8 @@ struct kioku_process {
 	struct process process;
 	struct mapping_list before; /* of the target, with flags, while it ran */
 	struct guardian_target *target;
-	uint64_t shared_size, copies_size; /* bytes of the target's records and report; of copies */
-	uint8_t *copies;
+	uint64_t shared_size; /* bytes of the target's records and report */
+	struct spool spool;   /* what was copied within the stop */
 
 	int folder;               /* /proc/PID of what is held; the target's own if that is it */
 	struct mapping_list held; /* at the instant of the stop */

@@ -19,8 +19,7 @@ enum {
 struct making {
 	struct layout *layout;
 	const struct layout_input *input;
-	size_t area;          /* the next that may matter */
-	uint64_t area_offset; /* of it in all copies */
+	size_t area; /* the next that may matter */
 };
 
 static bool is_named(const struct mapping *mapping, const char *start)
@@ -153,31 +152,25 @@ static enum kioku_status add_file(struct making *making, const struct mapping *m
 	return last < end ? add_resident(making, last, end, KIOKU_RANGE_EXCLUDED, error) : KIOKU_OK;
 }
 
-/* The area that holds an address, with *offset of its copy among all. */
-static const struct guardian_area *area_at(struct making *making, uint64_t address,
-					   uint64_t *offset)
+static bool is_copied(struct making *making, uint64_t address)
 {
 	const struct layout_input *input = making->input;
 
 	while (making->area < input->area_count &&
 	       input->areas[making->area].start + input->areas[making->area].size <= address)
-		making->area_offset += input->areas[making->area++].size;
-	if (making->area == input->area_count || input->areas[making->area].start > address)
-		return NULL;
-	*offset = making->area_offset;
-	return &input->areas[making->area];
+		making->area++;
+	return making->area < input->area_count && input->areas[making->area].start <= address;
 }
 
-static enum kioku_status add_copied(struct making *making, const struct guardian_area *area,
-				    uint64_t offset, uint64_t start, uint64_t end,
+static enum kioku_status add_copied(struct making *making, uint64_t start, uint64_t end,
 				    struct kioku_error *error)
 {
-	for (uint64_t at = start, next; at < end; at = next) {
-		bool lost = area->lost[(at - area->start) / PAGE];
-		for (next = at; next < end && area->lost[(next - area->start) / PAGE] == lost;)
-			next += PAGE;
-		if (!add(making, at, next, LAYOUT_COPIED | (offset + (at - area->start)),
-			 lost ? KIOKU_RANGE_UNREADABLE : KIOKU_RANGE_PRESENT))
+	struct spool_run run;
+
+	for (uint64_t at = start; at < end; at += run.size) {
+		run = spool_next(making->input->spool, at, end);
+		if (!add(making, at, at + run.size, LAYOUT_COPIED | at,
+			 run.content ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE))
 			return error_no_memory(error);
 	}
 	return KIOKU_OK;
@@ -198,11 +191,9 @@ static enum kioku_status add_part(struct making *making, const struct mapping *m
 				  uint64_t start, uint64_t end, struct kioku_error *error)
 {
 	bool is_duplicate = making->input->is_duplicate;
-	uint64_t offset;
-	const struct guardian_area *area = area_at(making, start, &offset);
 
-	if (area)
-		return add_copied(making, area, offset, start, end, error);
+	if (is_copied(making, start))
+		return add_copied(making, start, end, error);
 	if (is_device(mapping))
 		return add(making, start, end, 0, KIOKU_RANGE_EXCLUDED) ? KIOKU_OK
 									: error_no_memory(error);

@@ -15,7 +15,7 @@
 #include "source/made_source.h"
 
 /* An extent's offset is its address, in the held process or, with LAYOUT_LIVE, in the target that runs
- * on; with LAYOUT_COPIED it is that of a byte in all areas' copies, one after the other. */
+ * on; with LAYOUT_COPIED, in the spool. */
 #define LAYOUT_COPIED (UINT64_C(1) << 63)
 #define LAYOUT_LIVE   (UINT64_C(1) << 62)
 
@@ -35,6 +35,7 @@ struct layout_input {
 	int folder;  /* /proc/PID of the target */
 	int pagemap; /* of the held process */
 	bool is_duplicate;
+	const struct spool *spool;         /* with areas */
 	const struct guardian_area *areas; /* ascending */
 	size_t area_count;
 	const struct thread_record *threads; /* whose stacks are asked for as such */
@@ -50,7 +51,7 @@ void layout_release(struct layout *layout);
 
 /*
  * What a duplicate would not have, or would share with its target, so that it is copied within the
- * stop: at most limit bytes of it. Areas without copies, for the caller to free; *left: bytes that
+ * stop: at most limit bytes of it. For the caller to free; *left: bytes that
  * are not among them. NULL with *count 0: there are none, or no memory.
  */
 struct guardian_area *layout_areas(const struct mapping *mappings, size_t count, uint64_t limit,

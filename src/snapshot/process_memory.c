@@ -46,16 +46,19 @@ static enum kioku_status read_memory(int descriptor, uint64_t address, uint8_t *
 	return KIOKU_OK;
 }
 
-static enum kioku_status read_copies(const struct process_memory *memory, uint64_t offset,
-				     uint8_t *out, size_t size, struct kioku_error *error)
+static enum kioku_status read_copies(const struct spool *spool, uint64_t address, uint8_t *out,
+				     size_t size, struct kioku_error *error)
 {
-	size_t i = 0;
-
-	for (; i < memory->area_count && offset >= memory->areas[i].size; i++)
-		offset -= memory->areas[i].size;
-	if (i == memory->area_count || size > memory->areas[i].size - offset)
-		return error_set(error, KIOKU_ERROR_ABSENT, "no copy of it was made");
-	memcpy(out, memory->areas[i].copy + offset, size);
+	for (size_t done = 0; done < size;) {
+		uint64_t at = address + done, page = at - at % SPOOL_PAGE;
+		struct spool_run run = spool_next(spool, page, page + SPOOL_CHUNK);
+		if (!run.content)
+			return error_at(error, KIOKU_ERROR_ABSENT, at, "no copy of it was made");
+		uint64_t known = run.size - (at - page);
+		size_t part = size - done < known ? size - done : (size_t)known;
+		memcpy(out + done, run.content + (at - page), part);
+		done += part;
+	}
 	return KIOKU_OK;
 }
 
@@ -65,7 +68,7 @@ static enum kioku_status read_access(void *access, uint64_t address, uint64_t of
 	const struct process_memory *memory = access;
 
 	if (offset & LAYOUT_COPIED)
-		return read_copies(memory, offset & ~LAYOUT_COPIED, buffer, size, error);
+		return read_copies(memory->spool, address, buffer, size, error);
 	return read_memory(offset & LAYOUT_LIVE ? memory->target : memory->held, address, buffer,
 			   size, error);
 }

@@ -8,8 +8,7 @@
 struct process_memory {
 	int held;   /* /proc/PID/mem of the duplicate, or of the target that is stopped */
 	int target; /* of the target; -1 if that is the same */
-	const struct guardian_area *areas; /* borrowed */
-	size_t area_count;
+	const struct spool *spool; /* borrowed */
 };
 
 /* The driver of such sources, whose state is a struct process_memory, borrowed. */

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes that are copied while they write, by write tracking: what is in the copy, and in them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "snapshot/guardian.h"
+#include "snapshot/process.h"
+#include "snapshot/tracking.h"
+#include "tap.h"
+
+enum {
+	PAGE = 4096,
+	WORDS = PAGE / sizeof(uint64_t),
+	PAGES = 2048, /* that are written to, one after the other */
+	STRIDE = 797, /* from one to the next: prime to PAGES */
+	REGION = 64,  /* pages of memory that comes and goes */
+	THREADS = 3,  /* besides, that sleep */
+	MAPS = 1 << 20,
+};
+
+/* What a target and its test share. */
+struct board {
+	volatile uint64_t step;
+	volatile bool is_ready, has_failed;
+	uint64_t *pages;
+	/* Of the target whose mappings change: its own memory says at what it is. */
+	struct life *life;
+};
+
+/* A copy that was made. */
+struct image {
+	struct process process;
+	struct mapping_list before, mappings;
+	struct guardian_target target;
+	struct guardian guardian;
+	struct spool spool;
+};
+
+static struct board *board;
+
+static void skip_if_impossible(void)
+{
+	if (!userfault_works())
+		SKIP("no write tracking: it takes Linux 6.7, and the right to userfaultfd");
+}
+
+static pid_t start(void (*run)(void))
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run();
+		_exit(1);
+	}
+	while (!board->is_ready)
+		usleep(1000);
+	return pid;
+}
+
+static void check_goes_on(void)
+{
+	uint64_t step = board->step;
+
+	for (int i = 0; i < 10000 && board->step <= step + 1; i++)
+		usleep(1000);
+	CHECK(board->step > step + 1);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error *error)
+{
+	struct guardian_target *target = &image->target;
+
+	*image = (struct image){ .guardian = { .socket = -1 }, .spool = { .descriptor = -1 } };
+	if (process_open(pid, &image->process, error) != KIOKU_OK ||
+	    mapping_list_read(image->process.folder, "maps", &image->before, error) != KIOKU_OK ||
+	    spool_init(&image->spool, -1, 1024, error) != KIOKU_OK)
+		return error->status;
+	*target = (struct guardian_target){
+		.pid = pid,
+		.folder = image->process.folder,
+		.thread_limit = 64,
+		.site = { .mappings = image->before.mappings,
+			  .mapping_count = image->before.count },
+		.spool = &image->spool,
+		.records = guardian_memory(64 * sizeof(struct thread_record)),
+		.report = guardian_memory(sizeof(struct guardian_report)),
+		.maps = guardian_memory(MAPS),
+		.maps_limit = MAPS,
+	};
+	site_find_gadgets(&target->site, pid);
+	return guardian_start(&image->guardian, target, 1, GUARDIAN_TRACK, 5000000, error);
+}
+
+static void let_go(struct image *image)
+{
+	guardian_end(&image->guardian);
+	spool_release(&image->spool);
+	munmap(image->target.records, 64 * sizeof(struct thread_record));
+	munmap(image->target.report, sizeof(struct guardian_report));
+	munmap(image->target.maps, MAPS);
+	mapping_list_release(&image->before);
+	process_close(&image->process);
+}
+
+/* A page of the copy; zeros where it has nothing. */
+static enum spool_state read_page(const struct image *image, const void *address, uint64_t *out)
+{
+	uint64_t at = (uintptr_t)address;
+	struct spool_run run = spool_next(&image->spool, at, at + PAGE);
+
+	memset(out, 0, PAGE);
+	if (run.content)
+		memcpy(out, run.content, PAGE);
+	return run.state;
+}
+
+static void *sleep_on(void *argument)
+{
+	for (;;) {
+		struct timespec time = { .tv_nsec = 1000000 };
+		if (nanosleep(&time, NULL) != 0)
+			board->has_failed = true;
+	}
+	return NULL;
+}
+
+static void start_sleepers(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread, NULL, sleep_on, NULL);
+}
+
+/* Page 0 has the number of steps done. Step N writes it at both ends of its page, then into page 0. */
+static void write_steps(void)
+{
+	uint64_t *pages = mmap(NULL, (PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *first = pages;
+
+	board->pages = pages;
+	start_sleepers();
+	for (uint64_t step = 1;; step++) {
+		volatile uint64_t *page = pages + (1 + step * STRIDE % PAGES) * WORDS;
+		page[0] = step;
+		page[WORDS - 1] = step;
+		first[0] = step;
+		board->step = step;
+		board->is_ready = step > PAGES;
+		for (int i = 0; i < 2000; i++)
+			__asm__ volatile("");
+	}
+}
+
+static void check_steps(const struct image *image)
+{
+	static uint64_t last[PAGES], page[WORDS];
+
+	CHECK_EQUAL(read_page(image, board->pages, page), SPOOL_CONTENT);
+	uint64_t steps = page[0];
+	CHECK(steps > PAGES);
+	for (uint64_t step = steps - PAGES + 1; step <= steps; step++)
+		last[step * STRIDE % PAGES] = step;
+	for (size_t i = 0; i < PAGES; i++) {
+		CHECK_EQUAL(read_page(image, board->pages + (i + 1) * WORDS, page), SPOOL_CONTENT);
+		/* The next step may have begun. */
+		bool next = i == (steps + 1) * STRIDE % PAGES;
+		CHECK(page[0] == last[i] || (next && page[0] == steps + 1));
+		CHECK(page[WORDS - 1] == last[i] || (next && page[WORDS - 1] == page[0]));
+	}
+}
+
+static size_t count_files(const struct process *process)
+{
+	DIR *list = fdopendir(openat(process->folder, "fd", O_RDONLY | O_DIRECTORY));
+	size_t count = 0;
+
+	while (list && readdir(list))
+		count++;
+	if (list)
+		closedir(list);
+	return count;
+}
+
+static size_t count_mappings(const struct process *process)
+{
+	struct mapping_list list;
+
+	CHECK_EQUAL(mapping_list_read(process->folder, "maps", &list, NULL), KIOKU_OK);
+	size_t count = list.count;
+	mapping_list_release(&list);
+	return count;
+}
+
+static void copies_what_is_written(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	size_t files = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(write_steps);
+	for (int i = 0; i < 20; i++) {
+		if (take(&image, pid, &error) != KIOKU_OK)
+			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		check_steps(&image);
+		CHECK_EQUAL(image.target.report->thread_count, THREADS + 1);
+		CHECK(image.target.report->descriptor == -1);
+		check_goes_on();
+		/* Nothing is left of it. */
+		CHECK_EQUAL(count_mappings(&image.process), image.before.count);
+		size_t count = count_files(&image.process);
+		CHECK(files == 0 || count == files);
+		files = count;
+		let_go(&image);
+	}
+	CHECK(!board->has_failed);
+	end(pid);
+}
+
+/* What is true of the memory that comes and goes, while it is at rest. */
+struct life {
+	volatile uint64_t at_rest, round;
+	uint64_t *given_back; /* empty in odd rounds */
+	uint64_t *moved;      /* at another place in each round */
+	uint64_t *fresh;      /* unmapped and mapped anew in each round */
+	uint64_t *fixed;      /* mapped anew in its place, and then not touched, in odd rounds */
+};
+
+static void fill(uint64_t *pages, uint64_t value)
+{
+	for (size_t i = 0; i < REGION; i++)
+		*(volatile uint64_t *)(pages + i * WORDS) = value;
+}
+
+static uint64_t *map(void *where)
+{
+	return mmap(where, REGION * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED : 0), -1, 0);
+}
+
+static void live(void)
+{
+	struct life *life = (struct life *)map(NULL);
+
+	*life = (struct life){
+		.given_back = map(NULL), .moved = map(NULL), .fresh = map(NULL), .fixed = map(NULL)
+	};
+	board->life = life;
+	for (uint64_t round = 2;; round++) {
+		life->at_rest = 0;
+		life->round = round;
+		madvise(life->given_back, REGION * PAGE, MADV_DONTNEED);
+		munmap(life->fresh, REGION * PAGE);
+		uint64_t *place = map(NULL);
+		life->fresh = map(NULL);
+		fill(life->moved, round);
+		life->moved = mremap(life->moved, REGION * PAGE, REGION * PAGE,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, place);
+		map(life->fixed);
+		fill(life->fresh, round);
+		if (round % 2 == 0) {
+			fill(life->given_back, round);
+			fill(life->fixed, round);
+		}
+		life->at_rest = 1;
+		board->step = round;
+		board->is_ready = true;
+		struct timespec time = { .tv_nsec = 3000000 };
+		nanosleep(&time, NULL);
+	}
+}
+
+/* Whether the mappings that are told of have it. */
+static bool is_mapped(const struct image *image, const void *address)
+{
+	const char *text = image->target.maps;
+	uint64_t at = (uintptr_t)address, from, to;
+
+	while (text && sscanf(text, "%" SCNx64 "-%" SCNx64, &from, &to) == 2) {
+		if (at >= from && at < to)
+			return true;
+		text = strchr(text, '\n');
+		text += text != NULL;
+	}
+	return false;
+}
+
+static void check_region(const struct image *image, const uint64_t *pages, uint64_t value)
+{
+	uint64_t page[WORDS];
+
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(image, pages + i * WORDS, page);
+		CHECK(state != SPOOL_LOST);
+		CHECK_EQUAL(page[0], value);
+	}
+}
+
+static void follows_mappings(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	int at_rest = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(live);
+	for (int i = 0; i < 100; i++) {
+		uint64_t page[WORDS];
+		if (take(&image, pid, &error) != KIOKU_OK)
+			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		CHECK_EQUAL(read_page(&image, board->life, page), SPOOL_CONTENT);
+		const struct life *life = (const struct life *)page;
+		if (life->at_rest) {
+			uint64_t even = life->round % 2 == 0 ? life->round : 0;
+			at_rest++;
+			check_region(&image, life->given_back, even);
+			check_region(&image, life->fixed, even);
+			check_region(&image, life->moved, life->round);
+			check_region(&image, life->fresh, life->round);
+			CHECK(is_mapped(&image, life->moved));
+			CHECK(is_mapped(&image, life->fresh));
+		}
+		let_go(&image);
+		check_goes_on();
+	}
+	CHECK(at_rest > 20);
+	end(pid);
+}
+
+TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings))
