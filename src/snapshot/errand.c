@@ -13,9 +13,10 @@
 #include "snapshot/wait.h"
 
 enum {
-	SETTLE_INTERVAL = 2,         /* milliseconds */
-	PATIENCE = 20 * 1000 * 1000, /* nanoseconds for one thread to stop */
-	THREADS = 64,                /* that are tried */
+	SETTLE_INTERVAL = 2, /* milliseconds */
+	/* Nanoseconds for one thread to stop. It does so once it has a CPU, which harms nobody. */
+	PATIENCE = 500 * 1000 * 1000,
+	THREADS = 64, /* that are tried */
 };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds */

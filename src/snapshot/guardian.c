@@ -148,8 +148,19 @@ static enum kioku_status for_each(struct watch *watch,
 	return KIOKU_OK;
 }
 
+static enum kioku_status begin_spool(struct charge *charge, struct kioku_error *error)
+{
+	return charge->target->spool ? spool_begin(charge->target->spool, error) : KIOKU_OK;
+}
+
+static enum kioku_status flush_spool(struct charge *charge, struct kioku_error *error)
+{
+	return charge->target->spool ? spool_flush(charge->target->spool, error) : KIOKU_OK;
+}
+
 static enum kioku_status work(struct watch *watch, struct kioku_error *error)
 {
+	TRY(for_each(watch, begin_spool, error));
 	TRY(for_each(watch, watch->method->prepare, error));
 	TRY(attach(watch, error));
 	errand_hurry(true);
@@ -157,7 +168,9 @@ static enum kioku_status work(struct watch *watch, struct kioku_error *error)
 	if (status != KIOKU_OK || watch->method->goes_on)
 		resume_all(watch);
 	errand_hurry(false);
-	return status == KIOKU_OK ? for_each(watch, watch->method->settle, error) : status;
+	TRY(status);
+	TRY(for_each(watch, watch->method->settle, error));
+	return for_each(watch, flush_spool, error);
 }
 
 static void let_go(struct watch *watch)
@@ -300,12 +313,17 @@ static void hold(struct watch *watch)
 	}
 }
 
+static bool is_of(const struct guardian_target *target, int file)
+{
+	return file == target->folder || (target->spool && file == target->spool->descriptor);
+}
+
 static bool is_ours(const struct watch *watch, int file)
 {
 	bool ours = file == watch->socket;
 
 	for (size_t i = 0; i < watch->count; i++)
-		ours |= file == watch->charges[i].target->folder;
+		ours |= is_of(watch->charges[i].target, file);
 	return ours;
 }
 

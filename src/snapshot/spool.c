@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/spool.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -9,7 +10,17 @@
 #include "snapshot/injection.h"
 
 /* At once: no longer than a target's page faults may have to wait for. */
-enum { PIECE = 128 << 10 };
+enum { PIECE = 128 << 10, PARTS = SPOOL_STAGE / SPOOL_PAGE };
+
+/* What has been copied, and is not in the file yet. */
+struct spool_stage {
+	size_t used, count;
+	struct part {
+		uint64_t offset; /* in the file */
+		size_t size;
+	} parts[PARTS]; /* one after the other in bytes */
+	uint8_t bytes[SPOOL_STAGE];
+};
 
 static void *shared_memory(int descriptor, size_t size)
 {
@@ -53,14 +64,41 @@ enum kioku_status spool_init(struct spool *spool, int descriptor, size_t limit,
 void spool_release(struct spool *spool)
 {
 	if (spool->memory)
-		munmap(spool->memory, spool->limit * SPOOL_CHUNK);
+		munmap((void *)(uintptr_t)spool->memory, spool->limit * SPOOL_CHUNK);
 	if (spool->states)
 		munmap(spool->states, spool->limit * sizeof(*spool->states));
 	if (spool->index)
 		munmap(spool->index, index_size(spool->limit));
 	if (spool->descriptor >= 0)
 		close(spool->descriptor);
+	free(spool->stage);
 	*spool = (struct spool){ .descriptor = -1 };
+}
+
+enum kioku_status spool_begin(struct spool *spool, struct kioku_error *error)
+{
+	spool->stage = malloc(sizeof(*spool->stage));
+	if (!spool->stage)
+		return error_no_memory(error);
+	/* All of it, so that its pages are there when a target is stopped. */
+	memset(spool->stage, 0, sizeof(*spool->stage));
+	return KIOKU_OK;
+}
+
+enum kioku_status spool_flush(struct spool *spool, struct kioku_error *error)
+{
+	struct spool_stage *stage = spool->stage;
+	const uint8_t *bytes = stage->bytes;
+
+	for (size_t i = 0; i < stage->count; i++) {
+		const struct part *part = &stage->parts[i];
+		if (pwrite(spool->descriptor, bytes, part->size, (off_t)part->offset) !=
+		    (ssize_t)part->size)
+			return error_os(error, "cannot keep memory that was copied");
+		bytes += part->size;
+	}
+	stage->used = stage->count = 0;
+	return KIOKU_OK;
 }
 
 size_t spool_after(const struct spool *spool, uint64_t address)
@@ -125,6 +163,8 @@ static void copy_piece(pid_t pid, int memory, uint64_t start, size_t size, uint8
 enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_t start,
 			     uint64_t end, struct kioku_error *error)
 {
+	struct spool_stage *stage = spool->stage;
+
 	for (uint64_t at = start; at < end;) {
 		const struct spool_chunk *chunk = chunk_at(spool, at);
 		if (!chunk)
@@ -134,9 +174,14 @@ enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_
 		uint64_t size = SPOOL_CHUNK - offset;
 		size = size < end - at ? size : end - at;
 		size = size < PIECE ? size : PIECE;
-		copy_piece(pid, memory, at, (size_t)size,
-			   spool->memory + (uint64_t)chunk->number * SPOOL_CHUNK + offset,
+		if (size > SPOOL_STAGE - stage->used)
+			TRY(spool_flush(spool, error));
+		copy_piece(pid, memory, at, (size_t)size, stage->bytes + stage->used,
 			   spool->states[chunk->number] + offset / SPOOL_PAGE);
+		stage->parts[stage->count++] =
+			(struct part){ (uint64_t)chunk->number * SPOOL_CHUNK + offset,
+				       (size_t)size };
+		stage->used += size;
 		at += size;
 	}
 	return KIOKU_OK;

@@ -14,7 +14,12 @@
 
 #include "base/error.h"
 
-enum { SPOOL_PAGE = 4096, SPOOL_CHUNK = 2 << 20, SPOOL_CHUNK_PAGES = SPOOL_CHUNK / SPOOL_PAGE };
+enum {
+	SPOOL_PAGE = 4096,
+	SPOOL_CHUNK = 2 << 20,
+	SPOOL_CHUNK_PAGES = SPOOL_CHUNK / SPOOL_PAGE,
+	SPOOL_STAGE = 2 << 20
+};
 
 enum spool_state {
 	SPOOL_NONE,    /* no content of its own: zeros, or that of the file which is mapped there */
@@ -33,12 +38,15 @@ struct spool_index {
 	struct spool_chunk chunks[]; /* ascending */
 };
 
+struct spool_stage;
+
 struct spool {
-	int descriptor;  /* of the file; owned; -1: none */
-	uint8_t *memory; /* the file: chunks in the order in which they were made */
+	int descriptor;        /* of the file; owned; -1: none */
+	const uint8_t *memory; /* the file: chunks in the order in which they were made */
 	uint8_t (*states)[SPOOL_CHUNK_PAGES]; /* enum spool_state, in the same order */
 	struct spool_index *index;
-	size_t limit; /* chunks */
+	size_t limit;              /* chunks */
+	struct spool_stage *stage; /* of whoever copies */
 };
 
 /*
@@ -50,14 +58,20 @@ struct spool {
 enum kioku_status spool_init(struct spool *spool, int descriptor, size_t limit,
 			     struct kioku_error *error);
 
+/* To be called first by the process that copies. Errors: NO_MEMORY. */
+enum kioku_status spool_begin(struct spool *spool, struct kioku_error *error);
+
 /*
  * Copies the memory of a process, whole pages, while it runs or is stopped. memory: /proc/PID/mem; -1:
  * by process_vm_readv(2), which is faster, but gives the target pages of its own in place of those that
- * it shares with a child (FOLL_PIN, mm/gup.c), so that it is for what was written just now. Errors:
- * LIMIT (the spool is full).
+ * it shares with a child (FOLL_PIN, mm/gup.c), so that it is for what was written just now. Up to SPOOL_STAGE bytes only get to the file in
+ * spool_flush(): the faults of a file's pages are nothing for a stop. Errors: LIMIT (the spool is full), OS.
  */
 enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_t start,
 			     uint64_t end, struct kioku_error *error);
+
+/* Writes to the file what has been copied. Errors: OS. */
+enum kioku_status spool_flush(struct spool *spool, struct kioku_error *error);
 
 /* [start, end) has no content any more. */
 void spool_clear(struct spool *spool, uint64_t start, uint64_t end);

@@ -121,8 +121,12 @@ static enum kioku_status copy_written(struct tracking *tracking, const struct ma
 {
 	/* Asking whose a page is costs a look at each one. */
 	bool has_file = mapping->inode != 0 && !mapping->is_shared;
+	/*
+	 * Not SCAN_CHECK_WPASYNC: should there be another mapping by now, the scan would fail with
+	 * pages protected already and not told of. As it is, it passes over that one.
+	 */
 	const struct pagemap_scan what = {
-		.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+		.flags = SCAN_WP_MATCHING,
 		.page_limit = STEP,
 		.all_of = PAGE_IS_WRITTEN_BIT,
 		.returned = content | (has_file ? PAGE_IS_FILE_BIT : 0),
@@ -272,17 +276,7 @@ static enum kioku_status pass(struct tracking *tracking, struct kioku_error *err
 		const struct mapping *mapping = &tracking->mappings.mappings[i];
 		if (!is_in(tracking->ranges, tracking->range_count, mapping->start))
 			continue;
-		struct kioku_error reason = { 0 };
-		if (copy_written(tracking, mapping, &reason) == KIOKU_OK)
-			continue;
-		/* It is another one since. The next pass, or the stop, sees to it. */
-		if (reason.os_errno == EPERM) {
-			tracking->mappings_changed = true;
-			continue;
-		}
-		if (error)
-			*error = reason;
-		return reason.status;
+		TRY(copy_written(tracking, mapping, error));
 	}
 	return clear_suspects(tracking, false, error);
 }

@@ -67,13 +67,22 @@ static void note_event(struct userfault *userfault, const struct uffd_msg *messa
 	uint64_t from = message->arg.remap.from, to = message->arg.remap.to;
 	uint64_t length = message->arg.remap.len;
 
-	pthread_mutex_lock(&userfault->lock);
 	if (message->event == UFFD_EVENT_REMAP) {
 		note(userfault, USERFAULT_GONE, from, from + length);
 		note(userfault, USERFAULT_MOVED, to, to + length);
 	} else if (message->event == UFFD_EVENT_REMOVE || message->event == UFFD_EVENT_UNMAP) {
 		note(userfault, USERFAULT_GONE, message->arg.remove.start, message->arg.remove.end);
 	}
+}
+
+/* Whoever sees the target go on after an event sees the event noted: it goes on once it is read. */
+static void note_events(struct userfault *userfault)
+{
+	struct uffd_msg message;
+
+	pthread_mutex_lock(&userfault->lock);
+	while (read(userfault->descriptor, &message, sizeof(message)) == sizeof(message))
+		note_event(userfault, &message);
 	pthread_mutex_unlock(&userfault->lock);
 }
 
@@ -84,14 +93,12 @@ static void *read_events(void *argument)
 	const struct sched_param urgent = { .sched_priority = READER_PRIORITY };
 	struct pollfd files[] = { { .fd = userfault->descriptor, .events = POLLIN },
 				  { .fd = userfault->end, .events = POLLIN } };
-	struct uffd_msg message;
 
 	(void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &urgent);
 	while (files[1].revents == 0 && !(files[0].revents & POLLERR)) {
 		if (poll(files, 2, -1) < 0 && errno != EINTR)
 			break;
-		while (read(userfault->descriptor, &message, sizeof(message)) == sizeof(message))
-			note_event(userfault, &message);
+		note_events(userfault);
 	}
 	return NULL;
 }
