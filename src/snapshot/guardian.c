@@ -341,7 +341,7 @@ static void close_others(const struct watch *watch)
 		closedir(files);
 }
 
-__attribute__((noreturn)) static void guard(struct watch *watch, struct guardian_message *message)
+static void become_guardian(const struct watch *watch)
 {
 	sigset_t all;
 
@@ -351,6 +351,11 @@ __attribute__((noreturn)) static void guard(struct watch *watch, struct guardian
 	setsid();
 	prctl(PR_SET_NAME, "kioku-guardian");
 	close_others(watch);
+}
+
+__attribute__((noreturn)) static void guard(struct watch *watch, struct guardian_message *message)
+{
+	become_guardian(watch);
 	message->status = work(watch, &message->error);
 	char done = 1;
 	if (write(watch->socket, &done, 1) == 1 && message->status == KIOKU_OK)
@@ -369,7 +374,31 @@ static void init_charge(struct charge *charge, struct guardian_target *target,
 					  .has_seccomp = target->has_seccomp,
 					  .site = &target->site };
 	tracking_init(&charge->tracking);
-	target->report->descriptor = -1;
+	target->report->descriptor = USERFAULT_NONE;
+}
+
+static void await(pid_t pid)
+{
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The guardian was killed. All it did to targets is undone by that, but for one thing. */
+static void repair(const struct watch *watch)
+{
+	bool has_left = false;
+
+	for (size_t i = 0; i < watch->count; i++)
+		has_left |= watch->charges[i].target->report->descriptor != USERFAULT_NONE;
+	pid_t pid = has_left ? fork() : -1;
+	if (pid == 0) {
+		become_guardian(watch);
+		for (size_t i = 0; i < watch->count; i++)
+			userfault_repair(&watch->charges[i].errand,
+					 watch->charges[i].target->report->descriptor);
+		_exit(0);
+	}
+	await(pid);
 }
 
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
@@ -401,9 +430,14 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 	ssize_t got;
 	while ((got = read(guardian->socket, &done, 1)) < 0 && errno == EINTR)
 		;
-	if (got != 1)
+	if (got != 1) {
+		/* The kernel has it detached from targets before it can be waited for. */
+		await(guardian->pid);
+		guardian->pid = 0;
+		repair(&watch);
 		return error_set(error, KIOKU_ERROR_STOPPED,
 				 "the process that traces for this snapshot was killed");
+	}
 	if (error)
 		*error = guardian->message->error;
 	return guardian->message->status;
@@ -414,9 +448,7 @@ void guardian_end(struct guardian *guardian)
 	if (guardian->socket >= 0)
 		close(guardian->socket);
 	guardian->socket = -1;
-	if (guardian->pid > 0)
-		while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	await(guardian->pid);
 	guardian->pid = 0;
 	if (guardian->message)
 		munmap(TAKE(guardian->message), sizeof(*guardian->message));

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/userfault.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -111,14 +113,53 @@ static int take_descriptor(pid_t pid, int number)
 	return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
 }
 
+static bool is_userfault(int folder, int number)
+{
+	char path[32], target[64];
+
+	snprintf(path, sizeof(path), "fd/%d", number);
+	ssize_t size = readlinkat(folder, path, target, sizeof(target) - 1);
+	target[size > 0 ? size : 0] = '\0';
+	return strcmp(target, "anon_inode:[userfaultfd]") == 0;
+}
+
+/* The number of a userfaultfd that a process has, or USERFAULT_NONE. */
+static int find(int folder)
+{
+	int files = openat(folder, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = files < 0 ? NULL : fdopendir(files);
+	int found = USERFAULT_NONE;
+
+	if (!list && files >= 0)
+		close(files);
+	for (struct dirent *entry; list && found < 0 && (entry = readdir(list));)
+		if (entry->d_name[0] != '.' && is_userfault(folder, atoi(entry->d_name)))
+			found = atoi(entry->d_name);
+	if (list)
+		closedir(list);
+	return found;
+}
+
+void userfault_repair(struct errand *errand, int left)
+{
+	int number = left == USERFAULT_ANY ? find(errand->folder) : left;
+	const uint64_t arguments[6] = { (uint64_t)number };
+	int64_t result;
+
+	if (number >= 0 && is_userfault(errand->folder, number))
+		(void)errand_call(errand, 0, SYS_close, arguments, &result, NULL);
+}
+
 static enum kioku_status obtain(struct userfault *userfault, struct errand *errand, int *left,
 				struct kioku_error *error)
 {
 	uint64_t arguments[6] = { FLAGS };
 	int64_t result;
 
+	*left = find(errand->folder) < 0 ? USERFAULT_ANY : USERFAULT_NONE;
 	TRY(errand_call(errand, 0, SYS_userfaultfd, arguments, &result, error));
 	if (result < 0) {
+		*left = USERFAULT_NONE;
 		errno = (int)-result;
 		return error_os(error, "process %d cannot have its writes tracked", errand->pid);
 	}
@@ -129,7 +170,7 @@ static enum kioku_status obtain(struct userfault *userfault, struct errand *erra
 	enum kioku_status status =
 		errand_call(errand, errand->tid, SYS_close, arguments, &result, error);
 	if (status == KIOKU_OK)
-		*left = -1;
+		*left = USERFAULT_NONE;
 	errno = reason;
 	if (userfault->descriptor < 0)
 		return error_os(error, "cannot take over a descriptor of process %d", errand->pid);
@@ -141,7 +182,7 @@ enum kioku_status userfault_open(struct userfault *userfault, struct errand *err
 {
 	*userfault = (struct userfault){ .descriptor = -1 };
 	pthread_mutex_init(&userfault->lock, NULL);
-	*left = -1;
+	*left = USERFAULT_NONE;
 	userfault->end = eventfd(0, EFD_CLOEXEC);
 	if (userfault->end < 0)
 		return error_os(error, "cannot track writes");

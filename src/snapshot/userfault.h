@@ -35,18 +35,27 @@ struct userfault {
 	struct userfault_change changes[USERFAULT_CHANGES];
 };
 
+/* Of a target's table, besides numbers of descriptors. */
+enum {
+	USERFAULT_NONE = -1,
+	USERFAULT_ANY = -2, /* one is being made, and it has no other */
+};
+
 /* Whether this kernel can do it, and lets us. */
 bool userfault_works(void);
 
 /*
  * Makes the target have a userfaultfd, takes it over, and has it closed in the target: two stops of
  * one thread. It waits for every change to mappings that are tracked until we know of it, for which
- * there is a thread of its own. *left: the number of the descriptor while the target has it, else -1;
- * in memory that outlives us. userfault_close() in any case. Errors: UNSUPPORTED, REFUSED, OS; those
+ * there is a thread of its own. *left: the number of the descriptor while the target has it, else
+ * USERFAULT_NONE; in memory that outlives us, for userfault_repair(). userfault_close() in any case. Errors: UNSUPPORTED, REFUSED, OS; those
  * of errand_call().
  */
 enum kioku_status userfault_open(struct userfault *userfault, struct errand *errand, int *left,
 				 struct kioku_error *error);
+
+/* Has the target close what userfault_open() has left in it when it was killed. */
+void userfault_repair(struct errand *errand, int left);
 
 /*
  * Tracks the writes to mappings in [start, end) from when they are first protected; what is tracked

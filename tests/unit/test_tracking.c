@@ -349,4 +349,83 @@ static void follows_mappings(void)
 	end(pid);
 }
 
-TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings))
+static void *kill_guardian(void *argument)
+{
+	volatile struct guardian *guardian = argument;
+
+	while (guardian->pid == 0)
+		;
+	usleep((useconds_t)(rand() % 60000));
+	kill(guardian->pid, SIGKILL);
+	return NULL;
+}
+
+/* Whatever it is doing at that moment, nothing is left of it. */
+static void survives_the_guardian(void)
+{
+	struct kioku_error error = { 0 };
+	static struct image image;
+	size_t mappings = 0, files = 0;
+	int killed = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(write_steps);
+	for (int i = 0; i < 60; i++) {
+		pthread_t killer;
+		image.guardian.pid = 0;
+		pthread_create(&killer, NULL, kill_guardian, &image.guardian);
+		killed += take(&image, pid, &error) == KIOKU_ERROR_STOPPED;
+		pthread_join(killer, NULL);
+		guardian_end(&image.guardian);
+		check_goes_on();
+		size_t open = count_files(&image.process);
+		CHECK(files == 0 || open == files);
+		files = open;
+		size_t count = count_mappings(&image.process);
+		CHECK(mappings == 0 || count == mappings);
+		mappings = count;
+		let_go(&image);
+	}
+	CHECK(killed > 10);
+	CHECK(!board->has_failed);
+	end(pid);
+}
+
+static void put_guard(void)
+{
+	uint64_t *pages = map(NULL);
+
+	fill(pages, 7);
+	board->pages = pages;
+	board->has_failed = madvise(pages + 5 * WORDS, PAGE, 102 /* MADV_GUARD_INSTALL, 6.13 */);
+	board->is_ready = true;
+	for (;;)
+		pause();
+}
+
+static void leaves_guards(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	uint64_t page[WORDS];
+
+	skip_if_impossible();
+	pid_t pid = start(put_guard);
+	if (board->has_failed)
+		SKIP("no guard pages: it takes Linux 6.13");
+	if (take(&image, pid, &error) != KIOKU_OK)
+		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
+		CHECK(state == (i == 5 ? SPOOL_LOST : SPOOL_CONTENT));
+		CHECK_EQUAL(page[0], i == 5 ? 0 : 7);
+	}
+	let_go(&image);
+	uint64_t at = (uintptr_t)(board->pages + 5 * WORDS);
+	CHECK(!target_read(pid, at, page, PAGE));
+	CHECK(target_read(pid, at + PAGE, page, PAGE));
+	end(pid);
+}
+
+TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings), TEST(survives_the_guardian),
+	 TEST(leaves_guards))
