@@ -44,14 +44,57 @@ static bool begin(int descriptor)
 	return ioctl(descriptor, UFFDIO_API, &api) == 0;
 }
 
+/* A descriptor of our own. */
+static int open_own(void)
+{
+	int descriptor = (int)syscall(SYS_userfaultfd, FLAGS);
+
+	if (descriptor >= 0 && begin(descriptor))
+		return descriptor;
+	if (descriptor >= 0)
+		close(descriptor);
+	return -1;
+}
+
 bool userfault_works(void)
 {
-	AUTO_CLOSE int descriptor = (int)syscall(SYS_userfaultfd, FLAGS);
+	AUTO_CLOSE int descriptor = open_own();
 	AUTO_CLOSE int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct pagemap_scan scan = { .size = sizeof(scan), .returned = PAGE_IS_WRITTEN_BIT };
 
-	return descriptor >= 0 && pagemap >= 0 && begin(descriptor) &&
-	       ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) == 0;
+	return descriptor >= 0 && pagemap >= 0 && ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) == 0;
+}
+
+bool userfault_measure(uint8_t *memory, size_t size, double *look, double *delay)
+{
+	enum { PAGE = 4096, WRITES = 64 };
+	const struct userfault own = { .descriptor = open_own() };
+	AUTO_CLOSE int descriptor = own.descriptor;
+	AUTO_CLOSE int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	struct pagemap_region region;
+	uint64_t start = (uintptr_t)memory, times[3];
+	struct pagemap_scan scan = { .size = sizeof(scan),
+				     .flags = SCAN_WP_MATCHING,
+				     .start = start,
+				     .end = start + size,
+				     .regions = (uintptr_t)&region,
+				     .region_limit = 1,
+				     .all_of = PAGE_IS_WRITTEN_BIT,
+				     .returned = PAGE_IS_WRITTEN_BIT };
+
+	if (descriptor < 0 || pagemap < 0 || !userfault_track(&own, start, start + size) ||
+	    ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) < 0)
+		return false;
+	scan.flags = 0;
+	times[0] = wait_now();
+	bool works = ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) == 0;
+	times[1] = wait_now();
+	for (size_t i = 0; i < WRITES * PAGE && i < size; i += PAGE)
+		*(volatile uint8_t *)&memory[i] = 2;
+	times[2] = wait_now();
+	*look = (double)(times[1] - times[0]) / (double)size;
+	*delay = (double)(times[2] - times[1]) / WRITES;
+	return works;
 }
 
 static void note(struct userfault *userfault, enum userfault_change_kind kind, uint64_t start,

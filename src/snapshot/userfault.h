@@ -45,6 +45,13 @@ enum {
 bool userfault_works(void);
 
 /*
+ * What it costs here, tried on memory of our own, whole pages that have content: nanoseconds to look for
+ * what was written, for each byte that was not, and by which the first write to a page is delayed.
+ * False: it does not work.
+ */
+bool userfault_measure(uint8_t *memory, size_t size, double *look, double *delay);
+
+/*
  * Makes the target have a userfaultfd, takes it over, and has it closed in the target: two stops of
  * one thread. It waits for every change to mappings that are tracked until we know of it, for which
  * there is a thread of its own. *left: the number of the descriptor while the target has it, else
