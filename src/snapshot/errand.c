@@ -16,7 +16,8 @@ enum {
 	SETTLE_INTERVAL = 2, /* milliseconds */
 	/* Nanoseconds for one thread to stop. It does so once it has a CPU, which harms nobody. */
 	PATIENCE = 500 * 1000 * 1000,
-	THREADS = 64, /* that are tried */
+	STACK = 192 << 10, /* bytes, of the 8 MiB that a main thread has */
+	THREADS = 64,      /* that are tried */
 };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds */
@@ -26,6 +27,14 @@ void errand_hurry(bool on)
 	struct sched_param parameter = { .sched_priority = on ? 1 : 0 };
 
 	(void)sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &parameter);
+}
+
+void errand_touch_stack(void)
+{
+	volatile uint8_t room[STACK];
+
+	for (size_t i = 0; i < sizeof(room); i += 4096)
+		room[i] = 0;
 }
 
 static enum kioku_status call_with(struct errand *errand, pid_t tid, long number,
@@ -38,6 +47,7 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 
 	TRY(tracee_init(&one, errand->pid, errand->folder, errand->has_seccomp, 1, error));
 	one.only = tid;
+	errand_touch_stack();
 	enum kioku_status status = tracee_seize(&one, error);
 	errand_hurry(true);
 	if (status == KIOKU_OK)

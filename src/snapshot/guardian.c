@@ -55,7 +55,10 @@ struct watch {
 	int socket;
 };
 
-enum { SETTLE_INTERVAL = 2 /* milliseconds */ };
+enum {
+	SETTLE_INTERVAL = 2, /* milliseconds */
+	SPARE_THREADS = 2,   /* that are started before the stop */
+};
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds; a large fork takes some */
 
@@ -91,6 +94,17 @@ static void resume(struct charge *charge)
 	charge->target->report->stop = charge->tracee.resumed_at - charge->tracee.stopped_at;
 }
 
+/* What is written to in the stop, so that it has no faults of ours in it. */
+static void touch(struct charge *charge)
+{
+	const struct guardian_target *target = charge->target;
+	size_t count = charge->tracee.count + SPARE_THREADS;
+
+	count = count < target->thread_limit ? count : target->thread_limit;
+	memset(target->records, 0, count * sizeof(*target->records));
+	memset(&charge->duplicate, 0, sizeof(charge->duplicate));
+}
+
 static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 {
 	for (size_t i = 0; i < watch->count; i++) {
@@ -99,7 +113,9 @@ static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 		TRY(tracee_init(&charge->tracee, target->pid, target->folder, target->has_seccomp,
 				target->thread_limit, error));
 		TRY(tracee_seize(&charge->tracee, error));
+		touch(charge);
 	}
+	errand_touch_stack();
 	return KIOKU_OK;
 }
 
