@@ -15,7 +15,7 @@
 enum {
 	SETTLE_INTERVAL = 2, /* milliseconds */
 	/* Nanoseconds for one thread to stop. It does so once it has a CPU, which harms nobody. */
-	PATIENCE = 500 * 1000 * 1000,
+	PATIENCE = 2000 * 1000 * 1000,
 	STACK = 192 << 10, /* bytes, of the 8 MiB that a main thread has */
 	THREADS = 64,      /* that are tried */
 };

@@ -389,28 +389,19 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 	return tracking->mappings_changed ? read_mappings(tracking, error) : KIOKU_OK;
 }
 
-/* Where there are pages, which takes time, in pieces; what lies between at once. */
-static void untrack(const struct tracking *tracking, uint64_t start, uint64_t end, uint64_t *piece)
+/* First the protection goes where there are pages, so that what the target writes to waits for nothing. */
+static void untrack(const struct tracking *tracking, const struct mapping *mapping, uint64_t *piece)
 {
 	const struct spool_index *index = tracking->input.spool->index;
 	const struct userfault *userfault = &tracking->userfault;
 
-	for (size_t i = spool_after(tracking->input.spool, start); start < end; i++) {
-		bool is_last = i == index->count || index->chunks[i].start >= end;
-		uint64_t whole = end - start;
-		if (is_last) {
-			userfault_untrack(userfault, start, end, &whole);
-			return;
-		}
-		uint64_t from = index->chunks[i].start, to = from + SPOOL_CHUNK;
-		if (from > start) {
-			userfault_untrack(userfault, start, from, &whole);
-			start = from;
-		}
-		to = to < end ? to : end;
-		userfault_untrack(userfault, start, to, piece);
-		start = to;
+	for (size_t i = spool_after(tracking->input.spool, mapping->start);
+	     i < index->count && index->chunks[i].start < mapping->end; i++) {
+		uint64_t start = index->chunks[i].start, end = start + SPOOL_CHUNK;
+		userfault_unprotect(userfault, start > mapping->start ? start : mapping->start,
+				    end < mapping->end ? end : mapping->end, piece);
 	}
+	userfault_untrack(userfault, mapping->start, mapping->end);
 }
 
 void tracking_end(struct tracking *tracking)
@@ -423,8 +414,7 @@ void tracking_end(struct tracking *tracking)
 	    mapping_list_read(tracking->input.folder, "maps", &list, NULL) == KIOKU_OK)
 		for (size_t i = 0; i < list.count; i++)
 			if (wants(tracking, &list.mappings[i]))
-				untrack(tracking, list.mappings[i].start, list.mappings[i].end,
-					&piece);
+				untrack(tracking, &list.mappings[i], &piece);
 	mapping_list_release(&list);
 	userfault_close(&tracking->userfault);
 	if (tracking->pagemap >= 0)

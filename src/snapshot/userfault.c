@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/thread.h"
@@ -32,9 +33,12 @@ enum {
 	/* Nobody ever waits for a page here, for which alone more than this would be needed: it is
 	 * allowed to everybody. */
 	FLAGS = O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY,
-	READER_PRIORITY = 2, /* above that of who copies in the stop */
-	PIECE_TIME = 50000,  /* nanoseconds */
-	PIECE_LEAST = 64 << 10,
+	READER_PRIORITY = 2,    /* above that of who copies in the stop */
+	PIECE_TIME = 50000,     /* nanoseconds */
+	PIECE_LEAST = 64 << 10, /* bytes */
+	PIECE_MOST = 4 << 20,
+	REPAIR_ROUNDS = 100,
+	REPAIR_INTERVAL = 5000, /* microseconds */
 };
 
 static bool begin(int descriptor)
@@ -185,7 +189,13 @@ static int find(int folder)
 
 void userfault_repair(struct errand *errand, int left)
 {
-	int number = left == USERFAULT_ANY ? find(errand->folder) : left;
+	int number = left;
+	/* A thread that was about to make one does so once it has a CPU. */
+	for (int i = 0; left == USERFAULT_ANY && number < 0 && i < REPAIR_ROUNDS; i++) {
+		number = find(errand->folder);
+		if (number < 0)
+			usleep(REPAIR_INTERVAL);
+	}
 	const uint64_t arguments[6] = { (uint64_t)number };
 	int64_t result;
 
@@ -267,20 +277,31 @@ bool userfault_changes(struct userfault *userfault, struct userfault_change *cha
 	return complete;
 }
 
-void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end,
-		       uint64_t *piece)
+void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
+			 uint64_t *piece)
 {
 	for (uint64_t at = start, size; at < end; at += size) {
 		uint64_t before = wait_now();
 		size = *piece < end - at ? *piece : end - at;
-		struct uffdio_range range = { at, size };
-		ioctl(userfault->descriptor, UFFDIO_UNREGISTER, &range);
+		userfault_forget(userfault, at, at + size);
 		uint64_t time = wait_now() - before;
+		/* Page faults that have waited for this go on before the next. */
+		usleep((useconds_t)(time / 1000));
 		if (time > PIECE_TIME && *piece > PIECE_LEAST)
 			*piece /= 2;
-		else if (time < PIECE_TIME / 4 && size == *piece && *piece < end - start)
+		else if (time < PIECE_TIME / 4 && *piece < PIECE_MOST)
 			*piece *= 2;
 	}
+}
+
+void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)
+{
+	struct uffdio_range range = { start, end - start };
+
+	/* The target's faults wait for the lock that this takes: nobody may run in our place now. */
+	errand_hurry(true);
+	ioctl(userfault->descriptor, UFFDIO_UNREGISTER, &range);
+	errand_hurry(false);
 }
 
 void userfault_close(struct userfault *userfault)

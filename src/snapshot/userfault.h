@@ -81,11 +81,18 @@ bool userfault_changes(struct userfault *userfault, struct userfault_change *cha
 		       size_t *count);
 
 /*
- * Tracks [start, end) no longer. Taking off protection holds up the target's page faults and mappings
- * (mm/userfaultfd.c, under the mmap lock), so it is done in pieces that take some 100 us at most.
+ * Takes protection off [start, end), in pieces of some 50 us, as the target's page faults wait for some
+ * of it. *piece: bytes at once, which adapts; the same for all calls.
  */
-void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end,
-		       uint64_t *piece);
+void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
+			 uint64_t *piece);
+
+/*
+ * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
+ * lock): some 10 us for each MiB that is populated, less if nothing is protected. Never for a part: two
+ * mappings in place of one are something that mremap(2) refuses.
+ */
+void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end);
 
 void userfault_close(struct userfault *userfault);
 

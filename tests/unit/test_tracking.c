@@ -29,7 +29,7 @@ enum {
 struct board {
 	volatile uint64_t step;
 	volatile bool is_ready, has_failed;
-	uint64_t *pages;
+	uint64_t *pages, *shared;
 	/* Of the target whose mappings change: its own memory says at what it is. */
 	struct life *life;
 };
@@ -427,5 +427,72 @@ static void leaves_guards(void)
 	end(pid);
 }
 
+/* A file, of which the target has changed page 3 for itself, and read page 1; and what it shares. */
+static void map_file(void)
+{
+	char name[] = "/tmp/kioku-tracking-XXXXXX";
+	int file = mkstemp(name);
+	uint64_t page[WORDS] = { 9 };
+
+	unlink(name);
+	for (size_t i = 0; i < REGION; i++)
+		if (write(file, page, PAGE) != PAGE)
+			_exit(1);
+	uint64_t *pages = mmap(NULL, REGION * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	board->pages = pages;
+	*(volatile uint64_t *)(pages + 3 * WORDS) = 10;
+	(void)*(volatile uint64_t *)(pages + WORDS);
+	board->shared = mmap(NULL, REGION * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	fill(board->shared, 11);
+	/* Memory that it has in common with a child stays so. */
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		board->is_ready = true;
+		for (;;)
+			pause();
+	}
+	for (;;)
+		pause();
+}
+
+static uint64_t anonymous(pid_t pid)
+{
+	char path[64], line[256];
+	unsigned long long size = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "Private_Dirty: %llu", &size);
+	if (file)
+		fclose(file);
+	return size;
+}
+
+static void leaves_files_and_children(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	uint64_t page[WORDS];
+
+	skip_if_impossible();
+	pid_t pid = start(map_file);
+	uint64_t before = anonymous(pid);
+	if (take(&image, pid, &error) != KIOKU_OK)
+		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
+		CHECK(state == (i == 3 ? SPOOL_CONTENT : SPOOL_NONE));
+		CHECK_EQUAL(page[0], i == 3 ? 10 : 0);
+		CHECK_EQUAL(read_page(&image, board->shared + i * WORDS, page), SPOOL_CONTENT);
+		CHECK_EQUAL(page[0], 11);
+	}
+	let_go(&image);
+	/* KiB: its stack, where a call was injected, and what it writes by itself. */
+	CHECK(anonymous(pid) <= before + 64);
+	end(pid);
+}
+
 TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings), TEST(survives_the_guardian),
-	 TEST(leaves_guards))
+	 TEST(leaves_guards), TEST(leaves_files_and_children))
