@@ -303,6 +303,15 @@ static void undo_tracking(struct charge *charge)
 	tracking_release(&charge->tracking);
 }
 
+static void leave_tracked(struct charge *charge)
+{
+	struct guardian_report *report = charge->target->report;
+
+	if (report->descriptor != USERFAULT_NONE)
+		userfault_repair(&charge->errand, report->descriptor);
+	report->descriptor = USERFAULT_NONE;
+}
+
 static const struct method methods[] = {
 	[GUARDIAN_DUPLICATE] = { .take = take_duplicate,
 				 .goes_on = true,
@@ -314,7 +323,8 @@ static const struct method methods[] = {
 			     .take = take_tracked,
 			     .goes_on = true,
 			     .settle = end_tracking,
-			     .undo = undo_tracking },
+			     .undo = undo_tracking,
+			     .leave = leave_tracked },
 };
 
 /* Until whoever started us is done, or gone. */
