@@ -83,9 +83,9 @@ static void copy_areas(const struct guardian_target *target)
 		for (uint64_t offset = 0; offset < area->size; offset += PIECE) {
 			uint64_t left = area->size - offset;
 			size_t size = left < PIECE ? (size_t)left : PIECE;
-			if (!target_read(target->pid, area->start + offset, area->copy + offset,
+			if (!target_read(target->task, area->start + offset, area->copy + offset,
 					 size))
-				copy_pages(target->pid, area, offset, size);
+				copy_pages(target->task, area, offset, size);
 		}
 	}
 }

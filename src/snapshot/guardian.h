@@ -30,6 +30,7 @@ struct guardian_report {
 
 struct guardian_target {
 	pid_t pid;
+	pid_t task; /* a thread that lives, through which memory is reached */
 	int folder; /* of /proc/PID */
 	bool has_seccomp;
 	struct site site;

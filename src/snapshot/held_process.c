@@ -68,17 +68,16 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 				       struct kioku_error *error)
 {
 	struct process *about = &process->process;
-	char smaps[64];
 	uint64_t left;
 
 	process->folder = process->memory.held = process->memory.target = -1;
 	process->target = target;
 	TRY(process_open(pid, about, error));
-	snprintf(smaps, sizeof(smaps), "%ssmaps", about->live_task);
-	TRY(mapping_list_read(about->folder, smaps, &process->before, error));
+	TRY(mapping_list_read(about->folder, about->task, "smaps", &process->before, error));
 	TRY(check_mappings(process, error));
 	*target = (struct guardian_target){
 		.pid = pid,
+		.task = about->task,
 		.folder = about->folder,
 		.has_seccomp = about->has_seccomp,
 		.thread_limit = thread_limit(about->threads),
@@ -86,7 +85,7 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 			  .mapping_count = process->before.count,
 			  .other_namespace = about->other_namespace },
 	};
-	site_find_gadgets(&target->site, pid);
+	site_find_gadgets(&target->site, about->task);
 	target->areas = layout_areas(process->before.mappings, process->before.count, copy_limit,
 				     &target->area_count, &left);
 	if (!target->areas)
@@ -94,14 +93,12 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 	return share_memory(process, error);
 }
 
-/* A file of what is held; of a process without its first thread, that of a live one. */
-static int open_held(const struct kioku_process *process, const char *name)
+/* The thread of what is held: a duplicate has one. */
+static pid_t held_task(const struct kioku_process *process)
 {
-	char path[64];
+	pid_t duplicate = process->target->report->duplicate;
 
-	snprintf(path, sizeof(path), "%s%s",
-		 process->target->report->duplicate ? "" : process->process.live_task, name);
-	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
+	return duplicate ? duplicate : process->process.task;
 }
 
 static enum kioku_status open_files(struct kioku_process *process, struct kioku_error *error)
@@ -112,13 +109,12 @@ static enum kioku_status open_files(struct kioku_process *process, struct kioku_
 	if (report->duplicate) {
 		snprintf(path, sizeof(path), "/proc/%d", report->duplicate);
 		process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		snprintf(path, sizeof(path), "%smem", process->process.live_task);
 		process->memory.target =
-			openat(process->process.folder, path, O_RDONLY | O_CLOEXEC);
+			process_open_file(process->process.folder, process->process.task, "mem");
 	} else {
 		process->folder = dup(process->process.folder);
 	}
-	process->memory.held = open_held(process, "mem");
+	process->memory.held = process_open_file(process->folder, held_task(process), "mem");
 	if (process->folder < 0 || process->memory.held < 0)
 		return error_os(error, "the memory of process %d", process->process.pid);
 	return KIOKU_OK;
@@ -131,11 +127,10 @@ static enum kioku_status learn_layout(struct kioku_process *process,
 	const struct guardian_target *target = process->target;
 	bool is_duplicate = target->report->duplicate != 0;
 	struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	AUTO_CLOSE int pagemap = open_held(process, "pagemap");
-	char maps[64];
+	pid_t task = held_task(process);
+	AUTO_CLOSE int pagemap = process_open_file(process->folder, task, "pagemap");
 
-	snprintf(maps, sizeof(maps), "%smaps", is_duplicate ? "" : process->process.live_task);
-	TRY(mapping_list_read(process->folder, maps, &process->held, error));
+	TRY(mapping_list_read(process->folder, task, "maps", &process->held, error));
 	if (process->held.count == 0)
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "what was held of process %d has been killed",

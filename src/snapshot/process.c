@@ -150,8 +150,7 @@ static void find_live_task(struct process *process)
 	if (process->state == 'Z')
 		for (struct dirent *entry; tasks && (entry = readdir(tasks));)
 			if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != process->pid)
-				snprintf(process->live_task, sizeof(process->live_task),
-					 "task/%.20s/", entry->d_name);
+				process->task = atoi(entry->d_name);
 	if (tasks)
 		closedir(tasks);
 	else if (folder >= 0)
@@ -173,7 +172,7 @@ enum kioku_status process_open(pid_t pid, struct process *out, struct kioku_erro
 	char path[32];
 	size_t size;
 
-	*out = (struct process){ .pid = pid, .folder = -1 };
+	*out = (struct process){ .pid = pid, .task = pid, .folder = -1 };
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	out->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (out->folder < 0 || process_read(out->folder, "stat", &stat, &size, NULL) != KIOKU_OK ||
@@ -187,7 +186,7 @@ enum kioku_status process_open(pid_t pid, struct process *out, struct kioku_erro
 	out->other_namespace = is_other_namespace(out->folder);
 	find_live_task(out);
 	TRY(check(out, status, error));
-	if (out->state == 'Z' && !out->live_task[0])
+	if (out->state == 'Z' && out->task == pid)
 		return error_set(error, KIOKU_ERROR_REFUSED, "process %d (%s) has ended", pid,
 				 out->name);
 	return check_class(out, error);
@@ -200,14 +199,29 @@ void process_close(struct process *process)
 	process->folder = -1;
 }
 
-enum kioku_status mapping_list_read(int folder, const char *file, struct mapping_list *out,
-				    struct kioku_error *error)
+static void task_path(char out[64], pid_t task, const char *name)
 {
+	snprintf(out, 64, "task/%d/%s", task, name);
+}
+
+int process_open_file(int folder, pid_t task, const char *name)
+{
+	char path[64];
+
+	task_path(path, task, name);
+	return openat(folder, path, O_RDONLY | O_CLOEXEC);
+}
+
+enum kioku_status mapping_list_read(int folder, pid_t task, const char *file,
+				    struct mapping_list *out, struct kioku_error *error)
+{
+	char path[64];
 	uint64_t offset = 0;
 	size_t size, lines = 0, capacity = 0;
 
 	*out = (struct mapping_list){ 0 };
-	TRY(process_read(folder, file, &out->text, &size, error));
+	task_path(path, task, file);
+	TRY(process_read(folder, path, &out->text, &size, error));
 	struct bytes text = { (const uint8_t *)out->text, size };
 	for (struct mapping mapping; mapping_decode(text, &offset, &mapping); lines++) {
 		if (lines == capacity) {

@@ -20,8 +20,7 @@ struct process {
 	size_t threads;
 	bool has_seccomp;     /* strict mode, or filters */
 	bool other_namespace; /* it numbers processes differently from us */
-	char live_task
-		[32]; /* "task/TID/", of a thread that lives though the first does not; or "" */
+	pid_t task; /* a thread that lives: the first one may have ended, and has no memory then */
 };
 
 /* Mappings, and the text that their names lie in. All zero is an empty list. */
@@ -42,12 +41,15 @@ void process_close(struct process *process);
 enum kioku_status process_read(int folder, const char *name, char **out, size_t *size,
 			       struct kioku_error *error);
 
+/* Opens a file that each task has, for reading: "mem", "pagemap". -1 with errno on failure. */
+int process_open_file(int folder, pid_t task, const char *name);
+
 /*
- * The mappings of a process whose /proc/PID is folder. file: "maps" or "smaps", also below a task's
- * folder. mapping_list_release() in any case. Errors: OS, CORRUPT, NO_MEMORY.
+ * The mappings of a process whose /proc/PID is folder, by one of its tasks. file: "maps" or "smaps".
+ * mapping_list_release() in any case. Errors: OS, CORRUPT, NO_MEMORY.
  */
-enum kioku_status mapping_list_read(int folder, const char *file, struct mapping_list *out,
-				    struct kioku_error *error);
+enum kioku_status mapping_list_read(int folder, pid_t task, const char *file,
+				    struct mapping_list *out, struct kioku_error *error);
 void mapping_list_release(struct mapping_list *list);
 
 #endif

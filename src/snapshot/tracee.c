@@ -5,7 +5,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -56,6 +58,20 @@ static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct k
 	return error_os(error, "cannot attach to thread %d of process %d", tid, tracee->pid);
 }
 
+static bool is_zombie(const struct tracee *tracee, pid_t tid)
+{
+	int reason = errno;
+	char path[64], text[512];
+
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	AUTO_CLOSE int file = openat(tracee->folder, path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+	text[size > 0 ? size : 0] = '\0';
+	const char *close = strrchr(text, ')');
+	errno = reason;
+	return size <= 0 || (close && strchr("ZXx", close[close[1] == ' ' ? 2 : 1]));
+}
+
 static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kioku_error *error)
 {
 	if (tracee->count == tracee->capacity)
@@ -66,10 +82,8 @@ static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kiok
 		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
 		return KIOKU_OK;
 	}
-	/* It has ended, or has begun to and is a zombie, for which EPERM is the answer. */
-	if (errno == ESRCH)
-		return KIOKU_OK;
-	if (errno == EPERM && tracee->count > 0)
+	/* A thread that has ended, or a first one that stays as a zombie, for which EPERM is the answer. */
+	if (errno == ESRCH || (errno == EPERM && is_zombie(tracee, tid)))
 		return KIOKU_OK;
 	return refuse(tracee, tid, error);
 }
