@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "format/json_writer.h"
 #include "format/manifest_json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -72,58 +73,13 @@ const struct json_form json_file = FORM(file_members);
 const struct json_form json_error = FORM(error_members);
 const struct json_form json_segment = FORM(segment_members);
 
-/* The length of the UTF-8 character at text, or 0 if it is none (RFC 3629, table of section 4). */
-static size_t character_length(const unsigned char *text)
-{
-	unsigned char first = text[0], low = 0x80, high = 0xbf;
-	size_t length = first < 0x80   ? 1
-			: first < 0xc2 ? 0
-			: first < 0xe0 ? 2
-			: first < 0xf0 ? 3
-				       : 4;
-
-	if (first > 0xf4)
-		return 0;
-	if (first == 0xe0)
-		low = 0xa0;
-	if (first == 0xed)
-		high = 0x9f;
-	if (first == 0xf0)
-		low = 0x90;
-	if (first == 0xf4)
-		high = 0x8f;
-	/* A NUL fails here, so that this never looks beyond the end. */
-	for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf)
-		if (text[i] < low || text[i] > high)
-			return 0;
-	return length;
-}
-
 /* null for NULL and "". */
 static void put_text(FILE *out, const char *text)
 {
-	const unsigned char *at = (const unsigned char *)text;
-
-	if (!text || !*text) {
+	if (text && *text)
+		json_write_string(out, (struct bytes){ (const uint8_t *)text, strlen(text) });
+	else
 		fputs("null", out);
-		return;
-	}
-	putc('"', out);
-	while (*at) {
-		size_t length = character_length(at);
-		if (length == 0)
-			fprintf(out, "\\\\x%02x", *at);
-		else if (*at == '\\')
-			fputs("\\\\\\\\", out);
-		else if (*at == '"')
-			fputs("\\\"", out);
-		else if (*at < 0x20 || *at == 0x7f)
-			fprintf(out, "\\u%04x", *at);
-		else
-			fwrite(at, 1, length, out);
-		at += length ? length : 1;
-	}
-	putc('"', out);
 }
 
 /* To the microsecond, whatever the locale's decimal point. */

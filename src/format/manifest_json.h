@@ -5,8 +5,7 @@
  * a hostile text can make it allocate stays in proportion to the text, where a tree of json-c's
  * objects takes a hundred times as much.
  *
- * A text may be any bytes (a command line, a file name): inside the JSON string, a byte that is not
- * UTF-8 stands as \xNN and a backslash as \\, so that nothing is lost.
+ * A text may be any bytes: format/json_writer.h says how they are escaped.
  */
 #ifndef FORMAT_MANIFEST_JSON_H
 #define FORMAT_MANIFEST_JSON_H
