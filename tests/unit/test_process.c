@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is known of live processes: of this one, and of children that the tests start. */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "base/scan.h"
+#include "snapshot/process.h"
+#include "tap.h"
+
+static const char odd_name[] = "od\n) R \xff\x1b[";
+
+static struct child {
+	pid_t pid;
+	int ready; /* what the child wrote into its pipe can be read here */
+} none;
+
+/* Starts a child that runs a function and then waits to be killed; it is, at the latest, with us. */
+static struct child start_child(void (*run)(int ready))
+{
+	int ends[2];
+	struct child child = none;
+
+	CHECK(pipe2(ends, O_CLOEXEC) == 0);
+	child.pid = fork();
+	CHECK(child.pid >= 0);
+	if (child.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ends[0]);
+		run(ends[1]);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	child.ready = ends[0];
+	return child;
+}
+
+static void end_child(struct child *child)
+{
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, 0);
+	close(child->ready);
+}
+
+static int32_t await(const struct child *child)
+{
+	int32_t number = 0;
+
+	CHECK(read(child->ready, &number, sizeof(number)) == sizeof(number));
+	return number;
+}
+
+static void say(int ready, int32_t number)
+{
+	if (write(ready, &number, sizeof(number)) != sizeof(number))
+		_exit(1);
+}
+
+static void knows_itself(void)
+{
+	AUTO_PROCESS struct process process;
+	struct kioku_error error = { 0 };
+	struct timespec now;
+
+	CHECK(prctl(PR_SET_NAME, odd_name) == 0);
+	CHECK_EQUAL(process_open(getpid(), &process, &error), KIOKU_OK);
+	CHECK(process.pid == getpid() && process.live_thread == getpid());
+	CHECK(strcmp(process.name, odd_name) == 0);
+	CHECK(process.parent == getppid() && process.group == getpgrp());
+	CHECK(process.session == getsid(0));
+	CHECK(process.state == 'R' && process.threads == 1 && !process.is_exiting);
+	CHECK(process.uids[0] == getuid() && process.uids[1] == geteuid());
+	CHECK(process.gids[0] == getgid() && process.gids[3] == getegid());
+	CHECK_EQUAL(process.tracer, 0);
+	CHECK_EQUAL(process.word_size, sizeof(void *));
+#ifdef __x86_64__
+	CHECK_EQUAL(process.machine, EM_X86_64);
+#endif
+	CHECK_EQUAL(process.other_namespaces, 0);
+	CHECK(process.namespaces[PROCESS_PID_NAMESPACE] != 0);
+	CHECK(process.namespace_pid_count >= 1 && process.namespace_pids[0] == getpid());
+	CHECK(!process.is_in_vfork && !process.is_uninterruptible);
+	CHECK_EQUAL(process.policy, 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	CHECK(process.start_utc.tv_sec <= now.tv_sec &&
+	      process.start_utc.tv_sec > now.tv_sec - 300);
+	CHECK(process_is_current(&process));
+
+	char label[PROCESS_LABEL_SIZE];
+	process_label(&process, label);
+	CHECK_SAYS(label, "od\\x0a) R \\xff\\x1b[ (");
+}
+
+static void maps_itself(void)
+{
+	AUTO_PROCESS struct process process;
+	AUTO_MAPS struct process_maps maps = { 0 };
+	struct kioku_error error = { 0 };
+	static char page[3 * 4096];
+	char *locked =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(locked != MAP_FAILED && madvise(locked, 1 << 20, MADV_DONTFORK) == 0);
+	memset(locked, 1, 40960);
+	memset(page, 1, sizeof(page));
+	CHECK_EQUAL(process_open(getpid(), &process, &error), KIOKU_OK);
+	CHECK(process_maps_reserve(&maps, 4096));
+	const void *text = maps.text.data, *list = maps.list.mappings;
+	CHECK_EQUAL(process_mappings(&process, false, &maps, &error), KIOKU_OK);
+	const struct mapping *found = mapping_list_find(&maps.list, (uintptr_t)page);
+	CHECK(found && found->permissions == (PROT_READ | PROT_WRITE) && !found->is_shared);
+	CHECK_EQUAL(found->flags, 0);
+	CHECK(maps.text.data == text && maps.list.mappings == list);
+
+	CHECK_EQUAL(process_mappings(&process, true, &maps, &error), KIOKU_OK);
+	found = mapping_list_find(&maps.list, (uintptr_t)locked);
+	CHECK(found);
+	if (!(found->flags & MAPPING_FLAGS_KNOWN))
+		SKIP("this kernel has no smaps");
+	CHECK(found->flags & MAPPING_DONTFORK);
+	CHECK(found->anonymous >= 40960 && found->resident >= 40960);
+}
+
+static void refuses_what_is_no_process(void)
+{
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process nobody, negative, kernel_thread;
+
+	CHECK_EQUAL(process_open(0, &negative, &error), KIOKU_ERROR_ARGUMENT);
+	CHECK_EQUAL(process_open(INT32_MAX, &nobody, &error), KIOKU_ERROR_NOT_FOUND);
+	CHECK_SAYS(error.message, "there is no process 2147483647");
+	/* In a container 2 is anybody. */
+	if (process_open(2, &kernel_thread, &error) == KIOKU_ERROR_REFUSED)
+		CHECK_SAYS(error.message, "thread of the kernel");
+}
+
+static void *wait_forever(void *ready)
+{
+	say(*(int *)ready, (int32_t)syscall(SYS_gettid));
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void run_thread(int ready)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, wait_forever, &ready) != 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void refuses_a_thread(void)
+{
+	struct child child = start_child(run_thread);
+	int32_t thread = await(&child);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process, of_thread;
+	AUTO_NUMBERS struct number_list threads = { 0 };
+	char expected[64];
+
+	CHECK_EQUAL(process_open(thread, &of_thread, &error), KIOKU_ERROR_REFUSED);
+	snprintf(expected, sizeof(expected),
+		 "%d is no process, but a thread of process test_process (%d)", thread, child.pid);
+	CHECK_SAYS(error.message, expected);
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK_EQUAL(process_threads(&process, &threads, &error), KIOKU_OK);
+	CHECK_EQUAL(threads.count, 2);
+	CHECK(number_list_has(&threads, thread) && number_list_has(&threads, child.pid));
+	CHECK(!number_list_has(&threads, getpid()));
+	end_child(&child);
+}
+
+static void run_leaderless(int ready)
+{
+	pthread_t thread;
+	static int kept;
+
+	kept = ready;
+	if (pthread_create(&thread, NULL, wait_forever, &kept) != 0)
+		_exit(1);
+	syscall(SYS_exit, 0); /* of this thread only */
+}
+
+/* Until a process is in a state. */
+static void await_state(pid_t pid, char state)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		AUTO_FILE_TEXT struct file_text text = { 0 };
+		struct task_stat stat;
+		char path[64];
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		CHECK_EQUAL(task_stat_read(AT_FDCWD, path, &text, &stat, NULL), KIOKU_OK);
+		if (stat.state == state)
+			return;
+		poll(NULL, 0, 1);
+	}
+	CHECK(!"it got into that state");
+}
+
+static void sees_past_an_exited_leader(void)
+{
+	struct child child = start_child(run_leaderless);
+	int32_t thread = await(&child);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process;
+	AUTO_MAPS struct process_maps maps = { 0 };
+
+	await_state(child.pid, 'Z');
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK(process.state == 'Z' && process.live_thread == thread && process.threads == 2);
+	CHECK_EQUAL(process.word_size, sizeof(void *));
+	CHECK_EQUAL(process_mappings(&process, true, &maps, &error), KIOKU_OK);
+	CHECK(mapping_list_find(&maps.list, (uintptr_t)run_leaderless));
+	end_child(&child);
+}
+
+static void run_end(int ready)
+{
+	say(ready, 1);
+	_exit(0);
+}
+
+static void run_wait(int ready)
+{
+	say(ready, 1);
+}
+
+static void knows_what_has_ended(void)
+{
+	struct child zombie = start_child(run_end), child = start_child(run_wait);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process, dead;
+	AUTO_MAPS struct process_maps maps = { 0 };
+	AUTO_NUMBERS struct number_list threads = { 0 };
+
+	await(&zombie);
+	await_state(zombie.pid, 'Z');
+	CHECK_EQUAL(process_open(zombie.pid, &dead, &error), KIOKU_ERROR_REFUSED);
+	CHECK_SAYS(error.message, "has ended: only its parent");
+	end_child(&zombie);
+
+	await(&child);
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	kill(child.pid, SIGKILL);
+	await_state(child.pid, 'Z');
+	CHECK(process_is_current(&process));
+	CHECK_EQUAL(process_mappings(&process, false, &maps, &error), KIOKU_ERROR_NOT_FOUND);
+	CHECK_EQUAL(process_refresh(&process, &error), KIOKU_ERROR_NOT_FOUND);
+	end_child(&child);
+	CHECK(!process_is_current(&process));
+	CHECK_EQUAL(process_threads(&process, &threads, &error), KIOKU_ERROR_NOT_FOUND);
+	CHECK_EQUAL(process_refresh(&process, &error), KIOKU_ERROR_NOT_FOUND);
+	CHECK_SAYS(error.message, "has ended");
+}
+
+static void run_vfork(int ready)
+{
+	static atomic_int kept;
+
+	kept = ready;
+	pid_t pid = vfork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		say(kept, 1);
+		pause();
+		_exit(0);
+	}
+}
+
+static void recognises_a_vfork(void)
+{
+	struct child child = start_child(run_vfork);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process;
+
+	await(&child);
+	await_state(child.pid, 'D');
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK(process.is_uninterruptible);
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	if (process_read(&process, "syscall", &text, &error) == KIOKU_OK)
+		CHECK(process.is_in_vfork);
+	end_child(&child);
+}
+
+TAP_MAIN(TEST(knows_itself), TEST(maps_itself), TEST(refuses_what_is_no_process),
+	 TEST(refuses_a_thread), TEST(sees_past_an_exited_leader), TEST(knows_what_has_ended),
+	 TEST(recognises_a_vfork))
