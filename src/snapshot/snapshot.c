@@ -242,8 +242,9 @@ void kioku_process_let_go(struct kioku_process *process)
 	struct snapshot_group *group = process->group;
 	if (group->held > 0 && --group->held == 0)
 		guardian_end(&group->guardian);
-	process->summary.stop = process->target->report->stop;
-	process->summary.reap = process->target->report->reap;
+	const struct guardian_report *report = process->target ? process->target->report : NULL;
+	process->summary.stop = report ? report->stop : 0;
+	process->summary.reap = report ? report->reap : 0;
 }
 
 void kioku_process_release(struct kioku_process *process)
