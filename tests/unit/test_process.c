@@ -1,67 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is known of live processes: of this one, and of children that the tests start. */
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "base/scan.h"
 #include "snapshot/process.h"
-#include "tap.h"
+#include "test_child.h"
 
 static const char odd_name[] = "od\n) R \xff\x1b[";
-
-static struct child {
-	pid_t pid;
-	int ready; /* what the child wrote into its pipe can be read here */
-} none;
-
-/* Starts a child that runs a function and then waits to be killed; it is, at the latest, with us. */
-static struct child start_child(void (*run)(int ready))
-{
-	int ends[2];
-	struct child child = none;
-
-	CHECK(pipe2(ends, O_CLOEXEC) == 0);
-	child.pid = fork();
-	CHECK(child.pid >= 0);
-	if (child.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ends[0]);
-		run(ends[1]);
-		for (;;)
-			pause();
-	}
-	close(ends[1]);
-	child.ready = ends[0];
-	return child;
-}
-
-static void end_child(struct child *child)
-{
-	kill(child->pid, SIGKILL);
-	waitpid(child->pid, NULL, 0);
-	close(child->ready);
-}
-
-static int32_t await(const struct child *child)
-{
-	int32_t number = 0;
-
-	CHECK(read(child->ready, &number, sizeof(number)) == sizeof(number));
-	return number;
-}
-
-static void say(int ready, int32_t number)
-{
-	if (write(ready, &number, sizeof(number)) != sizeof(number))
-		_exit(1);
-}
 
 static void knows_itself(void)
 {
@@ -166,7 +113,7 @@ static void refuses_a_thread(void)
 	struct kioku_error error = { 0 };
 	AUTO_PROCESS struct process process, of_thread;
 	AUTO_NUMBERS struct number_list threads = { 0 };
-	char expected[64];
+	char expected[128];
 
 	CHECK_EQUAL(process_open(thread, &of_thread, &error), KIOKU_ERROR_REFUSED);
 	snprintf(expected, sizeof(expected),
@@ -189,22 +136,6 @@ static void run_leaderless(int ready)
 	if (pthread_create(&thread, NULL, wait_forever, &kept) != 0)
 		_exit(1);
 	syscall(SYS_exit, 0); /* of this thread only */
-}
-
-/* Until a process is in a state. */
-static void await_state(pid_t pid, char state)
-{
-	for (unsigned i = 0; i < 20000; i++) {
-		AUTO_FILE_TEXT struct file_text text = { 0 };
-		struct task_stat stat;
-		char path[64];
-		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-		CHECK_EQUAL(task_stat_read(AT_FDCWD, path, &text, &stat, NULL), KIOKU_OK);
-		if (stat.state == state)
-			return;
-		poll(NULL, 0, 1);
-	}
-	CHECK(!"it got into that state");
 }
 
 static void sees_past_an_exited_leader(void)
@@ -265,7 +196,7 @@ static void knows_what_has_ended(void)
 
 static void run_vfork(int ready)
 {
-	static atomic_int kept;
+	static int kept;
 
 	kept = ready;
 	pid_t pid = vfork();
