@@ -2,9 +2,12 @@
 /* The facts of a child that has all kinds of things open, read back by json-c. */
 #include <arpa/inet.h>
 #include <json-c/json.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "base/digest.h"
@@ -279,4 +282,71 @@ static void says_what_it_may_not_read(void)
 	end_child(&child);
 }
 
-TAP_MAIN(TEST(tells_all_of_a_child), TEST(says_what_it_may_not_read))
+static void run_elsewhere(int ready)
+{
+	int made = unshare(CLONE_NEWNET);
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "\0elsewhere" };
+	int listener = made == 0 ? socket(AF_UNIX, SOCK_STREAM, 0) : -1;
+
+	if (made == 0 && (bind(listener, (struct sockaddr *)&name, sizeof(sa_family_t) + 10) != 0 ||
+			  listen(listener, 1) != 0))
+		_exit(1);
+	if (made == 0)
+		place(listener, LISTENER);
+	say(ready, made);
+}
+
+/* What is bound there is in no list of this namespace. */
+static void looks_into_its_network_namespace(void)
+{
+	struct child child = start_child(run_elsewhere);
+
+	if (await(&child) != 0)
+		SKIP("no network namespace can be made here");
+	struct json_object *facts = facts_of(child.pid);
+	struct json_object *socket = element(member(facts, "sockets"), "fd", LISTENER);
+	CHECK_SAYS(text_of(socket, "local"), "@elsewhere");
+	CHECK_SAYS(text_of(socket, "state"), "listen");
+	json_object_put(facts);
+	end_child(&child);
+}
+
+static void *wait_forever(void *ready)
+{
+	prctl(PR_SET_NAME, "kept");
+	say(*(int *)ready, 1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void run_leaderless(int ready)
+{
+	static int kept;
+	pthread_t thread;
+
+	kept = ready;
+	place(eventfd(0, 0), EVENT);
+	if (pthread_create(&thread, NULL, wait_forever, &kept) != 0)
+		_exit(1);
+	syscall(SYS_exit, 0); /* of this thread only */
+}
+
+static void tells_what_an_exited_leader_left(void)
+{
+	struct child child = start_child(run_leaderless);
+
+	await(&child);
+	await_state(child.pid, 'Z');
+	struct json_object *facts = facts_of(child.pid);
+	CHECK_SAYS(text_of(facts, "state"), "Z");
+	CHECK_EQUAL(json_object_array_length(member(facts, "threads")), 2);
+	CHECK_SAYS(text_of(element(member(facts, "open_files"), "fd", EVENT), "path"), "[eventfd]");
+	CHECK_SAYS(text_of(member(facts, "executable"), "path"), "test_process_facts");
+	CHECK(json_object_array_length(member(facts, "command_line")) > 0);
+	json_object_put(facts);
+	end_child(&child);
+}
+
+TAP_MAIN(TEST(tells_all_of_a_child), TEST(says_what_it_may_not_read),
+	 TEST(looks_into_its_network_namespace), TEST(tells_what_an_exited_leader_left))
