@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/task_format.h"
 
+#include <elf.h>
+
 #include "base/scan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define AUXV_TYPES   1024 /* more than any kernel has */
 
 #define FIELD(number, name)                              \
 	{                                                \
@@ -107,4 +110,25 @@ bool task_status_bits(struct bytes text, const char *key, uint64_t *out)
 
 	return task_status_find(text, key, &value) && scan_hex(value, &offset, out) &&
 	       offset == value.size;
+}
+
+/* Whether these are pairs of words of that size, with AT_PAGESZ among them, up to AT_NULL. */
+static bool is_auxv(struct bytes auxv, size_t word)
+{
+	bool has_page_size = false;
+
+	for (size_t at = 0; bytes_has(auxv, at, 2 * word); at += 2 * word) {
+		uint64_t type = word == 8 ? load_le64(auxv.data + at) : load_le32(auxv.data + at);
+		has_page_size |= type == AT_PAGESZ;
+		if (type == AT_NULL)
+			return has_page_size;
+		if (type > AUXV_TYPES)
+			return false;
+	}
+	return false;
+}
+
+uint32_t auxv_word_size(struct bytes auxv)
+{
+	return is_auxv(auxv, 8) ? 8 : is_auxv(auxv, 4) ? 4 : 0;
 }

@@ -38,4 +38,10 @@ size_t task_status_numbers(struct bytes text, const char *key, uint64_t *out, si
 /* A set of bits, as "SigBlk" and "CapEff" are; false if there is none. */
 bool task_status_bits(struct bytes text, const char *key, uint64_t *out);
 
+/*
+ * The size of words in /proc/PID/auxv, pairs of type and value up to AT_NULL: 4 or 8, which is the class
+ * of the program that runs; 0: it is none, or empty. Little-endian.
+ */
+uint32_t auxv_word_size(struct bytes auxv);
+
 #endif

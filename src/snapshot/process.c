@@ -52,7 +52,11 @@ void process_label(const struct process *process, char out[PROCESS_LABEL_SIZE])
 void process_live_path(const struct process *process, const char *name,
 		       char out[PROCESS_STRING_SIZE])
 {
-	snprintf(out, PROCESS_STRING_SIZE, "task/%d/%s", process->live_thread, name);
+	/* Not all that a process has was there for each thread before v3.18 ("net"). */
+	if (process->live_thread == process->pid)
+		snprintf(out, PROCESS_STRING_SIZE, "%s", name);
+	else
+		snprintf(out, PROCESS_STRING_SIZE, "task/%d/%s", process->live_thread, name);
 }
 
 enum kioku_status process_read(const struct process *process, const char *name,
@@ -249,22 +253,6 @@ static struct timespec utc_of_ticks(uint64_t ticks)
 	return (struct timespec){ start / second, start % second };
 }
 
-/* Whether these are pairs of words of that size, with AT_PAGESZ among them, up to AT_NULL. */
-static bool is_auxv(struct bytes auxv, size_t word)
-{
-	bool has_page_size = false;
-
-	for (size_t at = 0; bytes_has(auxv, at, 2 * word); at += 2 * word) {
-		uint64_t type = word == 8 ? load_le64(auxv.data + at) : load_le32(auxv.data + at);
-		has_page_size |= type == AT_PAGESZ;
-		if (type == AT_NULL)
-			return has_page_size;
-		if (type > 1024)
-			return false;
-	}
-	return false;
-}
-
 /* The vector is of the program that runs now, even if its file is not to be had. */
 static void learn_program(struct process *process, struct file_text *text)
 {
@@ -272,10 +260,8 @@ static void learn_program(struct process *process, struct file_text *text)
 	struct elf_header header;
 	char path[PROCESS_STRING_SIZE];
 
-	if (process_read(process, "auxv", text, NULL) == KIOKU_OK) {
-		struct bytes auxv = file_text_bytes(text);
-		process->word_size = is_auxv(auxv, 8) ? 8 : is_auxv(auxv, 4) ? 4 : 0;
-	}
+	if (process_read(process, "auxv", text, NULL) == KIOKU_OK)
+		process->word_size = auxv_word_size(file_text_bytes(text));
 	process_live_path(process, "exe", path);
 	AUTO_CLOSE int program = openat(process->folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (program < 0 || pread(program, head, sizeof(head), 0) != sizeof(head) ||

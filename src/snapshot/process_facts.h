@@ -13,6 +13,24 @@
  * Takes milliseconds, more with many threads or files; the digest takes as long as reading the program.
  * The caller frees *out, which has a NUL behind its size bytes. Errors: NOT_FOUND (it has ended),
  * NO_MEMORY.
+ *
+ *	pid, name, parent, process_group, session, state, tracer, word_size (bytes), start_time (ISO
+ *	8601), start_ticks (since the machine started)
+ *	command_line[], environment[] (as it was given to the program; its memory may have another one)
+ *	executable {path, deleted, size, inode, sha256}, working_folder, root
+ *	credentials {user_ids, group_ids {real, effective, saved, filesystem}, groups[], capabilities,
+ *	no_new_privileges, seccomp, seccomp_filters, login_user_id, audit_session}, security_label
+ *	namespaces {KIND: inode}, namespace_pids[] (from ours inwards), cgroups[] (lines of the file)
+ *	limits {NAME: {soft, hard}} (null: unlimited), coredump_filter, oom_score, oom_score_adj,
+ *	personality, io
+ *	mapped_deleted_files [{start, end, inode, name}]
+ *	threads [{tid, name, state, user_ticks, system_ticks, start_ticks, policy, priority, nice,
+ *	realtime_priority, processor, processors_allowed, blocked_signals, wait_channel, system_call}]
+ *	open_files [{fd, path, inode, size, deleted, kind, position, flags (octal), access}]
+ *	sockets [{fd, protocol, inode, ...}] (protocol null: in no list, since it is not bound, or of
+ *	another network namespace). /proc prints the names of unix sockets as they are: where one has a
+ *	line feed in it, it can pass for another socket, which is then there twice.
+ *	unreadable [{what, reason}]
  */
 enum kioku_status process_facts(struct process *process, char **out, size_t *size,
 				struct kioku_error *error);

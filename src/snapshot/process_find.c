@@ -38,6 +38,8 @@ static enum kioku_status census_begin(struct census *census, struct kioku_error 
 {
 	if (census->proc < 0)
 		census->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census->proc < 0)
+		return error_os(error, "cannot open /proc");
 	return number_list_read(&census->pids, census->proc, ".", error);
 }
 
@@ -68,14 +70,16 @@ static bool is_named(struct census *census, int32_t pid, struct bytes name)
 		return false;
 	if (bytes_equal(stat.name, name))
 		return true;
-	snprintf(path, sizeof(path), "%d/cmdline", pid);
-	if (file_text_read(&census->text, census->proc, path, PROCESS_FILE_LIMIT, NULL) ==
-		    KIOKU_OK &&
-	    census->text.size > 0 && bytes_equal(last_part(bytes_of_text(census->text.data)), name))
-		return true;
 	snprintf(path, sizeof(path), "%d/exe", pid);
-	return file_text_read_link(&census->text, census->proc, path, NULL) == KIOKU_OK &&
-	       bytes_equal(last_part(file_text_bytes(&census->text)), name);
+	if (file_text_read_link(&census->text, census->proc, path, NULL) == KIOKU_OK &&
+	    bytes_equal(last_part(file_text_bytes(&census->text)), name))
+		return true;
+	/* Last, since it waits for a lock that a process which hangs may hold. */
+	snprintf(path, sizeof(path), "%d/cmdline", pid);
+	return file_text_read(&census->text, census->proc, path, PROCESS_FILE_LIMIT, NULL) ==
+		       KIOKU_OK &&
+	       census->text.size > 0 &&
+	       bytes_equal(last_part(bytes_of_text(census->text.data)), name);
 }
 
 enum kioku_status process_find_named(const char *name, struct number_list *out,

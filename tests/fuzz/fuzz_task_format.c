@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct task_stat stat;
 	uint64_t numbers[4], bits;
 
+	FUZZ_CHECK(auxv_word_size(text) % 4 == 0);
 	if (task_stat_decode(text, &stat))
 		FUZZ_CHECK(stat.name.data > data && stat.name.data + stat.name.size < data + size);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {

@@ -1,67 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is known of live processes: of this one, and of children that the tests start. */
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <sys/prctl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-#include "base/scan.h"
 #include "snapshot/process.h"
-#include "tap.h"
+#include "test_child.h"
 
 static const char odd_name[] = "od\n) R \xff\x1b[";
-
-static struct child {
-	pid_t pid;
-	int ready; /* what the child wrote into its pipe can be read here */
-} none;
-
-/* Starts a child that runs a function and then waits to be killed; it is, at the latest, with us. */
-static struct child start_child(void (*run)(int ready))
-{
-	int ends[2];
-	struct child child = none;
-
-	CHECK(pipe2(ends, O_CLOEXEC) == 0);
-	child.pid = fork();
-	CHECK(child.pid >= 0);
-	if (child.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ends[0]);
-		run(ends[1]);
-		for (;;)
-			pause();
-	}
-	close(ends[1]);
-	child.ready = ends[0];
-	return child;
-}
-
-static void end_child(struct child *child)
-{
-	kill(child->pid, SIGKILL);
-	waitpid(child->pid, NULL, 0);
-	close(child->ready);
-}
-
-static int32_t await(const struct child *child)
-{
-	int32_t number = 0;
-
-	CHECK(read(child->ready, &number, sizeof(number)) == sizeof(number));
-	return number;
-}
-
-static void say(int ready, int32_t number)
-{
-	if (write(ready, &number, sizeof(number)) != sizeof(number))
-		_exit(1);
-}
 
 static void knows_itself(void)
 {
@@ -166,7 +117,7 @@ static void refuses_a_thread(void)
 	struct kioku_error error = { 0 };
 	AUTO_PROCESS struct process process, of_thread;
 	AUTO_NUMBERS struct number_list threads = { 0 };
-	char expected[64];
+	char expected[128];
 
 	CHECK_EQUAL(process_open(thread, &of_thread, &error), KIOKU_ERROR_REFUSED);
 	snprintf(expected, sizeof(expected),
@@ -189,22 +140,6 @@ static void run_leaderless(int ready)
 	if (pthread_create(&thread, NULL, wait_forever, &kept) != 0)
 		_exit(1);
 	syscall(SYS_exit, 0); /* of this thread only */
-}
-
-/* Until a process is in a state. */
-static void await_state(pid_t pid, char state)
-{
-	for (unsigned i = 0; i < 20000; i++) {
-		AUTO_FILE_TEXT struct file_text text = { 0 };
-		struct task_stat stat;
-		char path[64];
-		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-		CHECK_EQUAL(task_stat_read(AT_FDCWD, path, &text, &stat, NULL), KIOKU_OK);
-		if (stat.state == state)
-			return;
-		poll(NULL, 0, 1);
-	}
-	CHECK(!"it got into that state");
 }
 
 static void sees_past_an_exited_leader(void)
@@ -265,7 +200,7 @@ static void knows_what_has_ended(void)
 
 static void run_vfork(int ready)
 {
-	static atomic_int kept;
+	static int kept;
 
 	kept = ready;
 	pid_t pid = vfork();
@@ -293,6 +228,116 @@ static void recognises_a_vfork(void)
 	end_child(&child);
 }
 
+static void run_traced(int ready)
+{
+	struct sock_filter allow = { .code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW };
+	struct sock_fprog program = { 1, &allow };
+
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(1);
+	say(ready, 1);
+}
+
+static void knows_a_tracer_and_a_filter(void)
+{
+	struct child child = start_child(run_traced);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process;
+
+	await(&child);
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK_EQUAL(process.tracer, getpid());
+	CHECK_EQUAL(process.seccomp, SECCOMP_MODE_FILTER);
+	CHECK(process.no_new_privileges);
+	end_child(&child);
+}
+
+static void run_elsewhere(int ready)
+{
+	say(ready, unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS));
+	pid_t pid = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	else
+		say(ready, pid);
+}
+
+static void knows_other_namespaces(void)
+{
+	struct child child = start_child(run_elsewhere);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process, inner;
+
+	if (await(&child) != 0)
+		SKIP("no namespaces can be made here");
+	int32_t inner_pid = await(&child);
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK_EQUAL(process.other_namespaces, 1u << PROCESS_NETWORK_NAMESPACE |
+						      1u << PROCESS_UTS_NAMESPACE |
+						      1u << PROCESS_MOUNT_NAMESPACE);
+	if (inner_pid > 0) {
+		CHECK_EQUAL(process_open(inner_pid, &inner, &error), KIOKU_OK);
+		CHECK(inner.other_namespaces & 1u << PROCESS_PID_NAMESPACE);
+		CHECK_EQUAL(inner.namespace_pid_count, process.namespace_pid_count + 1);
+		CHECK_EQUAL(inner.namespace_pids[inner.namespace_pid_count - 1], 1);
+	}
+	end_child(&child);
+}
+
+#ifdef __x86_64__
+/* An ELF file of i386: for (;;) pause(); */
+static const uint8_t program_32[] = {
+	/* header */
+	0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 1, 0, 0, 0, 0x54, 0x80,
+	0x04, 0x08, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x34, 0, 0x20, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+	/* segment: all of the file at 0x08048000 */
+	1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x04, 0x08, 0, 0x80, 0x04, 0x08, 0x5d, 0, 0, 0, 0x5d, 0, 0,
+	0, 5, 0, 0, 0, 0, 0x10, 0, 0,
+	/* mov $29, %eax; int $0x80; jmp to the first one */
+	0xb8, 0x1d, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7
+};
+
+static void run_32_bit(int ready)
+{
+	char *const nothing[] = { NULL };
+	char path[64];
+	int file = memfd_create("32", 0);
+
+	if (write(file, program_32, sizeof(program_32)) != sizeof(program_32))
+		_exit(1);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	/* What is open for writing does not run. */
+	int readable = open(path, O_RDONLY);
+	close(file);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", readable);
+	execve(path, nothing, nothing);
+	say(ready, -1);
+}
+
+static void knows_a_program_of_32_bits(void)
+{
+	struct child child = start_child(run_32_bit);
+	struct kioku_error error = { 0 };
+	AUTO_PROCESS struct process process;
+	char byte;
+
+	if (read(child.ready, &byte, 1) != 0)
+		SKIP("this kernel does not run programs of i386");
+	CHECK_EQUAL(process_open(child.pid, &process, &error), KIOKU_OK);
+	CHECK_EQUAL(process.word_size, 4);
+	CHECK_EQUAL(process.machine, EM_386);
+	end_child(&child);
+}
+#else
+static void knows_a_program_of_32_bits(void)
+{
+	SKIP("only on x86-64");
+}
+#endif
+
 TAP_MAIN(TEST(knows_itself), TEST(maps_itself), TEST(refuses_what_is_no_process),
 	 TEST(refuses_a_thread), TEST(sees_past_an_exited_leader), TEST(knows_what_has_ended),
-	 TEST(recognises_a_vfork))
+	 TEST(recognises_a_vfork), TEST(knows_a_tracer_and_a_filter), TEST(knows_other_namespaces),
+	 TEST(knows_a_program_of_32_bits))

@@ -63,4 +63,19 @@ static void finds_in_status(void)
 	CHECK(!task_status_bits(text, "Groups", &bits) && !task_status_bits(text, "Cap", &bits));
 }
 
-TAP_MAIN(TEST(decodes_stat), TEST(is_not_deceived_by_a_name), TEST(finds_in_status))
+static void tells_words_of_auxv(void)
+{
+	static const uint8_t wide[] = { 33, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0xff, 0x7f, 0, 0, 0, 0,
+					6,  0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0,    0,    0, 0, 0, 0,
+					0,  0, 0, 0, 0, 0, 0, 0, 0, 0,    0,    0,    0, 0, 0, 0 };
+	static const uint8_t narrow[] = { 32, 0,    0, 0, 0x50, 0xd5, 0xf7, 0xf7, 6, 0, 0, 0,
+					  0,  0x10, 0, 0, 0,    0,    0,    0,    0, 0, 0, 0 };
+
+	CHECK_EQUAL(auxv_word_size((struct bytes){ wide, sizeof(wide) }), 8);
+	CHECK_EQUAL(auxv_word_size((struct bytes){ narrow, sizeof(narrow) }), 4);
+	CHECK_EQUAL(auxv_word_size((struct bytes){ narrow, 16 }), 0);
+	CHECK_EQUAL(auxv_word_size((struct bytes){ NULL, 0 }), 0);
+}
+
+TAP_MAIN(TEST(decodes_stat), TEST(is_not_deceived_by_a_name), TEST(finds_in_status),
+	 TEST(tells_words_of_auxv))
