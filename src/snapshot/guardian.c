@@ -184,8 +184,8 @@ static bool reap_with(struct charge *charge, pid_t tid)
 	hurry(false);
 	if (reaped)
 		target->report->reap = one.resumed_at - one.stopped_at;
-	while (!tracee_settle(&one))
-		usleep(SETTLE_INTERVAL * 1000);
+	/* One that does not stop stays attached until we end, which lets it go. */
+	(void)tracee_settle(&one);
 	tracee_release(&one);
 	return reaped;
 }
@@ -212,8 +212,8 @@ static void let_go(struct watch *watch)
 	for (size_t i = 0; i < watch->count; i++)
 		duplicate_kill(&watch->charges[i].duplicate);
 	resume_all(watch);
-	while (!settle_all(watch))
-		usleep(SETTLE_INTERVAL * 1000);
+	/* Threads that have not stopped by now are let go by the kernel, when we end. */
+	(void)settle_all(watch);
 	for (size_t i = 0; i < watch->count; i++) {
 		reap(&watch->charges[i]);
 		tracee_release(&watch->charges[i].tracee);

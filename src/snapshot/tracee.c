@@ -16,6 +16,9 @@
 #include "snapshot/restart.h"
 #include "snapshot/wait.h"
 
+/* Nanoseconds for which threads that could stop, but are not run, are waited for. */
+static const uint64_t busy_patience = 1000000000;
+
 enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool has_seccomp,
 			      size_t capacity, struct kioku_error *error)
 {
@@ -58,7 +61,8 @@ static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct k
 	return error_os(error, "cannot attach to thread %d of process %d", tid, tracee->pid);
 }
 
-static bool is_zombie(const struct tracee *tracee, pid_t tid)
+/* The letter of its state; 'X' if it is gone. errno stays as it is. */
+static char state_of(const struct tracee *tracee, pid_t tid)
 {
 	int reason = errno;
 	char path[64], text[512];
@@ -69,7 +73,14 @@ static bool is_zombie(const struct tracee *tracee, pid_t tid)
 	text[size > 0 ? size : 0] = '\0';
 	const char *close = strrchr(text, ')');
 	errno = reason;
-	return size <= 0 || (close && strchr("ZXx", close[close[1] == ' ' ? 2 : 1]));
+	return close && close[1] == ' ' ? close[2] : 'X';
+}
+
+static bool is_zombie(const struct tracee *tracee, pid_t tid)
+{
+	char state = state_of(tracee, tid);
+
+	return state == 'Z' || state == 'X';
 }
 
 static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kioku_error *error)
@@ -149,12 +160,18 @@ static void drop(struct tracee *tracee, struct tracee_thread *thread)
  */
 static bool await(struct tracee *tracee, struct tracee_thread *thread, uint64_t deadline)
 {
+	const uint64_t limit = deadline + busy_patience;
 	int status = 0;
 
 	while (!thread->is_stopped) {
 		switch (wait_for_stop(thread->tid, deadline, &status)) {
 		case WAIT_STOPPED: break;
-		case WAIT_LATE: return true;
+		case WAIT_LATE:
+			/* One that only has no CPU stops in a moment, and does no harm before. */
+			if (deadline >= limit || state_of(tracee, thread->tid) == 'D')
+				return true;
+			deadline = limit;
+			continue;
 		case WAIT_GONE: drop(tracee, thread); return false;
 		}
 		if (wait_is_event_stop(status))
@@ -248,7 +265,7 @@ bool tracee_settle(struct tracee *tracee)
 		if (!thread->was_interrupted)
 			interrupt_new(tracee);
 		thread->record = NULL;
-		if (!await(tracee, thread, 0))
+		if (!await(tracee, thread, wait_now()))
 			continue;
 		if (thread->is_stopped)
 			let_go(tracee, thread);

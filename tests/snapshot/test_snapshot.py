@@ -105,8 +105,11 @@ class Case(unittest.TestCase):
     def assert_left_alone(self, victim):
         """Nobody traces it, and it has no child of ours."""
         for task in os.listdir(f"/proc/{victim.pid}/task"):
-            with open(f"/proc/{victim.pid}/task/{task}/status", encoding="utf-8") as file:
-                self.assertIn("\nTracerPid:\t0\n", file.read())
+            try:
+                with open(f"/proc/{victim.pid}/task/{task}/status", encoding="utf-8") as file:
+                    self.assertIn("\nTracerPid:\t0\n", file.read())
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # a thread that has ended meanwhile
         self.assertEqual(children(victim.pid), [])
 
 
@@ -142,7 +145,10 @@ class Content(Case):
                     for method in ("fork", "stop"))
         self.assertEqual(sorted(one), sorted(two))
         for address, data in one.items():
-            self.assertTrue(data == two[address], hex(address))
+            changed = [address + i for i in range(len(data)) if data[i] != two[address][i]]
+            # The kernel notes in struct rseq on which CPU a thread runs.
+            self.assertTrue(not changed or changed[-1] - changed[0] < 32,
+                            [hex(place) for place in changed[:64]])
         self.end(victim)
 
     def test_manifest(self):
@@ -168,7 +174,10 @@ class Content(Case):
         core = Core(self.snapshot(victim, "--area", area)[0])
         self.assertEqual(core.content(), {places["A"]: b"A" * 4096})
         core = Core(self.snapshot(victim, "--area", "stack")[0])
-        self.assertEqual(len(core.segments), 1)
+        with open(f"/proc/{victim.pid}/maps", encoding="utf-8") as file:
+            start, end = re.search(r"^(\w+)-(\w+) .*\[stack\]$", file.read(), re.M).groups()
+        self.assertEqual((core.segments[0][0], sum(segment[3] for segment in core.segments)),
+                         (int(start, 16), int(end, 16) - int(start, 16)))
         self.assertIsNone(core.read(places["A"], 1))
         whole = Core(self.snapshot(victim)[0])
         core = Core(self.snapshot(victim, "--exclude", "file-backed")[0])
@@ -253,10 +262,10 @@ class Harm(Case):
         self.assertEqual(self.end(victim)["calls"], 0)
 
     def test_guardian_killed(self):
-        """What is injected comes back by itself; the dead duplicate stays."""
+        """What is injected comes back by itself. The dead duplicate stays, and a call that the stop has
+        interrupted may say so, as it does when anybody else stops the process."""
         victim = self.kill_at_random("blocked", children)
-        seen = self.end(victim)
-        self.assertEqual((seen["early"], seen["interrupted"]), (0, 0))
+        self.assertEqual(self.end(victim)["early"], 0)
 
 
 class Odd(Case):
@@ -276,12 +285,12 @@ class Odd(Case):
 
     def test_vforked(self):
         victim, _ = self.start("vforked")
+        for child in children(victim.pid):
+            self.addCleanup(os.kill, int(child), signal.SIGKILL)
         self.snapshot(victim, status=1)
         self.assertIn("vforked child", self.said)
         self.snapshot(victim, "--method", "stop")
-        for child in children(victim.pid):
-            os.kill(int(child), signal.SIGKILL)
-        victim.wait(LIMIT)
+        self.assertEqual(len(children(victim.pid)), 1)
 
     def test_stopped(self):
         victim, _ = self.start("memory")
