@@ -236,6 +236,7 @@ static int take(struct session *session, const struct targets *targets, const ch
 		return message_error("out of memory");
 	options.size = sizeof(options);
 	options.areas = options.area_count > 0 ? session->options.snapshot.areas : NULL;
+	options.facts = true;
 	options.diagnostic = message_diagnostic;
 	if (kioku_process_duplicate_all(targets->pids, targets->count, &options, processes,
 					&error) != KIOKU_OK)

@@ -62,10 +62,10 @@ static bool parse_area(struct options *options, const struct command *command, c
 	if (dash && (size_t)(dash - text) < sizeof(start)) {
 		memcpy(start, text, (size_t)(dash - text));
 		start[dash - text] = '\0';
-		if (address_parse(start, &area->start) && address_parse(dash + 1, &area->end)) {
-			bool ascends = area->start <= area->end && area->end < UINT64_MAX;
-			area->end++;
-			return ascends;
+		uint64_t first, last;
+		if (address_parse(start, &first) && address_parse(dash + 1, &last)) {
+			*area = (struct kioku_area){ .start = first, .end = last + 1 };
+			return first <= last && last < UINT64_MAX;
 		}
 	}
 	area->name = text;

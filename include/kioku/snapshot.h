@@ -41,6 +41,7 @@ struct kioku_snapshot_options {
 	bool allow_stop;                   /* AUTO may choose STOP where nothing else works */
 	uint64_t max_stop;  /* nanoseconds that a target may be stopped at once; 0: no matter */
 	bool exclude_files; /* leave out pages that are those of files */
+	bool facts; /* also find out, for the manifest, what the process has besides memory */
 	const struct kioku_area *areas; /* only the memory in these; NULL: all */
 	size_t area_count;
 	kioku_diagnostic_fn *diagnostic; /* may be NULL */

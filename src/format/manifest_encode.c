@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "format/json_writer.h"
 #include "format/manifest_json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -72,57 +73,13 @@ const struct json_form json_file = FORM(file_members);
 const struct json_form json_error = FORM(error_members);
 const struct json_form json_segment = FORM(segment_members);
 
-/* The length of the UTF-8 character at text, or 0 if it is none (RFC 3629, table of section 4). */
-static size_t character_length(const unsigned char *text)
+/* null for NULL and "". */
+static void put_text(FILE *out, const char *text)
 {
-	unsigned char first = text[0], low = 0x80, high = 0xbf;
-	size_t length = first < 0x80   ? 1
-			: first < 0xc2 ? 0
-			: first < 0xe0 ? 2
-			: first < 0xf0 ? 3
-				       : 4;
-
-	if (first > 0xf4)
-		return 0;
-	if (first == 0xe0)
-		low = 0xa0;
-	if (first == 0xed)
-		high = 0x9f;
-	if (first == 0xf0)
-		low = 0x90;
-	if (first == 0xf4)
-		high = 0x8f;
-	/* A NUL fails here, so that this never looks beyond the end. */
-	for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf)
-		if (text[i] < low || text[i] > high)
-			return 0;
-	return length;
-}
-
-void json_put_text(FILE *out, const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-
-	if (!text || !*text) {
+	if (text && *text)
+		json_write_string(out, (struct bytes){ (const uint8_t *)text, strlen(text) });
+	else
 		fputs("null", out);
-		return;
-	}
-	putc('"', out);
-	while (*at) {
-		size_t length = character_length(at);
-		if (length == 0)
-			fprintf(out, "\\\\x%02x", *at);
-		else if (*at == '\\')
-			fputs("\\\\\\\\", out);
-		else if (*at == '"')
-			fputs("\\\"", out);
-		else if (*at < 0x20 || *at == 0x7f)
-			fprintf(out, "\\u%04x", *at);
-		else
-			fwrite(at, 1, length, out);
-		at += length ? length : 1;
-	}
-	putc('"', out);
 }
 
 /* To the microsecond, whatever the locale's decimal point. */
@@ -148,7 +105,7 @@ static void put_value(FILE *out, enum json_kind kind, const void *at)
 	case JSON_ADDRESS: fprintf(out, "\"0x%" PRIx64 "\"", *(const uint64_t *)at); break;
 	case JSON_SECONDS: put_seconds(out, *(const double *)at); break;
 	case JSON_FLAG: fputs(*(const bool *)at ? "true" : "false", out); break;
-	default: json_put_text(out, *(char *const *)at); break;
+	default: put_text(out, *(char *const *)at); break;
 	}
 }
 
@@ -189,7 +146,7 @@ static void put_array(FILE *out, const char *indent, const struct json_form *for
 static void put_tool(FILE *out, const struct manifest *manifest)
 {
 	fputs("\"tool\": {\"name\": \"kioku\", \"version\": ", out);
-	json_put_text(out, manifest->tool_version);
+	put_text(out, manifest->tool_version);
 	putc('}', out);
 }
 
@@ -212,9 +169,9 @@ static void put_host(FILE *out, const struct manifest *manifest)
 static void put_source(FILE *out, const char *indent, const struct manifest *manifest)
 {
 	fputs("\"source\": {\"where\": ", out);
-	json_put_text(out, manifest->where);
+	put_text(out, manifest->where);
 	fputs(", \"driver\": ", out);
-	json_put_text(out, manifest->driver);
+	put_text(out, manifest->driver);
 	fputs(", \"refusals\": ", out);
 	put_array(out, indent, &json_refusal, manifest->refusals, manifest->refusal_count,
 		  sizeof(*manifest->refusals));
@@ -250,7 +207,7 @@ static void put_range(FILE *out, const struct manifest_range *range, bool with_s
 		range->start + range->size - 1);
 	if (with_states) {
 		fputs(", \"states\": ", out);
-		json_put_text(out, range->states);
+		put_text(out, range->states);
 	}
 	putc('}', out);
 }
@@ -260,9 +217,9 @@ static void put_memory(FILE *out, const struct manifest *manifest)
 	fputs(" \"memory\": {\n", out);
 	put_counts(out, manifest);
 	fputs("  \"md5\": ", out);
-	json_put_text(out, manifest->memory_md5);
+	put_text(out, manifest->memory_md5);
 	fputs(",\n  \"sha256\": ", out);
-	json_put_text(out, manifest->memory_sha256);
+	put_text(out, manifest->memory_sha256);
 	fputs(",\n  \"ranges\": [", out);
 	for (size_t i = 0; i < manifest->range_count; i++) {
 		fputs(i > 0 ? ",\n   " : "\n   ", out);
@@ -278,9 +235,9 @@ static void put_facts(FILE *out, const struct manifest *manifest)
 	put_tool(out, manifest);
 	fprintf(out,
 		",\n \"complete\": %s,\n \"started\": ", manifest->complete ? "true" : "false");
-	json_put_text(out, manifest->started);
+	put_text(out, manifest->started);
 	fputs(",\n \"ended\": ", out);
-	json_put_text(out, manifest->ended);
+	put_text(out, manifest->ended);
 	fputs(",\n ", out);
 	put_host(out, manifest);
 	fputs(",\n ", out);
@@ -290,7 +247,7 @@ static void put_facts(FILE *out, const struct manifest *manifest)
 	fputs(",\n \"image\": ", out);
 	put_object(out, &json_image, manifest);
 	fputs(",\n \"converted_from\": ", out);
-	json_put_text(out, manifest->converted_from);
+	put_text(out, manifest->converted_from);
 	fputs(",\n", out);
 }
 
@@ -300,7 +257,7 @@ static void put_segments(FILE *out, const struct manifest *manifest)
 	put_array(out, " ", &json_segment, manifest->segments, manifest->segment_count,
 		  sizeof(*manifest->segments));
 	fputs(",\n \"root\": ", out);
-	json_put_text(out, manifest->root);
+	put_text(out, manifest->root);
 	fputs(",\n", out);
 }
 
@@ -346,7 +303,7 @@ static void put_head(FILE *out, const struct manifest *manifest)
 	fprintf(out, "{\"kioku_journal\": %d, ", MANIFEST_VERSION);
 	put_tool(out, manifest);
 	fputs(", \"started\": ", out);
-	json_put_text(out, manifest->started);
+	put_text(out, manifest->started);
 	fputs(", ", out);
 	put_host(out, manifest);
 	fputs(", ", out);
@@ -356,7 +313,7 @@ static void put_head(FILE *out, const struct manifest *manifest)
 	fputs(", \"image\": ", out);
 	put_object(out, &json_journal_image, manifest);
 	fputs(", \"converted_from\": ", out);
-	json_put_text(out, manifest->converted_from);
+	put_text(out, manifest->converted_from);
 	fputs(", \"memory\": {\"ranges\": [", out);
 	for (size_t i = 0; i < manifest->range_count; i++) {
 		fputs(i > 0 ? ", " : "", out);

@@ -5,8 +5,7 @@
  * a hostile text can make it allocate stays in proportion to the text, where a tree of json-c's
  * objects takes a hundred times as much.
  *
- * A text may be any bytes (a command line, a file name): inside the JSON string, a byte that is not
- * UTF-8 stands as \xNN and a backslash as \\, so that nothing is lost.
+ * A text may be any bytes: format/json_writer.h says how they are escaped.
  */
 #ifndef FORMAT_MANIFEST_JSON_H
 #define FORMAT_MANIFEST_JSON_H
@@ -92,9 +91,6 @@ struct json_form {
 /* Of struct manifest, manifest_refusal, manifest_file, manifest_error, manifest_segment. */
 extern const struct json_form json_host, json_image, json_journal_image, json_footprint,
 	json_refusal, json_file, json_error, json_segment;
-
-/* Writes a text of any bytes as above; null for NULL and "". */
-void json_put_text(FILE *out, const char *text);
 
 /* By enum page_state, for memory.counts. */
 extern const char *const page_state_names[PAGE_STATE_COUNT];

@@ -1,169 +1,243 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/maps_format.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
-/* A line, and how far it has been read. */
-struct line {
-	const uint8_t *at, *end;
+#include "base/scan.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Those that say nothing which permissions and is_shared do not have 0. */
+static const struct {
+	char letters[3];
+	uint32_t flag;
+} vm_flags[] = {
+	/* the most frequent ones first */
+	{ "rd", 0 },
+	{ "wr", 0 },
+	{ "ex", 0 },
+	{ "mr", 0 },
+	{ "mw", 0 },
+	{ "me", 0 },
+	{ "ms", 0 },
+	{ "ac", MAPPING_ACCOUNTED },
+	{ "sd", MAPPING_SOFT_DIRTY },
+	{ "sh", MAPPING_SHARED },
+	{ "gd", MAPPING_GROWS_DOWN },
+	{ "pf", MAPPING_PFNMAP },
+	{ "lo", MAPPING_LOCKED },
+	{ "lf", MAPPING_LOCK_ON_FAULT },
+	{ "io", MAPPING_DEVICE },
+	{ "sr", 0 },
+	{ "rr", 0 },
+	{ "dc", MAPPING_DONTFORK },
+	{ "de", 0 },
+	{ "nr", MAPPING_NO_RESERVE },
+	{ "ht", MAPPING_HUGETLB },
+	{ "sf", 0 },
+	{ "nl", 0 }, /* until v4.0 */
+	{ "mp", 0 }, /* MPX, until v5.6 */
+	{ "dw", 0 }, /* until v5.16 */
+	{ "ar", 0 },
+	{ "wf", MAPPING_WIPEONFORK },
+	{ "dd", MAPPING_DONTDUMP },
+	{ "bt", 0 },
+	{ "mm", MAPPING_MIXED },
+	{ "hg", MAPPING_HUGE_PAGES },
+	{ "nh", 0 },
+	{ "mg", MAPPING_MERGEABLE },
+	{ "um", MAPPING_UFFD_MISSING },
+	{ "uw", MAPPING_UFFD_PROTECTED },
+	{ "mt", 0 },
+	{ "ui", MAPPING_UFFD_MINOR },
+	{ "ss", MAPPING_SHADOW_STACK },
+	{ "dp", MAPPING_DROPPABLE },
+	{ "sl", MAPPING_SEALED },
+	{ "gu", MAPPING_MAYBE_GUARD },
 };
 
-/* Without its newline; false at the end of the text. */
-static bool next_line(struct bytes text, uint64_t *offset, struct line *out)
+static const struct {
+	const char *key;
+	size_t offset;
+} sizes[] = {
+	{ "Rss:", offsetof(struct mapping, resident) },
+	{ "Swap:", offsetof(struct mapping, swapped) },
+	{ "Anonymous:", offsetof(struct mapping, anonymous) },
+	{ "AnonHugePages:", offsetof(struct mapping, anonymous_huge) },
+	{ "Locked:", offsetof(struct mapping, locked) },
+	{ "Private_Hugetlb:", offsetof(struct mapping, private_hugetlb) },
+	{ "Shared_Hugetlb:", offsetof(struct mapping, shared_hugetlb) },
+	{ "KernelPageSize:", offsetof(struct mapping, page_size) },
+};
+
+static uint32_t flag_of(struct bytes letters)
 {
-	if (*offset >= text.size)
-		return false;
-	const uint8_t *start = text.data + *offset, *limit = text.data + text.size;
-	const uint8_t *end = memchr(start, '\n', (size_t)(limit - start));
-	*out = (struct line){ start, end ? end : limit };
-	*offset = (uint64_t)((end ? end + 1 : limit) - text.data);
-	return true;
+	for (size_t i = 0; i < COUNT(vm_flags) && letters.size == 2; i++)
+		if (memcmp(letters.data, vm_flags[i].letters, 2) == 0)
+			return vm_flags[i].flag;
+	return MAPPING_FLAG_UNKNOWN;
 }
 
-static bool take(struct line *line, uint8_t wanted)
+/* "Rss:   12 kB", "VmFlags: rd wr"; other keys are of no interest. */
+static bool decode_detail(struct bytes line, struct mapping *mapping)
 {
-	if (line->at == line->end || *line->at != wanted)
-		return false;
-	line->at++;
-	return true;
-}
+	size_t offset = 0;
+	struct bytes word;
+	uint64_t size;
 
-static void skip_blanks(struct line *line)
-{
-	while (take(line, ' '))
-		;
-}
-
-static int digit(uint8_t character)
-{
-	if (character >= '0' && character <= '9')
-		return character - '0';
-	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : 16;
-}
-
-/* At least one digit; false also where it does not fit. */
-static bool take_number(struct line *line, unsigned base, uint64_t *out)
-{
-	const uint8_t *start = line->at;
-
-	*out = 0;
-	for (; line->at < line->end; line->at++) {
-		unsigned value = (unsigned)digit(*line->at);
-		if (value >= base)
-			break;
-		if (*out > (UINT64_MAX - value) / base)
-			return false;
-		*out = *out * base + value;
-	}
-	return line->at > start;
-}
-
-static bool take_permission(struct line *line, char letter, uint32_t bit, uint32_t *out)
-{
-	if (take(line, (uint8_t)letter)) {
-		*out |= bit;
+	if (scan_text(line, &offset, "VmFlags:")) {
+		mapping->flags |= MAPPING_FLAGS_KNOWN;
+		while (scan_word(line, &offset, &word))
+			mapping->flags |= flag_of(word);
 		return true;
 	}
-	return take(line, '-');
-}
-
-/* "START-END rwxp OFFSET MAJOR:MINOR INODE   NAME" */
-static bool decode_head(struct line line, struct mapping *out)
-{
-	uint64_t major, minor;
-
-	*out = (struct mapping){ 0 };
-	if (!take_number(&line, 16, &out->start) || !take(&line, '-') ||
-	    !take_number(&line, 16, &out->end) || !take(&line, ' ') || out->start >= out->end ||
-	    !take_permission(&line, 'r', PROT_READ, &out->permissions) ||
-	    !take_permission(&line, 'w', PROT_WRITE, &out->permissions) ||
-	    !take_permission(&line, 'x', PROT_EXEC, &out->permissions))
-		return false;
-	out->is_shared = take(&line, 's');
-	if ((!out->is_shared && !take(&line, 'p')) || !take(&line, ' ') ||
-	    !take_number(&line, 16, &out->file_offset) || !take(&line, ' ') ||
-	    !take_number(&line, 16, &major) || !take(&line, ':') ||
-	    !take_number(&line, 16, &minor) || !take(&line, ' ') ||
-	    !take_number(&line, 10, &out->inode) || major > UINT32_MAX || minor > UINT32_MAX)
-		return false;
-	out->device_major = (uint32_t)major;
-	out->device_minor = (uint32_t)minor;
-	skip_blanks(&line);
-	out->name = (struct bytes){ line.at, (size_t)(line.end - line.at) };
-	return true;
-}
-
-static bool take_word(struct line *line, const char *word)
-{
-	size_t length = strlen(word);
-
-	if ((size_t)(line->end - line->at) < length || memcmp(line->at, word, length) != 0)
-		return false;
-	line->at += length;
-	return true;
-}
-
-static void decode_flags(struct line line, struct mapping *out)
-{
-	static const struct {
-		char letters[3];
-		uint32_t flag;
-	} known[] = {
-		{ "io", MAPPING_IO },        { "pf", MAPPING_PFN },
-		{ "dc", MAPPING_DONTFORK },  { "wf", MAPPING_WIPEONFORK },
-		{ "ht", MAPPING_HUGETLB },   { "um", MAPPING_USERFAULT },
-		{ "uw", MAPPING_USERFAULT }, { "ui", MAPPING_USERFAULT },
-		{ "lo", MAPPING_LOCKED },    { "ss", MAPPING_SHADOW_STACK },
-	};
-
-	for (; line.end - line.at >= 2; skip_blanks(&line)) {
-		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-			if (memcmp(line.at, known[i].letters, 2) == 0)
-				out->flags |= known[i].flag;
-		line.at += 2;
-	}
-}
-
-/* "Rss:   12 kB" and the like. False if it is not a line of smaps but the next mapping. */
-static bool decode_detail(struct line line, struct mapping *out)
-{
-	static const struct {
-		const char *name;
-		size_t offset;
-	} sizes[] = {
-		{ "Rss:", offsetof(struct mapping, resident) },
-		{ "Swap:", offsetof(struct mapping, swapped) },
-		{ "Anonymous:", offsetof(struct mapping, anonymous) },
-		{ "AnonHugePages:", offsetof(struct mapping, anonymous_huge) },
-	};
-	uint64_t kibibytes;
-
-	/* Names of lines begin with a capital letter, and numbers of mappings have none. */
-	if (line.at == line.end || *line.at < 'A' || *line.at > 'Z')
-		return false;
-	if (take_word(&line, "VmFlags:")) {
-		skip_blanks(&line);
-		decode_flags(line, out);
-	}
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		if (!take_word(&line, sizes[i].name))
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		offset = 0;
+		if (!scan_text(line, &offset, sizes[i].key))
 			continue;
-		skip_blanks(&line);
-		if (take_number(&line, 10, &kibibytes) && kibibytes <= UINT64_MAX / 1024)
-			*(uint64_t *)((char *)out + sizes[i].offset) = kibibytes * 1024;
+		scan_blanks(line, &offset);
+		if (!scan_decimal(line, &offset, &size) || size > UINT64_MAX >> 10 ||
+		    !scan_text(line, &offset, " kB"))
+			return false;
+		size <<= 10;
+		memcpy((uint8_t *)mapping + sizes[i].offset, &size, sizeof(size));
+		return true;
 	}
 	return true;
 }
 
-bool mapping_decode(struct bytes text, uint64_t *offset, struct mapping *out)
+/* "r-xp " */
+static bool decode_permissions(struct bytes line, size_t *offset, struct mapping *out)
 {
-	uint64_t next = *offset;
-	struct line line;
+	static const struct {
+		char letter;
+		uint32_t permission;
+	} places[] = { { 'r', PROT_READ }, { 'w', PROT_WRITE }, { 'x', PROT_EXEC } };
+	uint8_t sharing;
 
-	if (!next_line(text, &next, &line) || !decode_head(line, out))
+	if (!bytes_has(line, *offset, 5))
 		return false;
-	do {
-		*offset = next;
-	} while (next_line(text, &next, &line) && decode_detail(line, out));
+	for (size_t i = 0; i < COUNT(places); i++, ++*offset) {
+		if (line.data[*offset] == places[i].letter)
+			out->permissions |= places[i].permission;
+		else if (line.data[*offset] != '-')
+			return false;
+	}
+	sharing = line.data[*offset];
+	++*offset;
+	out->is_shared = sharing == 's';
+	return (sharing == 's' || sharing == 'p') && scan_text(line, offset, " ");
+}
+
+static bool decode_head(struct bytes line, struct mapping *out)
+{
+	struct mapping mapping = { 0 };
+	uint64_t major, minor;
+	size_t offset = 0;
+
+	if (!scan_hex(line, &offset, &mapping.start) || !scan_text(line, &offset, "-") ||
+	    !scan_hex(line, &offset, &mapping.end) || !scan_text(line, &offset, " ") ||
+	    mapping.start >= mapping.end || !decode_permissions(line, &offset, &mapping) ||
+	    !scan_hex(line, &offset, &mapping.file_offset) || !scan_text(line, &offset, " ") ||
+	    !scan_hex(line, &offset, &major) || !scan_text(line, &offset, ":") ||
+	    !scan_hex(line, &offset, &minor) || !scan_text(line, &offset, " ") ||
+	    major > UINT32_MAX || minor > UINT32_MAX ||
+	    !scan_decimal(line, &offset, &mapping.inode))
+		return false;
+	mapping.device_major = (uint32_t)major;
+	mapping.device_minor = (uint32_t)minor;
+	/* No name begins with a blank: they are paths, or begin with a bracket or a word. */
+	while (offset < line.size && line.data[offset] == ' ')
+		offset++;
+	mapping.name = (struct bytes){ line.data + offset, line.size - offset };
+	*out = mapping;
 	return true;
+}
+
+/* Heads begin with a digit of an address, in lower case. */
+static bool is_detail(struct bytes text, size_t offset)
+{
+	return offset < text.size && text.data[offset] >= 'A' && text.data[offset] <= 'Z';
+}
+
+bool maps_decode(struct bytes text, size_t *offset, struct mapping *out)
+{
+	struct mapping mapping;
+	struct bytes line;
+	bool valid;
+
+	if (!scan_line(text, offset, &line) || !decode_head(line, &mapping))
+		return false;
+	for (valid = true; valid && is_detail(text, *offset);)
+		valid = scan_line(text, offset, &line) && decode_detail(line, &mapping);
+	if (valid)
+		*out = mapping;
+	return valid;
+}
+
+bool mapping_list_reserve(struct mapping_list *list, size_t capacity)
+{
+	if (capacity <= list->capacity)
+		return true;
+	struct mapping *larger = reallocarray(list->mappings, capacity, sizeof(*larger));
+	if (!larger)
+		return false;
+	list->mappings = larger;
+	list->capacity = capacity;
+	return true;
+}
+
+void mapping_list_release(struct mapping_list *list)
+{
+	free(list->mappings);
+	*list = (struct mapping_list){ 0 };
+}
+
+enum maps_verdict maps_list(struct bytes text, struct mapping_list *list)
+{
+	uint64_t end = 0;
+
+	list->count = 0;
+	for (size_t offset = 0; offset < text.size;) {
+		if (list->count == list->capacity &&
+		    !mapping_list_reserve(list, list->capacity ? list->capacity * 2 : 256))
+			return MAPS_NO_MEMORY;
+		struct mapping *next = &list->mappings[list->count];
+		if (!maps_decode(text, &offset, next))
+			return MAPS_DAMAGED;
+		if (next->start < end) {
+			next->file_offset += next->inode ? end - next->start : 0;
+			next->start = end;
+		}
+		if (next->start >= next->end)
+			continue;
+		end = next->end;
+		list->count++;
+	}
+	return MAPS_OK;
+}
+
+const struct mapping *mapping_list_find(const struct mapping_list *list, uint64_t address)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (list->mappings[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < list->count && list->mappings[low].start <= address ? &list->mappings[low]
+									 : NULL;
+}
+
+bool mapping_is_deleted(const struct mapping *mapping)
+{
+	static const char suffix[] = " (deleted)";
+	size_t size = sizeof(suffix) - 1;
+
+	return mapping->name.size > size &&
+	       memcmp(mapping->name.data + mapping->name.size - size, suffix, size) == 0;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "base/cleanup.h"
+#include "base/file_text.h"
 #include "format/iomem_format.h"
 #include "serve/endpoint.h"
 
@@ -58,34 +59,10 @@ static enum kioku_status settle(const struct kioku_serve_options *given,
 
 /* --- what is RAM */
 
-/* A whole file, which may not know its size, as those of /proc. The caller frees *out. */
-static enum kioku_status read_file(const char *path, uint8_t **out, size_t *size,
-				   struct kioku_error *error)
-{
-	AUTO_CLOSE int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	ssize_t got = 1;
-
-	if (descriptor < 0)
-		return error_os(error, "open");
-	*out = malloc(RANGES_LIMIT);
-	if (!*out)
-		return error_no_memory(error);
-	for (*size = 0; got > 0 && *size < RANGES_LIMIT; *size += (size_t)got) {
-		got = read(descriptor, *out + *size, RANGES_LIMIT - *size);
-		if (got < 0)
-			return error_os(error, "read");
-	}
-	return got == 0 ? KIOKU_OK : error_set(error, KIOKU_ERROR_CORRUPT, "it is too large");
-}
-
-static enum kioku_status list_ram(const char *path, struct range_map *ram,
+static enum kioku_status list_ram(struct bytes text, struct range_map *ram,
 				  struct kioku_error *error)
 {
-	AUTO_FREE uint8_t *text = NULL;
-	size_t size = 0;
-
-	TRY(read_file(path, &text, &size, error));
-	switch (iomem_list_ram((struct bytes){ text, size }, ram)) {
+	switch (iomem_list_ram(text, ram)) {
 	case IOMEM_OK: return KIOKU_OK;
 	case IOMEM_NO_MEMORY: return error_no_memory(error);
 	case IOMEM_HIDDEN:
@@ -103,10 +80,12 @@ static enum kioku_status list_ram(const char *path, struct range_map *ram,
 static enum kioku_status open_ranges(struct endpoint *endpoint, struct kioku_error *error)
 {
 	const char *path = endpoint->options->ranges;
+	AUTO_FILE_TEXT struct file_text text = { 0 };
 
 	if (!path)
 		return KIOKU_OK;
-	enum kioku_status status = list_ram(path, &endpoint->ram, error);
+	TRY(file_text_read(&text, AT_FDCWD, path, RANGES_LIMIT, error));
+	enum kioku_status status = list_ram(file_text_bytes(&text), &endpoint->ram, error);
 	if (status != KIOKU_OK)
 		error_prefix(error, "%s", path);
 	endpoint->completer.ram = &endpoint->ram;

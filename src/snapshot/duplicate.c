@@ -93,5 +93,5 @@ enum kioku_status duplicate_reap(struct duplicate *duplicate, struct errand *err
 		return KIOKU_OK;
 	return error_set(error, KIOKU_ERROR_LIMIT,
 			 "process %d still has its duplicate (process %d of its namespace)",
-			 errand->pid, duplicate->inner_pid);
+			 errand->process->pid, duplicate->inner_pid);
 }

@@ -18,7 +18,7 @@ struct duplicate {
 
 /*
  * Duplicates a stopped process whose records have been read. deadline: of wait_now(), for all of it.
- * Errors: UNSUPPORTED (no instruction to run, no thread that stops), OS (the clone failed: os_errno
+ * Errors: UNSUPPORTED (no instruction to run), REFUSED (no thread stops), OS (the clone failed: os_errno
  * says why), LIMIT, NOT_FOUND.
  */
 enum kioku_status duplicate_make(struct duplicate *duplicate, struct tracee *tracee,

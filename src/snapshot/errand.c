@@ -45,7 +45,8 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 	struct injection injection;
 	struct tracee one;
 
-	TRY(tracee_init(&one, errand->pid, errand->folder, errand->has_seccomp, 1, error));
+	TRY(tracee_init(&one, errand->process->pid, errand->process->folder,
+			errand->process->seccomp != 0, 1, error));
 	one.only = tid;
 	errand_touch_stack();
 	enum kioku_status status = tracee_seize(&one, error);
@@ -110,11 +111,12 @@ enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 			      struct kioku_error *error)
 {
 	pid_t tids[1 + THREADS] = { tid };
-	size_t first = tid == 0, count = 1 + list_threads(errand->folder, tids + 1);
+	size_t first = tid == 0, count = 1 + list_threads(errand->process->folder, tids + 1);
 	enum kioku_status status = KIOKU_ERROR_NOT_FOUND;
 
 	if (count == 1)
-		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended", errand->pid);
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended",
+				 errand->process->pid);
 	for (size_t i = first; i < count; i++) {
 		if (i > 0 && tids[i] == tid)
 			continue;

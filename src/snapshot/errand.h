@@ -4,12 +4,11 @@
 #define SNAPSHOT_ERRAND_H
 
 #include "snapshot/injection.h"
+#include "snapshot/process.h"
 #include "snapshot/site.h"
 
 struct errand {
-	pid_t pid;
-	int folder; /* of /proc/PID; borrowed */
-	bool has_seccomp;
+	const struct process *process; /* borrowed */
 	const struct site *site;
 	pid_t tid;     /* in which the last call was made; 0: none was */
 	uint64_t stop; /* nanoseconds: the longest for which a thread was stopped */

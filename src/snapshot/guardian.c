@@ -82,7 +82,7 @@ static enum kioku_status copy_areas(const struct guardian_target *target, struct
 {
 	for (size_t i = 0; i < target->area_count; i++) {
 		const struct guardian_area *area = &target->areas[i];
-		TRY(spool_copy(target->spool, target->pid, -1, area->start,
+		TRY(spool_copy(target->spool, target->process->live_thread, -1, area->start,
 			       area->start + area->size, error));
 	}
 	return KIOKU_OK;
@@ -110,8 +110,8 @@ static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 	for (size_t i = 0; i < watch->count; i++) {
 		struct charge *charge = &watch->charges[i];
 		const struct guardian_target *target = charge->target;
-		TRY(tracee_init(&charge->tracee, target->pid, target->folder, target->has_seccomp,
-				target->thread_limit, error));
+		TRY(tracee_init(&charge->tracee, target->process->pid, target->process->folder,
+				target->process->seccomp != 0, target->thread_limit, error));
 		TRY(tracee_seize(&charge->tracee, error));
 		touch(charge);
 	}
@@ -194,8 +194,8 @@ static void let_go(struct watch *watch)
 	resume_all(watch);
 	for (size_t i = 0; watch->method->undo && i < watch->count; i++)
 		watch->method->undo(&watch->charges[i]);
-	while (!settle_all(watch))
-		usleep(SETTLE_INTERVAL * 1000);
+	/* Threads that have not stopped by now are let go by the kernel, when we end. */
+	(void)settle_all(watch);
 	for (size_t i = 0; i < watch->count; i++) {
 		if (watch->method->leave)
 			watch->method->leave(&watch->charges[i]);
@@ -233,7 +233,8 @@ static void leave_duplicate(struct charge *charge)
 		return;
 	bool reaped = duplicate_reap(&charge->duplicate, &charge->errand, NULL) == KIOKU_OK;
 	report->reap = reaped ? charge->errand.stop : 0;
-	report->has_leftover = !reaped && faccessat(charge->target->folder, "task", F_OK, 0) == 0;
+	report->has_leftover =
+		!reaped && faccessat(charge->target->process->folder, "task", F_OK, 0) == 0;
 }
 
 static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)
@@ -253,8 +254,7 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 {
 	const struct guardian_target *target = charge->target;
 	const struct tracking_input input = {
-		.pid = target->pid,
-		.folder = target->folder,
+		.process = target->process,
 		.spool = target->spool,
 		.wants = target->wants,
 		.user = target->user,
@@ -271,7 +271,8 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d writes %llu KiB while it is looked at once, too much "
 				 "for the stop that is allowed",
-				 target->pid, (unsigned long long)charge->tracking.copied >> 10);
+				 target->process->pid,
+				 (unsigned long long)charge->tracking.copied >> 10);
 	return status;
 }
 
@@ -284,15 +285,14 @@ static enum kioku_status end_tracking(struct charge *charge, struct kioku_error 
 {
 	const struct guardian_target *target = charge->target;
 	struct guardian_report *report = target->report;
-	const char *text = charge->tracking.mappings.text;
-	size_t size = strlen(text);
+	const struct file_text *text = &charge->tracking.maps.text;
 
 	tracking_end(&charge->tracking);
-	if (size > target->maps_limit)
+	if (text->size > target->maps_limit)
 		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",
-				 target->pid);
-	memcpy(target->maps, text, size);
-	report->maps_size = size;
+				 target->process->pid);
+	memcpy(target->maps, text->data, text->size);
+	report->maps_size = text->size;
 	report->copied = charge->tracking.copied;
 	report->has_changed_memory = charge->tracking.mappings_changed;
 	return KIOKU_OK;
@@ -341,7 +341,8 @@ static void hold(struct watch *watch)
 
 static bool is_of(const struct guardian_target *target, int file)
 {
-	return file == target->folder || (target->spool && file == target->spool->descriptor);
+	return file == target->process->folder ||
+	       (target->spool && file == target->spool->descriptor);
 }
 
 static bool is_ours(const struct watch *watch, int file)
@@ -395,10 +396,7 @@ static void init_charge(struct charge *charge, struct guardian_target *target,
 {
 	charge->target = target;
 	charge->watch = watch;
-	charge->errand = (struct errand){ .pid = target->pid,
-					  .folder = target->folder,
-					  .has_seccomp = target->has_seccomp,
-					  .site = &target->site };
+	charge->errand = (struct errand){ .process = target->process, .site = &target->site };
 	tracking_init(&charge->tracking);
 	target->report->descriptor = USERFAULT_NONE;
 }

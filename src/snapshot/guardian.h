@@ -9,6 +9,7 @@
 #define SNAPSHOT_GUARDIAN_H
 
 #include "snapshot/duplicate.h"
+#include "snapshot/process.h"
 #include "snapshot/spool.h"
 
 /* A part of a target's memory that a duplicate would not have, or share: it is copied in the stop. */
@@ -36,9 +37,7 @@ struct guardian_report {
 };
 
 struct guardian_target {
-	pid_t pid;
-	int folder; /* of /proc/PID */
-	bool has_seccomp;
+	struct process *process; /* borrowed */
 	struct site site;
 	struct guardian_area *areas; /* ascending; of DUPLICATE and HOLD */
 	size_t area_count;

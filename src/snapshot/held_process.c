@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "snapshot/process_facts.h"
 
 /* Threads that a target may have when it is stopped, of those that it had shortly before. */
 static size_t thread_limit(size_t threads)
@@ -35,83 +36,79 @@ static enum kioku_status share_memory(struct kioku_process *process, struct kiok
 	return spool_init(&process->spool, -1, chunks, error);
 }
 
-static enum kioku_status check_mappings(const struct kioku_process *process,
-					struct kioku_error *error)
-{
-	const struct mapping_list *list = &process->before;
+/* Whoever serves page faults of his own is told of a fork, and waited for. */
+enum { SERVED = MAPPING_UFFD_MISSING | MAPPING_UFFD_PROTECTED | MAPPING_UFFD_MINOR };
 
-	if (list->count == 0)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d has no memory: it is ending", process->process.pid);
-	/* A fork tells whoever serves the faults, and waits until he answers. */
+static enum kioku_status check(const struct kioku_process *process, struct kioku_error *error)
+{
+	const struct process *about = &process->process;
+	const struct mapping_list *list = &process->before.list;
+	char label[PROCESS_LABEL_SIZE];
+
+	process_label(about, label);
+	if (about->pid == getpid())
+		return error_set(error, KIOKU_ERROR_REFUSED, "%s takes the snapshot itself", label);
+	if (about->tracer != 0)
+		return error_set(error, KIOKU_ERROR_REFUSED, "%s is traced by process %d already",
+				 label, about->tracer);
+	if (about->word_size == 4)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "%s is a 32-bit process, which is not supported", label);
+	if (about->is_exiting || list->count == 0)
+		return error_set(error, KIOKU_ERROR_REFUSED, "%s is ending", label);
 	for (size_t i = 0; i < list->count; i++)
-		if (list->mappings[i].flags & MAPPING_USERFAULT)
+		if (list->mappings[i].flags & SERVED)
 			return error_set(error, KIOKU_ERROR_REFUSED,
-					 "process %d serves page faults itself (userfaultfd), and "
-					 "could hang",
-					 process->process.pid);
+					 "%s serves page faults itself (userfaultfd), and could "
+					 "hang",
+					 label);
 	return KIOKU_OK;
 }
 
 enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 				       struct guardian_target *target, uint64_t copy_limit,
-				       struct kioku_error *error)
+				       bool with_facts, struct kioku_error *error)
 {
 	struct process *about = &process->process;
-	char smaps[64];
+	struct mapping_list *list = &process->before.list;
 	uint64_t left;
+	size_t size;
 
-	process->folder = process->memory.held = process->memory.target = -1;
+	process->process.folder = process->held.folder = -1;
+	process->memory.held = process->memory.target = -1;
 	process->spool.descriptor = -1;
 	process->target = target;
 	TRY(process_open(pid, about, error));
-	snprintf(smaps, sizeof(smaps), "%ssmaps", about->live_task);
-	TRY(mapping_list_read(about->folder, smaps, &process->before, error));
-	TRY(check_mappings(process, error));
+	TRY(process_mappings(about, true, &process->before, error));
+	TRY(check(process, error));
+	if (with_facts)
+		TRY(process_facts(about, &process->facts, &size, error));
 	*target = (struct guardian_target){
-		.pid = pid,
-		.folder = about->folder,
-		.has_seccomp = about->has_seccomp,
+		.process = about,
 		.thread_limit = thread_limit(about->threads),
-		.site = { .mappings = process->before.mappings,
-			  .mapping_count = process->before.count,
-			  .other_namespace = about->other_namespace },
+		.site = { .mappings = list->mappings,
+			  .mapping_count = list->count,
+			  .other_namespace =
+				  about->other_namespaces & 1u << PROCESS_PID_NAMESPACE },
 	};
-	site_find_gadgets(&target->site, pid);
-	target->areas = layout_areas(process->before.mappings, process->before.count, copy_limit,
-				     &target->area_count, &left);
+	site_find_gadgets(&target->site, about->live_thread);
+	target->areas =
+		layout_areas(list->mappings, list->count, copy_limit, &target->area_count, &left);
 	if (!target->areas)
 		return error_no_memory(error);
 	return share_memory(process, error);
 }
 
-/* A file of what is held; of a process without its first thread, that of a live one. */
-static int open_held(const struct kioku_process *process, const char *name)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s%s",
-		 process->target->report->duplicate ? "" : process->process.live_task, name);
-	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
-}
-
 static enum kioku_status open_files(struct kioku_process *process, struct kioku_error *error)
 {
 	const struct guardian_report *report = process->target->report;
-	char path[64];
 
-	if (report->duplicate) {
-		snprintf(path, sizeof(path), "/proc/%d", report->duplicate);
-		process->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		snprintf(path, sizeof(path), "%smem", process->process.live_task);
-		process->memory.target =
-			openat(process->process.folder, path, O_RDONLY | O_CLOEXEC);
-	} else {
-		process->folder = dup(process->process.folder);
-	}
-	process->memory.held = open_held(process, "mem");
-	if (process->folder < 0 || process->memory.held < 0)
-		return error_os(error, "the memory of process %d", process->process.pid);
+	TRY(process_open(report->duplicate ? report->duplicate : process->process.pid,
+			 &process->held, error));
+	process->memory.held = process_open_live(&process->held, "mem");
+	process->memory.target = process_open_live(&process->process, "mem");
+	if (process->memory.held < 0)
+		return error_os(error, "the memory of process %d", process->held.pid);
 	return KIOKU_OK;
 }
 
@@ -122,20 +119,14 @@ static enum kioku_status learn_layout(struct kioku_process *process,
 	const struct guardian_target *target = process->target;
 	bool is_duplicate = target->report->duplicate != 0;
 	struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	AUTO_CLOSE int pagemap = open_held(process, "pagemap");
-	char maps[64];
+	AUTO_CLOSE int pagemap = process_open_live(&process->held, "pagemap");
 
-	snprintf(maps, sizeof(maps), "%smaps", is_duplicate ? "" : process->process.live_task);
-	TRY(mapping_list_read(process->folder, maps, &process->held, error));
-	if (process->held.count == 0)
-		return error_set(error, KIOKU_ERROR_NOT_FOUND,
-				 "what was held of process %d has been killed",
-				 process->process.pid);
+	TRY(process_mappings(&process->held, false, &process->now, error));
 	const struct layout_input input = {
-		.mappings = process->held.mappings,
-		.mapping_count = process->held.count,
-		.before = process->before.mappings,
-		.before_count = process->before.count,
+		.mappings = process->now.list.mappings,
+		.mapping_count = process->now.list.count,
+		.before = process->before.list.mappings,
+		.before_count = process->before.list.count,
 		.folder = process->process.folder,
 		.pagemap = pagemap,
 		.is_duplicate = is_duplicate,
@@ -196,7 +187,7 @@ static void sum_up(struct kioku_process *process)
 		.inconsistent = process->layout.inconsistent,
 		.restores_itself = report->is_framed,
 	};
-	memcpy(summary->name, process->process.name, sizeof(summary->name));
+	snprintf(summary->name, sizeof(summary->name), "%.15s", process->process.name);
 }
 
 enum kioku_status held_process_open(struct kioku_process *process,
@@ -215,12 +206,13 @@ void held_process_release(struct kioku_process *process)
 
 	kioku_source_close(process->source);
 	layout_release(&process->layout);
-	mapping_list_release(&process->held);
-	mapping_list_release(&process->before);
+	process_maps_release(&process->now);
+	process_maps_release(&process->before);
 	cleanup_close(&process->memory.held);
 	cleanup_close(&process->memory.target);
-	cleanup_close(&process->folder);
+	process_close(&process->held);
 	process_close(&process->process);
+	free(process->facts);
 	spool_release(&process->spool);
 	if (target && target->records)
 		munmap(target->records, process->shared_size);

@@ -11,13 +11,14 @@ struct kioku_process {
 	struct snapshot_group *group; /* of those that were stopped together */
 	bool is_let_go;
 	struct process process;
-	struct mapping_list before; /* of the target, with flags, while it ran */
+	struct process_maps before; /* of the target, with flags, while it ran */
+	char *facts;                /* a JSON object; or NULL */
 	struct guardian_target *target;
 	uint64_t shared_size; /* bytes of the target's records and report */
 	struct spool spool;   /* what was copied within the stop */
 
-	int folder;               /* /proc/PID of what is held; the target's own if that is it */
-	struct mapping_list held; /* at the instant of the stop */
+	struct process held;     /* the duplicate, or the target once more */
+	struct process_maps now; /* of what is held: at the instant of the stop */
 	struct layout layout;
 	struct process_memory memory;
 	struct kioku_source *source;
@@ -26,12 +27,12 @@ struct kioku_process {
 
 /*
  * Learns what it takes, while the target runs, and fills in the guardian's target. copy_limit: bytes
- * to be copied within the stop. held_process_release() in any case. Errors: as
- * kioku_process_duplicate().
+ * to be copied within the stop. with_facts: also what an investigator wants to know.
+ * held_process_release() in any case. Errors: as kioku_process_duplicate().
  */
 enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 				       struct guardian_target *target, uint64_t copy_limit,
-				       struct kioku_error *error);
+				       bool with_facts, struct kioku_error *error);
 
 /*
  * After the stop: finds out what is where, and makes the source. Errors: NOT_FOUND (what was held has

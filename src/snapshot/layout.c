@@ -39,7 +39,8 @@ static bool is_special(const struct mapping *mapping)
 /* Registers of devices, which reading might change, and the kernel's own pages. */
 static bool is_device(const struct mapping *mapping)
 {
-	return mapping->flags & (MAPPING_IO | MAPPING_PFN) || is_named(mapping, "[vsyscall]");
+	return mapping->flags & (MAPPING_DEVICE | MAPPING_PFNMAP) ||
+	       is_named(mapping, "[vsyscall]");
 }
 
 static bool add(struct making *making, uint64_t start, uint64_t end, uint64_t offset,

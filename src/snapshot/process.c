@@ -1,234 +1,405 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/process.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
-#include "base/cleanup.h"
+#include "base/scan.h"
+#include "format/elf_format.h"
 
-/* include/linux/sched.h */
-enum { PF_EXITING = 0x4, PF_KTHREAD = 0x200000 };
+#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+#define READ_ATTEMPTS 4 /* a live thread may end between being found and being read */
 
-enum { CHUNK = 64 << 10 };
+const char *const process_namespace_names[PROCESS_NAMESPACE_COUNT] = {
+	[PROCESS_CGROUP_NAMESPACE] = "cgroup", [PROCESS_IPC_NAMESPACE] = "ipc",
+	[PROCESS_MOUNT_NAMESPACE] = "mnt",     [PROCESS_NETWORK_NAMESPACE] = "net",
+	[PROCESS_PID_NAMESPACE] = "pid",       [PROCESS_TIME_NAMESPACE] = "time",
+	[PROCESS_USER_NAMESPACE] = "user",     [PROCESS_UTS_NAMESPACE] = "uts",
+};
 
-enum kioku_status process_read(int folder, const char *name, char **out, size_t *size,
-			       struct kioku_error *error)
+/* OS errors of a process that is no more become NOT_FOUND. */
+static enum kioku_status translate(const struct process *process, struct kioku_error *problem,
+				   struct kioku_error *error)
 {
-	AUTO_CLOSE int file = openat(folder, name, O_RDONLY | O_CLOEXEC);
-	AUTO_FREE char *text = NULL;
-	size_t capacity = 0, used = 0;
-
-	*out = NULL;
-	*size = 0;
-	if (file < 0)
-		return error_os(error, "%s", name);
-	for (;;) {
-		if (capacity - used < CHUNK / 2) {
-			capacity = capacity ? 2 * capacity : CHUNK;
-			char *grown = realloc(text, capacity);
-			if (!grown)
-				return error_no_memory(error);
-			text = grown;
-		}
-		ssize_t got = read(file, text + used, capacity - used - 1);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_os(error, "%s", name);
-		if (got == 0)
-			break;
-		used += (size_t)got;
-	}
-	text[used] = '\0';
-	*size = used;
-	*out = TAKE(text);
-	return KIOKU_OK;
-}
-
-/* Fields of stat, from the third on: the name before them can hold anything. */
-static bool decode_stat(const char *text, struct process *out)
-{
-	const char *open = strchr(text, '('), *close = strrchr(text, ')');
-	long nice;
-	uint64_t start;
-	uint32_t flags;
-	size_t threads;
-
-	if (!open || !close || close < open)
-		return false;
-	size_t length = (size_t)(close - open - 1);
-	length = length < sizeof(out->name) ? length : sizeof(out->name) - 1;
-	memcpy(out->name, open + 1, length);
-	out->name[length] = '\0';
-	if (sscanf(close + 1,
-		   " %c %d %d %d %*d %*d %" SCNu32 " %*u %*u %*u %*u %*u %*u %*d %*d %*d %ld %zu "
-		   "%*d %" SCNu64,
-		   &out->state, &out->ppid, &out->pgrp, &out->sid, &flags, &nice, &threads,
-		   &start) != 8)
-		return false;
-	out->flags = flags;
-	out->nice = (int8_t)nice;
-	out->threads = threads;
-	out->start_time = start;
-	return true;
-}
-
-/* What stands behind "KEY:" in status; "" if it has no such line. */
-static const char *status_value(const char *status, const char *key)
-{
-	size_t length = strlen(key);
-
-	for (const char *line = status; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, key, length) == 0 && line[length] == ':')
-			return line + length + 1 + strspn(line + length + 1, " \t");
-	}
-	return "";
-}
-
-/* The second of the four numbers in "Uid:" and "Gid:". */
-static uint32_t effective(const char *status, const char *key)
-{
-	unsigned first, second = 0;
-
-	(void)sscanf(status_value(status, key), "%u %u", &first, &second);
-	return second;
-}
-
-static enum kioku_status check(const struct process *process, const char *status,
-			       struct kioku_error *error)
-{
-	int tracer = atoi(status_value(status, "TracerPid"));
-	int tgid = atoi(status_value(status, "Tgid"));
-
-	if (tgid != process->pid)
-		return error_set(error, KIOKU_ERROR_ARGUMENT, "%d is a thread of process %d",
-				 process->pid, tgid);
-	if (process->flags & PF_KTHREAD)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "process %d (%s) is a thread of the kernel", process->pid,
-				 process->name);
-	if (process->pid == getpid())
-		return error_set(error, KIOKU_ERROR_REFUSED, "process %d takes the snapshot itself",
+	if (process_is_gone(problem))
+		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended",
 				 process->pid);
-	if (tracer != 0)
+	if (error)
+		*error = *problem;
+	return problem->status;
+}
+
+void process_label(const struct process *process, char out[PROCESS_LABEL_SIZE])
+{
+	size_t at = 0;
+
+	for (const char *name = process->name; *name; name++) {
+		uint8_t c = (uint8_t)*name;
+		if (c < 0x20 || c > 0x7e || c == '\\')
+			at += (size_t)snprintf(out + at, PROCESS_LABEL_SIZE - at, "\\x%02x", c);
+		else
+			out[at++] = (char)c;
+	}
+	snprintf(out + at, PROCESS_LABEL_SIZE - at, " (%d)", process->pid);
+}
+
+/* --- stat and status */
+
+void process_live_path(const struct process *process, const char *name,
+		       char out[PROCESS_STRING_SIZE])
+{
+	/* Not all that a process has was there for each thread before v3.18 ("net"). */
+	if (process->live_thread == process->pid)
+		snprintf(out, PROCESS_STRING_SIZE, "%s", name);
+	else
+		snprintf(out, PROCESS_STRING_SIZE, "task/%d/%s", process->live_thread, name);
+}
+
+enum kioku_status process_read(const struct process *process, const char *name,
+			       struct file_text *out, struct kioku_error *error)
+{
+	char path[PROCESS_STRING_SIZE];
+	struct kioku_error problem = { 0 };
+
+	process_live_path(process, name, path);
+	if (file_text_read(out, process->folder, path, PROCESS_FILE_LIMIT, &problem) == KIOKU_OK)
+		return KIOKU_OK;
+	/* ENOENT can also say that this kernel has no such file. */
+	if (problem.os_errno == ENOENT && process_is_current(process)) {
+		if (error)
+			*error = problem;
+		return problem.status;
+	}
+	return translate(process, &problem, error);
+}
+
+static bool is_ended(char state)
+{
+	return state == 'Z' || state == 'X' || state == 'x';
+}
+
+/* A thread that has not exited: the leader where that is so. False: there is none. */
+static bool find_live_thread(struct process *process, char leader_state, struct file_text *text,
+			     struct task_stat *stat)
+{
+	AUTO_NUMBERS struct number_list threads = { 0 };
+	char path[PROCESS_STRING_SIZE];
+
+	process->live_thread = process->pid;
+	process_live_path(process, "stat", path);
+	if (!is_ended(leader_state) &&
+	    task_stat_read(process->folder, path, text, stat, NULL) == KIOKU_OK &&
+	    !is_ended(stat->state))
+		return true;
+	if (number_list_read(&threads, process->folder, "task", NULL) != KIOKU_OK)
+		return false;
+	for (size_t i = 0; i < threads.count; i++) {
+		process->live_thread = threads.numbers[i];
+		process_live_path(process, "stat", path);
+		if (task_stat_read(process->folder, path, text, stat, NULL) == KIOKU_OK &&
+		    !is_ended(stat->state))
+			return true;
+	}
+	process->live_thread = process->pid;
+	return false;
+}
+
+static void store_ids(struct bytes status, const char *key, uint32_t out[4])
+{
+	uint64_t ids[4];
+
+	task_status_numbers(status, key, ids, 4);
+	for (size_t i = 0; i < 4; i++)
+		out[i] = (uint32_t)ids[i];
+}
+
+static void store_status(struct process *process, struct bytes status)
+{
+	uint64_t number, pids[COUNT(process->namespace_pids)];
+
+	task_status_numbers(status, "TracerPid", &number, 1);
+	process->tracer = (int32_t)number;
+	store_ids(status, "Uid", process->uids);
+	store_ids(status, "Gid", process->gids);
+	process->effective_capabilities = 0;
+	task_status_bits(status, "CapEff", &process->effective_capabilities);
+	task_status_numbers(status, "Seccomp", &number, 1);
+	process->seccomp = (uint32_t)number;
+	task_status_numbers(status, "NoNewPrivs", &number, 1);
+	process->no_new_privileges = number != 0;
+	process->namespace_pid_count =
+		(uint32_t)task_status_numbers(status, "NSpid", pids, COUNT(pids));
+	for (size_t i = 0; i < process->namespace_pid_count; i++)
+		process->namespace_pids[i] = (int32_t)pids[i];
+}
+
+/* "56 0x1200011 ...", "running", or "-1 SP PC" for one that is not in a system call. */
+static bool is_in_vfork(struct bytes text)
+{
+	size_t offset = 0;
+	uint64_t number;
+
+	if (!scan_decimal(text, &offset, &number))
+		return false;
+#ifdef SYS_vfork
+	if (number == SYS_vfork)
+		return true;
+#endif
+	return number == SYS_clone || number == 435; /* clone3, the same everywhere */
+}
+
+static enum kioku_status refresh(struct process *process, struct file_text *text,
+				 struct kioku_error *error)
+{
+	struct task_stat stat, live;
+
+	TRY(task_stat_read(process->folder, "stat", text, &stat, error));
+	process_copy_name(stat.name, process->name, sizeof(process->name));
+	process->state = stat.state;
+	process->threads = (uint32_t)stat.threads;
+	process->parent = (int32_t)stat.parent;
+	process->group = (int32_t)stat.group;
+	process->session = (int32_t)stat.session;
+	process->start_ticks = (uint64_t)stat.start_time;
+	if (!find_live_thread(process, stat.state, text, &live)) {
+		char label[PROCESS_LABEL_SIZE];
+		process_label(process, label);
+		return error_set(error, KIOKU_ERROR_NOT_FOUND,
+				 "process %s has ended: only its parent, %d, has not taken note",
+				 label, process->parent);
+	}
+	process->is_exiting = live.flags & TASK_EXITING;
+	process->policy = (uint32_t)live.policy;
+	process->is_uninterruptible = live.state == 'D';
+	process->is_in_vfork = process->is_uninterruptible &&
+			       process_read(process, "syscall", text, NULL) == KIOKU_OK &&
+			       is_in_vfork(file_text_bytes(text));
+	TRY(process_read(process, "status", text, error));
+	store_status(process, file_text_bytes(text));
+	return KIOKU_OK;
+}
+
+enum kioku_status process_refresh(struct process *process, struct kioku_error *error)
+{
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	struct kioku_error problem = { 0 };
+
+	if (refresh(process, &text, &problem) == KIOKU_OK)
+		return KIOKU_OK;
+	return translate(process, &problem, error);
+}
+
+bool process_is_current(const struct process *process)
+{
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	struct task_stat stat;
+
+	return task_stat_read(process->folder, "stat", &text, &stat, NULL) == KIOKU_OK &&
+	       stat.pid == process->pid && (uint64_t)stat.start_time == process->start_ticks;
+}
+
+/* --- refusals */
+
+/* /proc/TID is there for every thread, though it is not listed. */
+static enum kioku_status check_kind(const struct process *process, struct file_text *text,
+				    struct kioku_error *error)
+{
+	AUTO_CLOSE int leader_folder = -1;
+	char label[PROCESS_LABEL_SIZE];
+	struct task_stat stat;
+	uint64_t leader;
+
+	process_label(process, label);
+	TRY(file_text_read(text, process->folder, "status", PROCESS_FILE_LIMIT, error));
+	task_status_numbers(file_text_bytes(text), "Tgid", &leader, 1);
+	if (leader != (uint64_t)process->pid) {
+		struct process of = { .pid = (int32_t)leader };
+		char of_label[PROCESS_LABEL_SIZE];
+		if (process_folder_open(of.pid, &leader_folder, NULL) == KIOKU_OK &&
+		    task_stat_read(leader_folder, "stat", text, &stat, NULL) == KIOKU_OK)
+			process_copy_name(stat.name, of.name, sizeof(of.name));
+		process_label(&of, of_label);
 		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d (%s) is traced by process %d already", process->pid,
-				 process->name, tracer);
-	if (process->flags & PF_EXITING && process->threads <= 1)
-		return error_set(error, KIOKU_ERROR_REFUSED, "process %d (%s) is ending",
-				 process->pid, process->name);
+				 "%d is no process, but a thread of process %s", process->pid,
+				 of_label);
+	}
+	TRY(task_stat_read(process->folder, "stat", text, &stat, error));
+	if (stat.flags & TASK_KERNEL_THREAD)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "%s is a thread of the kernel, which has no memory of its own",
+				 label);
 	return KIOKU_OK;
 }
 
-/* By the auxiliary vector: its first number is a type, and its second half in 64 bits is not. */
-static enum kioku_status check_class(const struct process *process, struct kioku_error *error)
-{
-	uint8_t head[EI_NIDENT] = { 0 };
-	AUTO_CLOSE int file = openat(process->folder, "exe", O_RDONLY | O_CLOEXEC);
+/* --- what does not change */
 
-	if (file >= 0 && read(file, head, sizeof(head)) == sizeof(head) &&
-	    memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] == ELFCLASS32)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "process %d (%s) is a 32-bit one, which is not supported",
-				 process->pid, process->name);
+/* Both clocks at one moment: what was set since then of the clock's time is part of the result. */
+static struct timespec utc_of_ticks(uint64_t ticks)
+{
+	uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+	const int64_t second = 1000000000;
+	struct timespec now, since_boot;
+
+	clock_gettime(CLOCK_BOOTTIME, &since_boot);
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age = (int64_t)(since_boot.tv_sec * second + since_boot.tv_nsec) -
+		      (int64_t)(ticks / per_second * (uint64_t)second +
+				ticks % per_second * (uint64_t)second / per_second);
+	int64_t start = (int64_t)(now.tv_sec * second + now.tv_nsec) - age;
+	return (struct timespec){ start / second, start % second };
+}
+
+/* The vector is of the program that runs now, even if its file is not to be had. */
+static void learn_program(struct process *process, struct file_text *text)
+{
+	uint8_t head[ELF_HEADER_SIZE];
+	struct elf_header header;
+	char path[PROCESS_STRING_SIZE];
+
+	if (process_read(process, "auxv", text, NULL) == KIOKU_OK)
+		process->word_size = auxv_word_size(file_text_bytes(text));
+	process_live_path(process, "exe", path);
+	AUTO_CLOSE int program = openat(process->folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (program < 0 || pread(program, head, sizeof(head), 0) != sizeof(head) ||
+	    elf_header_decode((struct bytes){ head, sizeof(head) }, &header) != NULL)
+		return;
+	process->machine = header.machine;
+	if (!process->word_size)
+		process->word_size = header.is_64 ? 8 : 4;
+}
+
+static void learn_namespaces(struct process *process)
+{
+	char name[32], path[PROCESS_STRING_SIZE];
+	struct stat of_process, own;
+
+	for (size_t i = 0; i < PROCESS_NAMESPACE_COUNT; i++) {
+		snprintf(name, sizeof(name), "ns/%s", process_namespace_names[i]);
+		process_live_path(process, name, path);
+		if (fstatat(process->folder, path, &of_process, 0) != 0)
+			continue;
+		process->namespaces[i] = of_process.st_ino;
+		snprintf(path, sizeof(path), "/proc/self/%s", name);
+		if (stat(path, &own) == 0 && own.st_ino != of_process.st_ino)
+			process->other_namespaces |= 1u << i;
+	}
+}
+
+static enum kioku_status open_folder(struct process *process, struct file_text *text,
+				     struct kioku_error *error)
+{
+	struct task_stat stat;
+
+	TRY(task_stat_read(process->folder, "stat", text, &stat, error));
+	process_copy_name(stat.name, process->name, sizeof(process->name));
+	TRY(check_kind(process, text, error));
+	enum kioku_status status = refresh(process, text, error);
+	if (status == KIOKU_ERROR_NOT_FOUND && process->state == 'Z')
+		return error->status = KIOKU_ERROR_REFUSED;
+	TRY(status);
+	process->start_utc = utc_of_ticks(process->start_ticks);
+	learn_program(process, text);
+	learn_namespaces(process);
 	return KIOKU_OK;
 }
 
-/* A first thread that has ended leaves no memory behind, and the others have all of it. */
-static void find_live_task(struct process *process)
+enum kioku_status process_open(int32_t pid, struct process *out, struct kioku_error *error)
 {
-	int folder = openat(process->folder, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *tasks = folder < 0 ? NULL : fdopendir(folder);
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	struct kioku_error problem = { 0 };
 
-	if (process->state == 'Z')
-		for (struct dirent *entry; tasks && (entry = readdir(tasks));)
-			if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != process->pid)
-				snprintf(process->live_task, sizeof(process->live_task),
-					 "task/%.20s/", entry->d_name);
-	if (tasks)
-		closedir(tasks);
-	else if (folder >= 0)
-		close(folder);
-}
-
-static bool is_other_namespace(int folder)
-{
-	struct stat theirs, ours;
-
-	return fstatat(folder, "ns/pid", &theirs, 0) != 0 ||
-	       stat("/proc/self/ns/pid", &ours) != 0 || theirs.st_ino != ours.st_ino ||
-	       theirs.st_dev != ours.st_dev;
-}
-
-enum kioku_status process_open(pid_t pid, struct process *out, struct kioku_error *error)
-{
-	AUTO_FREE char *stat = NULL, *status = NULL;
-	char path[32];
-	size_t size;
-
-	*out = (struct process){ .pid = pid, .folder = -1 };
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	out->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (out->folder < 0 || process_read(out->folder, "stat", &stat, &size, NULL) != KIOKU_OK ||
-	    process_read(out->folder, "status", &status, &size, NULL) != KIOKU_OK)
-		return error_set(error, KIOKU_ERROR_NOT_FOUND, "there is no process %d", pid);
-	if (!decode_stat(stat, out))
-		return error_set(error, KIOKU_ERROR_CORRUPT, "/proc/%d/stat has another form", pid);
-	out->uid = effective(status, "Uid");
-	out->gid = effective(status, "Gid");
-	out->has_seccomp = atoi(status_value(status, "Seccomp")) > 0;
-	out->other_namespace = is_other_namespace(out->folder);
-	find_live_task(out);
-	TRY(check(out, status, error));
-	if (out->state == 'Z' && !out->live_task[0])
-		return error_set(error, KIOKU_ERROR_REFUSED, "process %d (%s) has ended", pid,
-				 out->name);
-	return check_class(out, error);
+	*out = (struct process){ .folder = -1, .pid = pid, .live_thread = pid };
+	TRY(process_folder_open(pid, &out->folder, error));
+	if (open_folder(out, &text, &problem) == KIOKU_OK)
+		return KIOKU_OK;
+	return translate(out, &problem, error);
 }
 
 void process_close(struct process *process)
 {
-	if (process->folder >= 0)
-		close(process->folder);
+	cleanup_close(&process->folder);
 	process->folder = -1;
 }
 
-enum kioku_status mapping_list_read(int folder, const char *file, struct mapping_list *out,
-				    struct kioku_error *error)
+enum kioku_status process_threads(const struct process *process, struct number_list *out,
+				  struct kioku_error *error)
 {
-	uint64_t offset = 0;
-	size_t size, lines = 0, capacity = 0;
+	struct kioku_error problem = { 0 };
 
-	*out = (struct mapping_list){ 0 };
-	TRY(process_read(folder, file, &out->text, &size, error));
-	struct bytes text = { (const uint8_t *)out->text, size };
-	for (struct mapping mapping; mapping_decode(text, &offset, &mapping); lines++) {
-		if (lines == capacity) {
-			capacity = capacity ? 2 * capacity : 256;
-			struct mapping *grown =
-				reallocarray(out->mappings, capacity, sizeof(*grown));
-			if (!grown)
-				return error_no_memory(error);
-			out->mappings = grown;
-		}
-		out->mappings[lines] = mapping;
-		out->count = lines + 1;
-	}
-	if (offset != size)
-		return error_set(error, KIOKU_ERROR_CORRUPT, "%s has another form", file);
-	return KIOKU_OK;
+	if (number_list_read(out, process->folder, "task", &problem) == KIOKU_OK)
+		return KIOKU_OK;
+	return translate(process, &problem, error);
 }
 
-void mapping_list_release(struct mapping_list *list)
+/* --- mappings */
+
+static enum kioku_status read_maps(const struct process *process, bool with_smaps,
+				   struct file_text *text, struct kioku_error *error)
 {
-	free(list->mappings);
-	free(list->text);
-	*list = (struct mapping_list){ 0 };
+	char path[PROCESS_STRING_SIZE];
+	enum kioku_status status = KIOKU_ERROR_OS;
+
+	error->os_errno = ENOENT;
+	if (with_smaps) {
+		process_live_path(process, "smaps", path);
+		status = file_text_read(text, process->folder, path, PROCESS_MAPS_LIMIT, error);
+	}
+	/* A kernel without CONFIG_PROC_PAGE_MONITOR has no smaps. */
+	if (status == KIOKU_ERROR_OS && error->os_errno == ENOENT) {
+		process_live_path(process, "maps", path);
+		status = file_text_read(text, process->folder, path, PROCESS_MAPS_LIMIT, error);
+	}
+	return status;
+}
+
+enum kioku_status process_mappings(struct process *process, bool with_smaps,
+				   struct process_maps *out, struct kioku_error *error)
+{
+	for (unsigned attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+		struct kioku_error problem = { 0 };
+		enum kioku_status status = read_maps(process, with_smaps, &out->text, &problem);
+		if (status == KIOKU_OK && out->text.size > 0)
+			break;
+		if (status != KIOKU_OK && !process_is_gone(&problem))
+			return translate(process, &problem, error);
+		out->list.count = 0;
+		/* The thread has exited, or is about to: its memory is let go first. */
+		TRY(process_refresh(process, error));
+	}
+	if (out->text.size == 0)
+		return error_set(error, KIOKU_ERROR_NOT_FOUND,
+				 "process %d has no memory any more: it is ending", process->pid);
+	switch (maps_list(file_text_bytes(&out->text), &out->list)) {
+	case MAPS_OK: return KIOKU_OK;
+	case MAPS_NO_MEMORY: return error_no_memory(error);
+	case MAPS_DAMAGED: break;
+	}
+	return error_set(error, KIOKU_ERROR_CORRUPT,
+			 "the list of mappings is not as expected, behind %zu of them",
+			 out->list.count);
+}
+
+bool process_maps_reserve(struct process_maps *maps, size_t mappings)
+{
+	/* A line is about 100 bytes, and no longer than 4 KiB. */
+	return file_text_reserve(&maps->text, mappings * 160) &&
+	       mapping_list_reserve(&maps->list, mappings);
+}
+
+void process_maps_release(struct process_maps *maps)
+{
+	file_text_release(&maps->text);
+	mapping_list_release(&maps->list);
+}
+
+int process_open_live(const struct process *process, const char *name)
+{
+	char path[PROCESS_STRING_SIZE];
+
+	process_live_path(process, name, path);
+	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
 }

@@ -6,47 +6,57 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "format/manifest_json.h"
+#include "format/json_writer.h"
 #include "snapshot/held_process.h"
 
-static void put_instant(FILE *out, uint64_t nanoseconds)
+static void put_instant(struct json_writer *json, uint64_t nanoseconds)
 {
 	time_t seconds = (time_t)(nanoseconds / 1000000000);
-	char text[32];
+	char date[32], text[64];
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-	fprintf(out, "\"%s.%09" PRIu64 "Z\"", text, nanoseconds % 1000000000);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+	snprintf(text, sizeof(text), "%s.%09" PRIu64 "Z", date, nanoseconds % 1000000000);
+	json_put_text(json, "instant", text);
 }
 
-static void put_stop(FILE *out, const struct kioku_process *process)
+static void put_stop(struct json_writer *json, const struct kioku_process *process)
 {
 	const struct guardian_report *report = process->target->report;
 
-	fprintf(out, "\"method\":\"%s\",\"instant\":",
-		kioku_snapshot_method_name(process->summary.method));
-	put_instant(out, report->instant);
-	fputs(",\"stops\":[", out);
-	if (report->stop > 0)
-		fprintf(out, "{\"what\":\"duplicate\",\"nanoseconds\":%" PRIu64 "}", report->stop);
-	fprintf(out, "],\"inconsistent_bytes\":%" PRIu64, process->layout.inconsistent);
+	json_begin_object(json, NULL);
+	json_put_text(json, "method", kioku_snapshot_method_name(process->summary.method));
+	put_instant(json, report->instant);
+	json_begin_array(json, "stops");
+	if (report->stop > 0) {
+		json_begin_object(json, NULL);
+		json_put_text(json, "what", "duplicate");
+		json_put_unsigned(json, "nanoseconds", report->stop);
+		json_end_object(json);
+	}
+	json_end_array(json);
+	json_put_unsigned(json, "inconsistent_bytes", process->layout.inconsistent);
 }
 
+/* The facts are an object, which this one goes on with. */
 char *process_description_make(const struct kioku_process *process)
 {
-	const struct process *about = &process->process;
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
+	struct json_writer json = { .out = out };
 
 	if (!out)
 		return NULL;
-	fprintf(out, "{\"pid\":%d,\"name\":", about->pid);
-	json_put_text(out, about->name);
-	fputc(',', out);
-	put_stop(out, process);
-	fputc('}', out);
+	put_stop(&json, process);
+	if (process->facts) {
+		fprintf(out, ",%s", process->facts + 1);
+	} else {
+		json_put_signed(&json, "pid", process->process.pid);
+		json_put_text(&json, "name", process->process.name);
+		json_end_object(&json);
+	}
 	if (fclose(out) == 0)
 		return text;
 	free(text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/cleanup.h"
 #include "format/core_format.h"
@@ -57,30 +58,28 @@ uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
 	size_t thread_count = process->target->report->thread_count;
 	AUTO_FREE struct core_thread *threads = calloc(thread_count, sizeof(*threads));
 	AUTO_FREE uint8_t(*common)[XSTATE_COMMON_LIMIT] = calloc(thread_count, sizeof(*common));
-	AUTO_FREE struct core_file *files = calloc(process->held.count + 1, sizeof(*files));
-	AUTO_FREE char *arguments = NULL, *auxv = NULL;
-	size_t arguments_size, auxv_size;
+	AUTO_FREE struct core_file *files = calloc(process->now.list.count + 1, sizeof(*files));
+	AUTO_FILE_TEXT struct file_text arguments = { 0 }, auxv = { 0 };
 
 	if (!threads || !common || !files)
 		return NULL;
 	fill_threads(threads, common, process);
 	/* Without these, the core is less comfortable and no less true. */
-	(void)!process_read(process->folder, "cmdline", &arguments, &arguments_size, NULL);
-	(void)!process_read(process->folder, "auxv", &auxv, &auxv_size, NULL);
+	(void)!process_read(&process->held, "cmdline", &arguments, NULL);
+	(void)!process_read(&process->held, "auxv", &auxv, NULL);
 	struct core_process core = {
 		.pid = about->pid,
-		.ppid = about->ppid,
-		.pgrp = about->pgrp,
-		.sid = about->sid,
-		.uid = about->uid,
-		.gid = about->gid,
-		.flags = about->flags,
-		.nice = about->nice,
+		.ppid = about->parent,
+		.pgrp = about->group,
+		.sid = about->session,
+		.uid = about->uids[0],
+		.gid = about->gids[0],
+		.nice = (int8_t)getpriority(PRIO_PROCESS, (id_t)about->pid),
 		.state = about->state,
-		.arguments = { (const uint8_t *)arguments, arguments_size },
-		.auxv = { (const uint8_t *)auxv, auxv_size },
+		.arguments = file_text_bytes(&arguments),
+		.auxv = file_text_bytes(&auxv),
 		.files = files,
-		.file_count = fill_files(files, &process->held),
+		.file_count = fill_files(files, &process->now.list),
 		.threads = threads,
 		.thread_count = thread_count,
 	};

@@ -171,9 +171,11 @@ enum kioku_status site_call(const struct site *site, struct tracee *tracee,
 
 	memcpy(arguments, given, sizeof(arguments));
 	if (!thread)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "no thread of process %d can be stopped now", tracee->pid);
-	if (!site_holds(site, tracee->pid))
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "no thread of process %d stops: all wait in the kernel where "
+				 "nothing interrupts them (a vforked child, a disk)",
+				 tracee->pid);
+	if (!site_holds(site, thread->tid))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "process %d has no code in which a system call could be made",
 				 tracee->pid);

@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "snapshot/held_process.h"
 #include "snapshot/prediction.h"
+#include "snapshot/process_find.h"
+#include "snapshot/process_room.h"
 
 enum {
 	COPY_LIMIT = 4 << 20, /* bytes that are copied within a stop, if nothing is promised */
@@ -49,10 +51,10 @@ static struct prediction_input input_of(const struct kioku_process *process)
 {
 	const struct guardian_target *target = process->target;
 	struct prediction_input input = { .threads = process->process.threads,
-					  .mappings = process->before.count };
+					  .mappings = process->before.list.count };
 
-	for (size_t i = 0; i < process->before.count; i++) {
-		const struct mapping *mapping = &process->before.mappings[i];
+	for (size_t i = 0; i < process->before.list.count; i++) {
+		const struct mapping *mapping = &process->before.list.mappings[i];
 		if (mapping->is_shared)
 			continue;
 		input.small_pages +=
@@ -78,11 +80,19 @@ static uint64_t predict_all(struct kioku_process *const *processes, size_t count
 	return sum;
 }
 
-static const char *why_not_fork(const struct kioku_process *process)
+/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
+static enum kioku_status check_fork(const struct kioku_process *process, struct kioku_error *error)
 {
-	return process->target->site.gadgets.syscall
-		       ? NULL
-		       : "it has no code in which a system call could be made";
+	const struct process *about = &process->process;
+	const struct process_need need = process_need(&process->before.list);
+	struct process_room room;
+
+	if (!process->target->site.gadgets.syscall)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "process %d has no code in which a system call could be made",
+				 about->pid);
+	TRY(process_room(about, &room, error));
+	return process_room_check(&room, &need, error);
 }
 
 /* The method that was asked for, if it can be used. */
@@ -91,18 +101,16 @@ static enum kioku_status choose(struct kioku_process *const *processes, size_t c
 				const struct prediction_pace *pace, enum kioku_snapshot_method *out,
 				struct kioku_error *error)
 {
-	const char *reason = NULL;
+	enum kioku_status status = KIOKU_OK;
 
 	*out = options->method == KIOKU_SNAPSHOT_AUTO ? KIOKU_SNAPSHOT_FORK : options->method;
-	for (size_t i = 0; *out == KIOKU_SNAPSHOT_FORK && i < count && !reason; i++)
-		reason = why_not_fork(processes[i]);
-	if (reason && options->method == KIOKU_SNAPSHOT_AUTO && options->allow_stop) {
+	for (size_t i = 0; *out == KIOKU_SNAPSHOT_FORK && i < count && status == KIOKU_OK; i++)
+		status = check_fork(processes[i], error);
+	if (status != KIOKU_OK) {
+		if (options->method != KIOKU_SNAPSHOT_AUTO || !options->allow_stop)
+			return status;
 		*out = KIOKU_SNAPSHOT_STOP;
-		reason = NULL;
 	}
-	if (reason)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "method fork cannot be used: %s",
-				 reason);
 	if (options->max_stop == 0)
 		return KIOKU_OK;
 	uint64_t stop = predict_all(processes, count, pace, *out);
@@ -116,8 +124,9 @@ static enum kioku_status choose(struct kioku_process *const *processes, size_t c
 }
 
 static enum kioku_status prepare_all(struct snapshot_group *group, const pid_t *pids, size_t count,
-				     uint64_t copy_limit, struct kioku_process **out,
-				     struct kioku_error *error)
+				     uint64_t copy_limit,
+				     const struct kioku_snapshot_options *options,
+				     struct kioku_process **out, struct kioku_error *error)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct kioku_process *process = out[i] = calloc(1, sizeof(*process));
@@ -125,7 +134,8 @@ static enum kioku_status prepare_all(struct snapshot_group *group, const pid_t *
 			return error_no_memory(error);
 		process->group = group;
 		group->members++;
-		TRY(held_process_prepare(process, pids[i], &group->targets[i], copy_limit, error));
+		TRY(held_process_prepare(process, pids[i], &group->targets[i], copy_limit,
+					 options->facts, error));
 	}
 	return KIOKU_OK;
 }
@@ -160,7 +170,7 @@ static enum kioku_status take(struct snapshot_group *group, const pid_t *pids, s
 		patience = options->max_stop / PROMISE_PART;
 		copy_limit = (uint64_t)((double)patience / pace.copy);
 	}
-	TRY(prepare_all(group, pids, count, copy_limit, out, error));
+	TRY(prepare_all(group, pids, count, copy_limit, options, out, error));
 	TRY(choose(out, count, options, &pace, &method, error));
 	group->held = count;
 	TRY(guardian_start(&group->guardian, group->targets, count,
@@ -232,8 +242,9 @@ void kioku_process_let_go(struct kioku_process *process)
 	struct snapshot_group *group = process->group;
 	if (group->held > 0 && --group->held == 0)
 		guardian_end(&group->guardian);
-	process->summary.stop = process->target->report->stop;
-	process->summary.reap = process->target->report->reap;
+	const struct guardian_report *report = process->target ? process->target->report : NULL;
+	process->summary.stop = report ? report->stop : 0;
+	process->summary.reap = report ? report->reap : 0;
 }
 
 void kioku_process_release(struct kioku_process *process)
@@ -249,12 +260,6 @@ void kioku_process_release(struct kioku_process *process)
 	free(group);
 }
 
-/* Pages that a held duplicate keeps although the target has changed them. */
-static uint64_t growth(const struct prediction_input *input)
-{
-	return input->small_pages + input->huge_pages + input->copied;
-}
-
 enum kioku_status
 kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAPSHOT_METHODS],
 		      struct kioku_error *error)
@@ -265,21 +270,23 @@ kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAP
 
 	if (!process)
 		return error_no_memory(error);
-	enum kioku_status status = held_process_prepare(process, pid, &target, COPY_LIMIT, error);
+	enum kioku_status status =
+		held_process_prepare(process, pid, &target, COPY_LIMIT, false, error);
 	if (status == KIOKU_OK)
 		status = prediction_measure(&pace, error);
 	if (status == KIOKU_OK) {
 		struct prediction_input input = input_of(process);
-		const char *reason = why_not_fork(process);
+		struct kioku_error reason = { 0 };
+		bool possible = check_fork(process, &reason) == KIOKU_OK;
 		out[0] = (struct kioku_snapshot_prediction){
 			.method = KIOKU_SNAPSHOT_FORK,
-			.possible = !reason,
+			.possible = possible,
 			.stop = prediction_of_fork(&pace, &input),
 			.later_stop = PREDICTION_OF_REAP,
-			.memory = growth(&input),
+			.memory = process_need(&process->before.list).memory,
 			.delay = PREDICTION_OF_COPY,
 		};
-		snprintf(out[0].reason, sizeof(out[0].reason), "%s", reason ? reason : "");
+		snprintf(out[0].reason, sizeof(out[0].reason), "%.255s", reason.message);
 		out[1] = (struct kioku_snapshot_prediction){
 			.method = KIOKU_SNAPSHOT_STOP,
 			.possible = true,
@@ -288,4 +295,31 @@ kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAP
 	}
 	held_process_release(process);
 	return status;
+}
+
+static enum kioku_status give(enum kioku_status status, struct number_list *list, pid_t **out,
+			      size_t *count)
+{
+	if (status == KIOKU_OK) {
+		*count = list->count;
+		*out = TAKE(list->numbers);
+	}
+	number_list_release(list);
+	return status;
+}
+
+enum kioku_status kioku_process_find(const char *name, pid_t **out, size_t *count,
+				     struct kioku_error *error)
+{
+	struct number_list list = { 0 };
+
+	return give(process_find_named(name, &list, error), &list, out, count);
+}
+
+enum kioku_status kioku_process_tree(pid_t pid, pid_t **out, size_t *count,
+				     struct kioku_error *error)
+{
+	struct number_list list = { 0 };
+
+	return give(process_tree(pid, &list, error), &list, out, count);
 }

@@ -5,7 +5,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -13,6 +15,9 @@
 #include "base/cleanup.h"
 #include "snapshot/restart.h"
 #include "snapshot/wait.h"
+
+/* Nanoseconds for which threads that could stop, but are not run, are waited for. */
+static const uint64_t busy_patience = 1000000000;
 
 enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool has_seccomp,
 			      size_t capacity, struct kioku_error *error)
@@ -56,6 +61,28 @@ static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct k
 	return error_os(error, "cannot attach to thread %d of process %d", tid, tracee->pid);
 }
 
+/* The letter of its state; 'X' if it is gone. errno stays as it is. */
+static char state_of(const struct tracee *tracee, pid_t tid)
+{
+	int reason = errno;
+	char path[64], text[512];
+
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	AUTO_CLOSE int file = openat(tracee->folder, path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+	text[size > 0 ? size : 0] = '\0';
+	const char *close = strrchr(text, ')');
+	errno = reason;
+	return close && close[1] == ' ' ? close[2] : 'X';
+}
+
+static bool is_zombie(const struct tracee *tracee, pid_t tid)
+{
+	char state = state_of(tracee, tid);
+
+	return state == 'Z' || state == 'X';
+}
+
 static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kioku_error *error)
 {
 	if (tracee->count == tracee->capacity)
@@ -66,10 +93,8 @@ static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kiok
 		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
 		return KIOKU_OK;
 	}
-	/* It has ended, or has begun to and is a zombie, for which EPERM is the answer. */
-	if (errno == ESRCH)
-		return KIOKU_OK;
-	if (errno == EPERM && tracee->count > 0)
+	/* A thread that has ended, or a first one that stays as a zombie, for which EPERM is the answer. */
+	if (errno == ESRCH || (errno == EPERM && is_zombie(tracee, tid)))
 		return KIOKU_OK;
 	return refuse(tracee, tid, error);
 }
@@ -135,12 +160,18 @@ static void drop(struct tracee *tracee, struct tracee_thread *thread)
  */
 static bool await(struct tracee *tracee, struct tracee_thread *thread, uint64_t deadline)
 {
+	const uint64_t limit = deadline + busy_patience;
 	int status = 0;
 
 	while (!thread->is_stopped) {
 		switch (wait_for_stop(thread->tid, deadline, &status)) {
 		case WAIT_STOPPED: break;
-		case WAIT_LATE: return true;
+		case WAIT_LATE:
+			/* One that only has no CPU stops in a moment, and does no harm before. */
+			if (deadline >= limit || state_of(tracee, thread->tid) == 'D')
+				return true;
+			deadline = limit;
+			continue;
 		case WAIT_GONE: drop(tracee, thread); return false;
 		}
 		if (wait_is_event_stop(status))
@@ -234,7 +265,7 @@ bool tracee_settle(struct tracee *tracee)
 		if (!thread->was_interrupted)
 			interrupt_new(tracee);
 		thread->record = NULL;
-		if (!await(tracee, thread, 0))
+		if (!await(tracee, thread, wait_now()))
 			continue;
 		if (thread->is_stopped)
 			let_go(tracee, thread);

@@ -69,7 +69,7 @@ static enum kioku_status scan(const struct tracking *tracking, struct pagemap_sc
 	int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, scan);
 	if (found < 0)
 		return error_os(error, "cannot ask what process %d has written",
-				tracking->input.pid);
+				tracking->input.process->pid);
 	*count = (size_t)found;
 	return KIOKU_OK;
 }
@@ -78,8 +78,8 @@ static enum kioku_status copy(struct tracking *tracking, uint64_t start, uint64_
 			      struct kioku_error *error)
 {
 	tracking->copied += end - start;
-	return spool_copy(tracking->input.spool, tracking->input.pid, tracking->memory, start, end,
-			  error);
+	return spool_copy(tracking->input.spool, tracking->input.process->pid, tracking->memory,
+			  start, end, error);
 }
 
 /* Of a range: copies the pages that have content, and those that were in a file are no longer. */
@@ -229,7 +229,7 @@ static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t st
  */
 static enum kioku_status track(struct tracking *tracking, struct kioku_error *error)
 {
-	const struct mapping_list *list = &tracking->mappings;
+	const struct mapping_list *list = &tracking->maps.list;
 	uint64_t gap = 0;
 	bool fits = true;
 
@@ -252,9 +252,8 @@ static enum kioku_status track(struct tracking *tracking, struct kioku_error *er
 
 static enum kioku_status read_mappings(struct tracking *tracking, struct kioku_error *error)
 {
-	mapping_list_release(&tracking->mappings);
 	tracking->mappings_changed = false;
-	return mapping_list_read(tracking->input.folder, "maps", &tracking->mappings, error);
+	return process_mappings(tracking->input.process, false, &tracking->maps, error);
 }
 
 static bool is_in(const struct tracking_range *ranges, size_t count, uint64_t address)
@@ -288,10 +287,10 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 
 	tracking_init(tracking);
 	tracking->input = *input;
-	tracking->pagemap = openat(input->folder, "pagemap", O_RDONLY | O_CLOEXEC);
-	tracking->memory = openat(input->folder, "mem", O_RDONLY | O_CLOEXEC);
+	tracking->pagemap = process_open_live(input->process, "pagemap");
+	tracking->memory = process_open_live(input->process, "mem");
 	if (tracking->pagemap < 0 || tracking->memory < 0)
-		return error_os(error, "cannot ask what process %d writes", input->pid);
+		return error_os(error, "cannot ask what process %d writes", input->process->pid);
 	TRY(userfault_open(&tracking->userfault, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
 		TRY(pass(tracking, error));
@@ -331,7 +330,7 @@ static enum kioku_status copy_last(struct tracking *tracking, uint64_t start, ui
 static enum kioku_status copy_region(struct tracking *tracking, const struct pagemap_region *region,
 				     size_t *next, struct kioku_error *error)
 {
-	const struct mapping_list *list = &tracking->mappings;
+	const struct mapping_list *list = &tracking->maps.list;
 
 	for (uint64_t at = region->start, end; at < region->end; at = end) {
 		while (*next < list->count && list->mappings[*next].end <= at)
@@ -374,7 +373,8 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 
 	if (!is_same(tracking))
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
-				 "process %d runs another program now", tracking->input.pid);
+				 "process %d runs another program now",
+				 tracking->input.process->pid);
 	tracking->input.goes_on = NULL;
 	close(tracking->memory);
 	tracking->memory = -1;
@@ -406,16 +406,15 @@ static void untrack(const struct tracking *tracking, const struct mapping *mappi
 
 void tracking_end(struct tracking *tracking)
 {
-	struct mapping_list list = { 0 };
+	AUTO_MAPS struct process_maps maps = { 0 };
 	uint64_t piece = FIRST_PIECE;
 
 	/* What is tracked is in what there is now, wherever it has been moved to. */
 	if (tracking->userfault.descriptor >= 0 &&
-	    mapping_list_read(tracking->input.folder, "maps", &list, NULL) == KIOKU_OK)
-		for (size_t i = 0; i < list.count; i++)
-			if (wants(tracking, &list.mappings[i]))
-				untrack(tracking, &list.mappings[i], &piece);
-	mapping_list_release(&list);
+	    process_mappings(tracking->input.process, false, &maps, NULL) == KIOKU_OK)
+		for (size_t i = 0; i < maps.list.count; i++)
+			if (wants(tracking, &maps.list.mappings[i]))
+				untrack(tracking, &maps.list.mappings[i], &piece);
 	userfault_close(&tracking->userfault);
 	if (tracking->pagemap >= 0)
 		close(tracking->pagemap);
@@ -427,7 +426,7 @@ void tracking_end(struct tracking *tracking)
 void tracking_release(struct tracking *tracking)
 {
 	tracking_end(tracking);
-	mapping_list_release(&tracking->mappings);
+	process_maps_release(&tracking->maps);
 	free(TAKE(tracking->ranges));
 	free(TAKE(tracking->untracked));
 	tracking->range_count = tracking->untracked_count = 0;

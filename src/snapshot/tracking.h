@@ -16,8 +16,7 @@ struct tracking_range {
 };
 
 struct tracking_input {
-	pid_t pid;
-	int folder; /* of /proc/PID; borrowed */
+	struct process *process; /* borrowed */
 	struct spool *spool;
 	/* Whether a mapping is to be copied, of what /proc/PID/maps says of it; NULL: all that
 	 * tracking_wants(). */
@@ -31,7 +30,7 @@ struct tracking {
 	struct tracking_input input;
 	struct userfault userfault;
 	int pagemap, memory;           /* descriptors; -1: not open */
-	struct mapping_list mappings;  /* of the last pass; after the stop, of that instant */
+	struct process_maps maps;      /* of the last pass; after the stop, of that instant */
 	bool mappings_changed;         /* since they were read */
 	struct tracking_range *ranges; /* where to look for writes in the stop; ascending */
 	size_t range_count;

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 
 #include "base/error.h"
+#include "base/file_text.h"
 #include "format/iomem_format.h"
 #include "source/live_driver.h"
 
@@ -43,36 +44,14 @@ _Static_assert(DRIVER_COUNT <= LIVE_REFUSAL_LIMIT, "a refusal for each driver");
 /* More than any machine's /proc/iomem. */
 #define TEXT_LIMIT (64u << 20)
 
-/* A file of /proc, whose size nobody knows before; NUL-terminated, NULL (with errno) on failure. */
+/* A file of /proc, NUL-terminated; NULL on failure. */
 static char *read_text(const char *path)
 {
-	AUTO_CLOSE int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-	AUTO_FREE char *text = NULL;
-	size_t used = 0, capacity = 0;
+	struct file_text text = { 0 };
 
-	if (descriptor < 0)
-		return NULL;
-	while (used < TEXT_LIMIT) {
-		if (used + 1 >= capacity) {
-			capacity = capacity ? capacity * 2 : 8192;
-			char *larger = realloc(text, capacity);
-			if (!larger)
-				return NULL;
-			text = larger;
-		}
-		ssize_t got = read(descriptor, text + used, capacity - used - 1);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return NULL;
-		if (got == 0) {
-			text[used] = '\0';
-			return TAKE(text);
-		}
-		used += (size_t)got;
-	}
-	errno = EFBIG;
-	return NULL;
+	if (file_text_read(&text, AT_FDCWD, path, TEXT_LIMIT, NULL) != KIOKU_OK)
+		file_text_release(&text);
+	return text.data;
 }
 
 /* As read_text(), without the line feed at the end; empty where there is none. */
@@ -222,9 +201,9 @@ static enum kioku_status learn_machine(struct live *live, struct kioku_error *er
 	live->page_size = (size_t)sysconf(_SC_PAGESIZE);
 	if (!live_machine_learn(machine, live->paths))
 		return error_no_memory(error);
-	machine->iomem = read_text(live->paths->iomem);
-	if (!machine->iomem)
-		return error_os(error, "cannot read %s", live->paths->iomem);
+	AUTO_FILE_TEXT struct file_text iomem = { 0 };
+	TRY(file_text_read(&iomem, AT_FDCWD, live->paths->iomem, TEXT_LIMIT, error));
+	machine->iomem = TAKE(iomem.data);
 	return list_ram(live, &live->ram, error);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/file_text.h"
 #include "format/iomem_format.h"
 #include "format/nettlp_format.h"
 #include "source/driver.h"
@@ -280,32 +281,13 @@ static enum kioku_status complete(struct nettlp *nettlp, struct kioku_error *err
 
 /* --- ranges */
 
-static enum kioku_status read_file(const char *path, char **out, size_t *size,
-				   struct kioku_error *error)
-{
-	AUTO_CLOSE int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-	AUTO_FREE char *text = malloc(RANGES_LIMIT);
-	ssize_t got = 1;
-
-	if (!text)
-		return error_no_memory(error);
-	for (*size = 0; got > 0 && *size < RANGES_LIMIT; *size += (size_t)got) {
-		got = descriptor < 0 ? -1 : read(descriptor, text + *size, RANGES_LIMIT - *size);
-		if (got < 0)
-			return error_os(error, "cannot read %s", path);
-	}
-	*out = TAKE(text);
-	return KIOKU_OK;
-}
-
 static enum kioku_status list_ranges(const struct nettlp *nettlp, struct range_map *ram,
 				     struct kioku_error *error)
 {
-	AUTO_FREE char *text = NULL;
-	size_t size = 0;
+	AUTO_FILE_TEXT struct file_text text = { 0 };
 
-	TRY(read_file(nettlp->ranges, &text, &size, error));
-	switch (iomem_list_ram((struct bytes){ (const uint8_t *)text, size }, ram)) {
+	TRY(file_text_read(&text, AT_FDCWD, nettlp->ranges, RANGES_LIMIT, error));
+	switch (iomem_list_ram(file_text_bytes(&text), ram)) {
 	case IOMEM_OK: return KIOKU_OK;
 	case IOMEM_NO_MEMORY: return error_no_memory(error);
 	case IOMEM_HIDDEN:

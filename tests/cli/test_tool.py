@@ -674,6 +674,59 @@ class Serve(unittest.TestCase):
         self.assertIn("no such option", run("ps", "image", "--nettlp", "127.0.0.2").errors)
 
 
+class Snapshot(unittest.TestCase):
+    def test_one(self):
+        done = run("snapshot", "7", "-o", "a.core")
+        self.assertEqual((done.returncode, done.text), (0, ""))
+        self.assertIn("snapshot: method 0 allow_stop 0 max_stop 0 exclude 0\n", done.errors)
+        self.assertIn("process 7, method fork: 2 threads stopped for 40 us", done.errors)
+        self.assertIn("one thread was stopped for 1 us at the end", done.errors)
+
+    def test_options(self):
+        done = run("snapshot", "7", "-o", "a.core", "--method", "stop", "--allow-stop",
+                   "--max-stop", "250us", "--exclude", "file-backed", "--area", "heap", "--area",
+                   "0x1000-0x1fff", "--area", "a-b.so")
+        self.assertEqual(done.returncode, 0)
+        for line in ("method 2 allow_stop 1 max_stop 250000 exclude 1", "area heap 0 0",
+                     "area - 1000 2000", "area a-b.so 0 0"):
+            self.assertIn(f"snapshot: {line}\n", done.errors)
+
+    def test_folder(self):
+        """A process can be called anything."""
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("snapshot", "--process", "odd", "--tree", "7", "-o", folder, "-f", "json")
+        self.assertEqual(done.returncode, 0, done.errors)
+        self.assertNotRegex(done.text, HOSTILE)
+        rows = [json.loads(line) for line in done.text.splitlines()]
+        self.assertEqual([row["pid"] for row in rows], [7, 8])
+        for row in rows:
+            self.assertRegex(row["path"],
+                             rf"^{folder}/o__d-{row['pid']}_\d{{8}}-\d{{6}}\.core$")
+            self.assertEqual(row["stops"], [{"what": "duplicate", "nanoseconds": 40000},
+                                            {"what": "reap", "nanoseconds": 1000}])
+
+    def test_dry_run(self):
+        done = run("snapshot", "7", "--dry-run")
+        self.assertEqual((done.returncode, done.errors), (0, ""))
+        self.assertEqual(done.text, "process 7\nfork   impossible: it has no code\n"
+                                    "stop   stopped for 1500 us\n")
+        rows = [json.loads(line)
+                for line in run("snapshot", "7", "--dry-run", "-f", "json").text.splitlines()]
+        self.assertEqual([row["possible"] for row in rows], [False, True])
+
+    def test_refused(self):
+        for words in ((), ("0",), ("x",), ("-1",), ("7", "8"), ("7", "--max-stop", "0us"),
+                      ("7", "--method", "none"), ("7", "--exclude", "heap"), ("7", "--area", ""),
+                      ("7", "--area", "0x2-0x1"), ("7", "--as", "elf"),
+                      ("7", "--format", "json", "-o", "-")):
+            more = () if "-o" in words else ("-o", "a.core")
+            done = run("snapshot", *words, *more)
+            self.assertEqual((done.returncode, done.text), (2, ""), words)
+        self.assertEqual(run("snapshot", "7").returncode, 2)
+        self.assertEqual(run("snapshot", "404", "-o", "a.core").returncode, 1)
+        self.assertEqual(run("snapshot", "--process", "nobody", "-o", "a.core").returncode, 1)
+
+
 class Verify(unittest.TestCase):
     def test_verdicts(self):
         for image, status, verdict in (("intact", 0, "intact"), ("prefix", 3, "valid prefix"),

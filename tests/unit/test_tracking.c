@@ -37,7 +37,8 @@ struct board {
 /* A copy that was made. */
 struct image {
 	struct process process;
-	struct mapping_list before, mappings;
+	struct process_maps before;
+	struct mapping_list mappings;
 	struct guardian_target target;
 	struct guardian guardian;
 	struct spool spool;
@@ -87,15 +88,14 @@ static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error
 
 	*image = (struct image){ .guardian = { .socket = -1 }, .spool = { .descriptor = -1 } };
 	if (process_open(pid, &image->process, error) != KIOKU_OK ||
-	    mapping_list_read(image->process.folder, "maps", &image->before, error) != KIOKU_OK ||
+	    process_mappings(&image->process, true, &image->before, error) != KIOKU_OK ||
 	    spool_init(&image->spool, -1, 1024, error) != KIOKU_OK)
 		return error->status;
 	*target = (struct guardian_target){
-		.pid = pid,
-		.folder = image->process.folder,
+		.process = &image->process,
 		.thread_limit = 64,
-		.site = { .mappings = image->before.mappings,
-			  .mapping_count = image->before.count },
+		.site = { .mappings = image->before.list.mappings,
+			  .mapping_count = image->before.list.count },
 		.spool = &image->spool,
 		.records = guardian_memory(64 * sizeof(struct thread_record)),
 		.report = guardian_memory(sizeof(struct guardian_report)),
@@ -113,7 +113,7 @@ static void let_go(struct image *image)
 	munmap(image->target.records, 64 * sizeof(struct thread_record));
 	munmap(image->target.report, sizeof(struct guardian_report));
 	munmap(image->target.maps, MAPS);
-	mapping_list_release(&image->before);
+	process_maps_release(&image->before);
 	process_close(&image->process);
 }
 
@@ -198,14 +198,12 @@ static size_t count_files(const struct process *process)
 	return count;
 }
 
-static size_t count_mappings(const struct process *process)
+static size_t count_mappings(struct process *process)
 {
-	struct mapping_list list;
+	AUTO_MAPS struct process_maps maps = { 0 };
 
-	CHECK_EQUAL(mapping_list_read(process->folder, "maps", &list, NULL), KIOKU_OK);
-	size_t count = list.count;
-	mapping_list_release(&list);
-	return count;
+	CHECK_EQUAL(process_mappings(process, false, &maps, NULL), KIOKU_OK);
+	return maps.list.count;
 }
 
 static void copies_what_is_written(void)
