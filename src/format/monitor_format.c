@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/monitor_format.h"
 
+#include "base/scan.h"
+
 #define ADDRESS_DIGITS 16u
 
 /* The line at *offset without its end; *offset moves to the next. False: there is none. */
 static bool take_line(struct bytes text, size_t *offset, struct bytes *out)
 {
-	if (*offset >= text.size)
+	if (!scan_line(text, offset, out))
 		return false;
-	const uint8_t *start = text.data + *offset;
-	size_t left = text.size - *offset;
-	const uint8_t *end = memchr(start, '\n', left);
-	*out = (struct bytes){ start, end ? (size_t)(end - start) : left };
-	*offset += end ? out->size + 1 : left;
 	while (out->size > 0 && out->data[out->size - 1] == '\r')
 		out->size--;
 	return true;
@@ -31,21 +28,12 @@ static bool take(struct bytes *line, const char *text)
 /* At most 16 digits. */
 static bool take_hex(struct bytes *line, uint64_t *out)
 {
-	uint64_t value = 0;
-	size_t i = 0;
+	size_t size = 0;
 
-	for (; i < line->size && i < ADDRESS_DIGITS; i++) {
-		uint8_t c = line->data[i];
-		if (c >= '0' && c <= '9')
-			value = value << 4 | (uint64_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value << 4 | (uint64_t)(c - 'a' + 10);
-		else
-			break;
-	}
-	*out = value;
-	*line = (struct bytes){ line->data + i, line->size - i };
-	return i > 0;
+	if (!scan_hex(*line, &size, out))
+		return false;
+	*line = (struct bytes){ line->data + size, line->size - size };
+	return true;
 }
 
 static bool take_decimal(struct bytes *line, unsigned *out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/guardian.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -357,15 +357,12 @@ static bool is_ours(const struct watch *watch, int file)
 /* Nothing of the caller's stays open here, or a pipe of his would never end. */
 static void close_others(const struct watch *watch)
 {
-	DIR *files = opendir("/proc/self/fd");
+	AUTO_NUMBERS struct number_list files = { 0 };
 
-	for (struct dirent *entry; files && (entry = readdir(files));) {
-		int file = atoi(entry->d_name);
-		if (entry->d_name[0] != '.' && file != dirfd(files) && !is_ours(watch, file))
-			close(file);
-	}
-	if (files)
-		closedir(files);
+	(void)!number_list_read(&files, AT_FDCWD, "/proc/self/fd", NULL);
+	for (size_t i = 0; i < files.count; i++)
+		if (!is_ours(watch, files.numbers[i]))
+			close(files.numbers[i]);
 }
 
 static void become_guardian(const struct watch *watch)

@@ -71,7 +71,6 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 {
 	struct process *about = &process->process;
 	struct mapping_list *list = &process->before.list;
-	uint64_t left;
 	size_t size;
 
 	process->process.folder = process->held.folder = -1;
@@ -86,14 +85,12 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 	*target = (struct guardian_target){
 		.process = about,
 		.thread_limit = thread_limit(about->threads),
-		.site = { .mappings = list->mappings,
-			  .mapping_count = list->count,
+		.site = { .mappings = list,
 			  .other_namespace =
 				  about->other_namespaces & 1u << PROCESS_PID_NAMESPACE },
 	};
 	site_find_gadgets(&target->site, about->live_thread);
-	target->areas =
-		layout_areas(list->mappings, list->count, copy_limit, &target->area_count, &left);
+	target->areas = layout_areas(list, copy_limit, &target->area_count);
 	if (!target->areas)
 		return error_no_memory(error);
 	return share_memory(process, error);

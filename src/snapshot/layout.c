@@ -365,25 +365,21 @@ static bool is_lost_in_duplicate(const struct mapping *mapping)
 				       (mapping->is_shared && mapping->permissions & PROT_WRITE));
 }
 
-struct guardian_area *layout_areas(const struct mapping *mappings, size_t count, uint64_t limit,
-				   size_t *area_count, uint64_t *left)
+struct guardian_area *layout_areas(const struct mapping_list *mappings, uint64_t limit,
+				   size_t *area_count)
 {
-	struct guardian_area *areas = calloc(count + 1, sizeof(*areas));
+	struct guardian_area *areas = calloc(mappings->count + 1, sizeof(*areas));
 	uint64_t taken = 0;
 
 	*area_count = 0;
-	*left = 0;
-	for (size_t i = 0; areas && i < count; i++) {
-		uint64_t size = mappings[i].end - mappings[i].start;
-		if (!is_lost_in_duplicate(&mappings[i]))
+	for (size_t i = 0; areas && i < mappings->count; i++) {
+		const struct mapping *mapping = &mappings->mappings[i];
+		uint64_t size = mapping->end - mapping->start;
+		if (!is_lost_in_duplicate(mapping) || size > limit - taken)
 			continue;
-		if (size > limit - taken) {
-			*left += size;
-			continue;
-		}
 		taken += size;
 		areas[(*area_count)++] =
-			(struct guardian_area){ .start = mappings[i].start, .size = size };
+			(struct guardian_area){ .start = mapping->start, .size = size };
 	}
 	return areas;
 }

@@ -51,10 +51,10 @@ void layout_release(struct layout *layout);
 
 /*
  * What a duplicate would not have, or would share with its target, so that it is copied within the
- * stop: at most limit bytes of it. For the caller to free; *left: bytes that
- * are not among them. NULL with *count 0: there are none, or no memory.
+ * stop: at most limit bytes of it, as whole mappings. For the caller to free;
+ * NULL: no memory.
  */
-struct guardian_area *layout_areas(const struct mapping *mappings, size_t count, uint64_t limit,
-				   size_t *area_count, uint64_t *left);
+struct guardian_area *layout_areas(const struct mapping_list *mappings, uint64_t limit,
+				   size_t *area_count);
 
 #endif

@@ -74,9 +74,9 @@ static void search_mapping(pid_t pid, const struct mapping *mapping, uint8_t *bu
 
 void site_find_gadgets(struct site *site, pid_t pid)
 {
-	const struct mapping *mappings = site->mappings;
+	const struct mapping *mappings = site->mappings->mappings;
 	struct gadgets *out = &site->gadgets;
-	size_t count = site->mapping_count;
+	size_t count = site->mappings->count;
 	AUTO_FREE const struct mapping **order = calloc(count, sizeof(*order));
 	AUTO_FREE uint8_t *buffer = malloc(CHUNK);
 	uint64_t searched = 0;
@@ -109,32 +109,17 @@ bool site_holds(const struct site *site, pid_t pid)
 		  memcmp(code, restorer_long, sizeof(restorer_long)) == 0)));
 }
 
-/* The mapping that holds an address, or the first one above it. */
-static const struct mapping *mapping_at(const struct site *site, uint64_t address)
-{
-	size_t low = 0, high = site->mapping_count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (site->mappings[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < site->mapping_count ? &site->mappings[low] : NULL;
-}
-
 static bool has_guarded_stack(const struct site *site, uint64_t stack_pointer)
 {
-	const struct mapping *stack = mapping_at(site, stack_pointer - 1);
+	const struct mapping *stack = mapping_list_find(site->mappings, stack_pointer - 1);
 	const uint32_t used = PROT_READ | PROT_WRITE;
 
-	if (!stack || stack->start >= stack_pointer || (stack->permissions & used) != used ||
-	    stack->is_shared || stack_pointer - stack->start < FRAME_SIZE_LIMIT)
+	if (!stack || (stack->permissions & used) != used || stack->is_shared ||
+	    stack_pointer - stack->start < FRAME_SIZE_LIMIT)
 		return false;
 	if (bytes_match(stack->name, 0, "[stack]"))
 		return true;
-	return stack > site->mappings && stack[-1].end == stack->start &&
+	return stack > site->mappings->mappings && stack[-1].end == stack->start &&
 	       stack[-1].permissions == 0;
 }
 

@@ -10,9 +10,8 @@
 /* What is known of a target before it is stopped. */
 struct site {
 	struct gadgets gadgets;
-	const struct mapping *mappings; /* ascending; borrowed */
-	size_t mapping_count;
-	bool other_namespace; /* it counts processes differently from us */
+	const struct mapping_list *mappings; /* borrowed */
+	bool other_namespace;                /* it counts processes differently from us */
 };
 
 /* Looks for instructions in executable mappings, while the target runs. */

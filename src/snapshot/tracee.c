@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/tracee.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "snapshot/restart.h"
@@ -35,6 +31,7 @@ enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool
 void tracee_release(struct tracee *tracee)
 {
 	free(TAKE(tracee->threads));
+	number_list_release(&tracee->tids);
 	tracee->count = 0;
 }
 
@@ -64,16 +61,15 @@ static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct k
 /* The letter of its state; 'X' if it is gone. errno stays as it is. */
 static char state_of(const struct tracee *tracee, pid_t tid)
 {
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	struct task_stat stat;
 	int reason = errno;
-	char path[64], text[512];
+	char path[64];
 
 	snprintf(path, sizeof(path), "task/%d/stat", tid);
-	AUTO_CLOSE int file = openat(tracee->folder, path, O_RDONLY | O_CLOEXEC);
-	ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	text[size > 0 ? size : 0] = '\0';
-	const char *close = strrchr(text, ')');
+	bool known = task_stat_read(tracee->folder, path, &text, &stat, NULL) == KIOKU_OK;
 	errno = reason;
-	return close && close[1] == ' ' ? close[2] : 'X';
+	return known ? stat.state : 'X';
 }
 
 static bool is_zombie(const struct tracee *tracee, pid_t tid)
@@ -102,26 +98,17 @@ static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kiok
 /* Attaches to those threads that are not known yet; *found: how many these were. */
 static enum kioku_status seize_new(struct tracee *tracee, size_t *found, struct kioku_error *error)
 {
-	size_t before = tracee->count;
-	int folder = openat(tracee->folder, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = folder < 0 ? NULL : fdopendir(folder);
-	enum kioku_status status = KIOKU_OK;
-	size_t hint = 0;
+	const struct number_list *tids = &tracee->tids;
+	size_t before = tracee->count, hint = 0;
 
-	if (!list) {
-		if (folder >= 0)
-			close(folder);
+	if (number_list_read(&tracee->tids, tracee->folder, "task", NULL) != KIOKU_OK)
 		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended", tracee->pid);
-	}
-	for (struct dirent *entry; status == KIOKU_OK && (entry = readdir(list));) {
-		pid_t tid = atoi(entry->d_name);
-		if (tid > 0 && (tracee->only == 0 || tid == tracee->only) &&
-		    !is_known(tracee, tid, &hint))
-			status = seize_one(tracee, tid, error);
-	}
-	closedir(list);
+	for (size_t i = 0; i < tids->count; i++)
+		if ((tracee->only == 0 || tids->numbers[i] == tracee->only) &&
+		    !is_known(tracee, tids->numbers[i], &hint))
+			TRY(seize_one(tracee, tids->numbers[i], error));
 	*found = tracee->count - before;
-	return status;
+	return KIOKU_OK;
 }
 
 enum kioku_status tracee_seize(struct tracee *tracee, struct kioku_error *error)

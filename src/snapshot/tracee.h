@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "snapshot/process_files.h"
 #include "snapshot/thread_record.h"
 
 struct tracee_thread {
@@ -23,7 +24,8 @@ struct tracee {
 	pid_t pid;
 	int folder; /* of /proc/PID; borrowed */
 	long options;
-	pid_t only; /* the one thread that matters; 0: all */
+	pid_t only;              /* the one thread that matters; 0: all */
+	struct number_list tids; /* that were listed last */
 	struct tracee_thread *threads;
 	size_t count, capacity;
 	uint64_t stopped_at,

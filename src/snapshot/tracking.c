@@ -171,9 +171,9 @@ static void follow(struct tracking *tracking)
 	if (complete)
 		return;
 	suspect(tracking->input.spool, 0, UINT64_MAX);
-	for (size_t i = 0; i < tracking->mappings.count; i++)
-		userfault_forget(&tracking->userfault, tracking->mappings.mappings[i].start,
-				 tracking->mappings.mappings[i].end);
+	for (size_t i = 0; i < tracking->maps.list.count; i++)
+		userfault_forget(&tracking->userfault, tracking->maps.list.mappings[i].start,
+				 tracking->maps.list.mappings[i].end);
 }
 
 /*
@@ -271,8 +271,8 @@ static enum kioku_status pass(struct tracking *tracking, struct kioku_error *err
 	follow(tracking);
 	TRY(read_mappings(tracking, error));
 	TRY(track(tracking, error));
-	for (size_t i = 0; i < tracking->mappings.count; i++) {
-		const struct mapping *mapping = &tracking->mappings.mappings[i];
+	for (size_t i = 0; i < tracking->maps.list.count; i++) {
+		const struct mapping *mapping = &tracking->maps.list.mappings[i];
 		if (!is_in(tracking->ranges, tracking->range_count, mapping->start))
 			continue;
 		TRY(copy_written(tracking, mapping, error));

@@ -192,14 +192,14 @@ void userfault_repair(struct errand *errand, int left)
 	int number = left;
 	/* A thread that was about to make one does so once it has a CPU. */
 	for (int i = 0; left == USERFAULT_ANY && number < 0 && i < REPAIR_ROUNDS; i++) {
-		number = find(errand->folder);
+		number = find(errand->process->folder);
 		if (number < 0)
 			usleep(REPAIR_INTERVAL);
 	}
 	const uint64_t arguments[6] = { (uint64_t)number };
 	int64_t result;
 
-	if (number >= 0 && is_userfault(errand->folder, number))
+	if (number >= 0 && is_userfault(errand->process->folder, number))
 		(void)errand_call(errand, 0, SYS_close, arguments, &result, NULL);
 }
 
@@ -209,15 +209,15 @@ static enum kioku_status obtain(struct userfault *userfault, struct errand *erra
 	uint64_t arguments[6] = { FLAGS };
 	int64_t result;
 
-	*left = find(errand->folder) < 0 ? USERFAULT_ANY : USERFAULT_NONE;
+	*left = find(errand->process->folder) < 0 ? USERFAULT_ANY : USERFAULT_NONE;
 	TRY(errand_call(errand, 0, SYS_userfaultfd, arguments, &result, error));
 	if (result < 0) {
 		*left = USERFAULT_NONE;
 		errno = (int)-result;
-		return error_os(error, "process %d cannot have its writes tracked", errand->pid);
+		return error_os(error, "process %d cannot have its writes tracked", errand->process->pid);
 	}
 	*left = (int)result;
-	userfault->descriptor = take_descriptor(errand->pid, *left);
+	userfault->descriptor = take_descriptor(errand->process->pid, *left);
 	int reason = errno;
 	arguments[0] = (uint64_t)result;
 	enum kioku_status status =
@@ -226,7 +226,7 @@ static enum kioku_status obtain(struct userfault *userfault, struct errand *erra
 		*left = USERFAULT_NONE;
 	errno = reason;
 	if (userfault->descriptor < 0)
-		return error_os(error, "cannot take over a descriptor of process %d", errand->pid);
+		return error_os(error, "cannot take over a descriptor of process %d", errand->process->pid);
 	return status;
 }
 

@@ -256,12 +256,21 @@ static void knows_a_tracer_and_a_filter(void)
 
 static void run_elsewhere(int ready)
 {
+	int ends[2];
+	char byte;
+
 	say(ready, unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS));
-	pid_t pid = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
-	if (pid == 0)
+	pid_t pid = pipe2(ends, O_CLOEXEC) == 0 && unshare(CLONE_NEWPID) == 0 ? fork() : -1;
+	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	else
-		say(ready, pid);
+		close(ends[1]);
+		return;
+	}
+	/* It would outlive this process otherwise, if that were killed before. */
+	close(ends[1]);
+	if (pid > 0 && read(ends[0], &byte, 1) != 0)
+		_exit(1);
+	say(ready, pid);
 }
 
 static void knows_other_namespaces(void)

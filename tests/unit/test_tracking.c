@@ -94,8 +94,7 @@ static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error
 	*target = (struct guardian_target){
 		.process = &image->process,
 		.thread_limit = 64,
-		.site = { .mappings = image->before.list.mappings,
-			  .mapping_count = image->before.list.count },
+		.site = { .mappings = &image->before.list },
 		.spool = &image->spool,
 		.records = guardian_memory(64 * sizeof(struct thread_record)),
 		.report = guardian_memory(sizeof(struct guardian_report)),
@@ -222,7 +221,7 @@ static void copies_what_is_written(void)
 		CHECK(image.target.report->descriptor == -1);
 		check_goes_on();
 		/* Nothing is left of it. */
-		CHECK_EQUAL(count_mappings(&image.process), image.before.count);
+		CHECK_EQUAL(count_mappings(&image.process), image.before.list.count);
 		size_t count = count_files(&image.process);
 		CHECK(files == 0 || count == files);
 		files = count;
