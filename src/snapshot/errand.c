@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/errand.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -63,46 +58,33 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 	uint64_t stop = one.resumed_at - one.stopped_at;
 	if (status == KIOKU_OK && stop > errand->stop)
 		errand->stop = stop;
-	while (!tracee_settle(&one))
+	/* One that went into the kernel for long after it was looked at is let go when we end. */
+	const uint64_t limit = wait_now() + call_limit;
+	while (!tracee_settle(&one) && wait_now() < limit)
 		usleep(SETTLE_INTERVAL * 1000);
+	if (one.count > 0)
+		status = error_set(error, KIOKU_ERROR_REFUSED, "thread %d does not stop", tid);
 	tracee_release(&one);
 	return status;
 }
 
-/* fs/proc/array.c, do_task_stat(): the state follows the name's closing bracket. */
-static bool is_waiting(int folder, pid_t tid)
+/* Threads, those that wait before those that work, without those that cannot be stopped now. */
+static size_t list_threads(const struct process *process, pid_t *out)
 {
-	char path[48], text[256];
-
-	snprintf(path, sizeof(path), "task/%d/stat", tid);
-	AUTO_CLOSE int file = openat(folder, path, O_RDONLY | O_CLOEXEC);
-	ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	text[size > 0 ? size : 0] = '\0';
-	const char *name_end = strrchr(text, ')');
-	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
-}
-
-/* Threads, those that wait before those that work. */
-static size_t list_threads(int folder, pid_t *out)
-{
-	int tasks = openat(folder, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = tasks < 0 ? NULL : fdopendir(tasks);
+	AUTO_NUMBERS struct number_list tids = { 0 };
 	size_t waiting = 0, count = 0;
 
-	if (!list && tasks >= 0)
-		close(tasks);
-	for (struct dirent *entry; list && count < THREADS && (entry = readdir(list));) {
-		pid_t tid = atoi(entry->d_name);
-		if (tid <= 0)
+	(void)!process_threads(process, &tids, NULL);
+	for (size_t i = 0; i < tids.count && count < THREADS; i++) {
+		char state = task_state_of(process->folder, tids.numbers[i]);
+		if (state == 'D' || state == 'Z' || state == 'X')
 			continue;
-		out[count++] = tid;
-		if (!is_waiting(folder, tid))
+		out[count++] = tids.numbers[i];
+		if (state != 'S')
 			continue;
 		out[count - 1] = out[waiting];
-		out[waiting++] = tid;
+		out[waiting++] = tids.numbers[i];
 	}
-	if (list)
-		closedir(list);
 	return count;
 }
 
@@ -111,11 +93,12 @@ enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 			      struct kioku_error *error)
 {
 	pid_t tids[1 + THREADS] = { tid };
-	size_t first = tid == 0, count = 1 + list_threads(errand->process->folder, tids + 1);
+	size_t first = tid == 0, count = 1 + list_threads(errand->process, tids + 1);
 	enum kioku_status status = KIOKU_ERROR_NOT_FOUND;
 
 	if (count == 1)
-		return error_set(error, KIOKU_ERROR_NOT_FOUND, "process %d has ended",
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "no thread of process %d can be stopped now",
 				 errand->process->pid);
 	for (size_t i = first; i < count; i++) {
 		if (i > 0 && tids[i] == tid)

@@ -30,6 +30,7 @@ struct charge {
 	struct errand errand;
 	struct duplicate duplicate;
 	struct tracking tracking;
+	int memory; /* /proc/PID/mem, if there are areas; -1 */
 };
 
 /* The steps of a method, each for one target. Any but take may be missing. */
@@ -78,12 +79,15 @@ static uint64_t real_time(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static enum kioku_status copy_areas(const struct guardian_target *target, struct kioku_error *error)
+static enum kioku_status copy_areas(const struct charge *charge, struct kioku_error *error)
 {
+	const struct guardian_target *target = charge->target;
+	const struct spool_target memory = { charge->memory, target->process->live_thread };
+
 	for (size_t i = 0; i < target->area_count; i++) {
 		const struct guardian_area *area = &target->areas[i];
-		TRY(spool_copy(target->spool, target->process->live_thread, -1, area->start,
-			       area->start + area->size, error));
+		TRY(spool_copy(target->spool, &memory, area->start, area->start + area->size,
+			       error));
 	}
 	return KIOKU_OK;
 }
@@ -166,7 +170,14 @@ static enum kioku_status for_each(struct watch *watch,
 
 static enum kioku_status begin_spool(struct charge *charge, struct kioku_error *error)
 {
-	return charge->target->spool ? spool_begin(charge->target->spool, error) : KIOKU_OK;
+	const struct guardian_target *target = charge->target;
+
+	if (target->area_count > 0) {
+		charge->memory = process_open_live(target->process, "mem");
+		if (charge->memory < 0)
+			return error_os(error, "the memory of process %d", target->process->pid);
+	}
+	return target->spool ? spool_begin(target->spool, error) : KIOKU_OK;
 }
 
 static enum kioku_status flush_spool(struct charge *charge, struct kioku_error *error)
@@ -211,7 +222,7 @@ static enum kioku_status take_duplicate(struct charge *charge, struct kioku_erro
 			   wait_now() + call_limit, error));
 	report->duplicate = charge->duplicate.pid;
 	report->is_framed = charge->duplicate.is_framed;
-	return copy_areas(charge->target, error);
+	return copy_areas(charge, error);
 }
 
 static enum kioku_status settle_duplicate(struct charge *charge, struct kioku_error *error)
@@ -239,7 +250,7 @@ static void leave_duplicate(struct charge *charge)
 
 static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)
 {
-	return copy_areas(charge->target, error);
+	return copy_areas(charge, error);
 }
 
 static bool is_wanted(const void *user)
@@ -278,7 +289,8 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 
 static enum kioku_status take_tracked(struct charge *charge, struct kioku_error *error)
 {
-	return tracking_take(&charge->tracking, error);
+	TRY(tracking_take(&charge->tracking, error));
+	return copy_areas(charge, error);
 }
 
 static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
@@ -393,6 +405,7 @@ static void init_charge(struct charge *charge, struct guardian_target *target,
 {
 	charge->target = target;
 	charge->watch = watch;
+	charge->memory = -1;
 	charge->errand = (struct errand){ .process = target->process, .site = &target->site };
 	tracking_init(&charge->tracking);
 	target->report->descriptor = USERFAULT_NONE;

@@ -101,6 +101,11 @@ uint64_t prediction_of_track(const struct prediction_pace *pace,
 			  (double)input->dirty / PAGE * DIRTY_PAGE);
 }
 
+uint64_t prediction_of_dirty(uint64_t time)
+{
+	return time / DIRTY_PAGE * PAGE;
+}
+
 uint64_t prediction_of_stop(const struct prediction_pace *pace,
 			    const struct prediction_input *input)
 {

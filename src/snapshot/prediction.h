@@ -13,6 +13,9 @@
 /* Nanoseconds: taking a dead duplicate off its target's table; the first write to a page after a fork. */
 enum { PREDICTION_OF_REAP = 150000, PREDICTION_OF_COPY = 2200 };
 
+/* Nanoseconds: making a target have a userfaultfd; one thread, twice. */
+enum { PREDICTION_OF_SETUP = 150000 };
+
 /* What it depends on. */
 struct prediction_input {
 	size_t threads;
@@ -42,6 +45,8 @@ uint64_t prediction_of_fork(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 uint64_t prediction_of_track(const struct prediction_pace *pace,
 			     const struct prediction_input *input);
+/* Bytes that can be copied, page by page, in so many nanoseconds of a stop. */
+uint64_t prediction_of_dirty(uint64_t time);
 uint64_t prediction_of_stop(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 

@@ -137,31 +137,32 @@ static struct spool_chunk *chunk_at(struct spool *spool, uint64_t address)
 	return chunk;
 }
 
-static bool read_from(pid_t pid, int memory, uint64_t start, uint8_t *out, size_t size)
+static bool read_memory(int memory, uint64_t start, uint8_t *out, size_t size)
 {
-	return memory < 0 ? target_read(pid, start, out, size)
-			  : pread(memory, out, size, (off_t)start) == (ssize_t)size;
+	return pread(memory, out, size, (off_t)start) == (ssize_t)size;
 }
 
 /* Within one chunk; page by page where there is one that cannot be read: a guard, a truncated file. */
-static void copy_piece(pid_t pid, int memory, uint64_t start, size_t size, uint8_t *out,
+static void copy_piece(const struct spool_target *target, uint64_t start, size_t size, uint8_t *out,
 		       uint8_t *states)
 {
 	size_t pages = size / SPOOL_PAGE;
 
-	if (read_from(pid, memory, start, out, size)) {
+	/* Only the file gives what the target itself may not read (PROT_NONE). */
+	if ((target->stopped > 0 && target_read(target->stopped, start, out, size)) ||
+	    read_memory(target->memory, start, out, size)) {
 		memset(states, SPOOL_CONTENT, pages);
 		return;
 	}
 	for (size_t i = 0; i < pages; i++)
-		states[i] = read_from(pid, memory, start + i * SPOOL_PAGE, out + i * SPOOL_PAGE,
-				      SPOOL_PAGE)
+		states[i] = read_memory(target->memory, start + i * SPOOL_PAGE,
+					out + i * SPOOL_PAGE, SPOOL_PAGE)
 				    ? SPOOL_CONTENT
 				    : SPOOL_LOST;
 }
 
-enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_t start,
-			     uint64_t end, struct kioku_error *error)
+enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target,
+			     uint64_t start, uint64_t end, struct kioku_error *error)
 {
 	struct spool_stage *stage = spool->stage;
 
@@ -169,14 +170,14 @@ enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_
 		const struct spool_chunk *chunk = chunk_at(spool, at);
 		if (!chunk)
 			return error_set(error, KIOKU_ERROR_LIMIT,
-					 "process %d has more memory than was made room for", pid);
+					 "it has more memory than was made room for");
 		uint64_t offset = at - chunk->start;
 		uint64_t size = SPOOL_CHUNK - offset;
 		size = size < end - at ? size : end - at;
 		size = size < PIECE ? size : PIECE;
 		if (size > SPOOL_STAGE - stage->used)
 			TRY(spool_flush(spool, error));
-		copy_piece(pid, memory, at, (size_t)size, stage->bytes + stage->used,
+		copy_piece(target, at, (size_t)size, stage->bytes + stage->used,
 			   spool->states[chunk->number] + offset / SPOOL_PAGE);
 		stage->parts[stage->count++] =
 			(struct part){ (uint64_t)chunk->number * SPOOL_CHUNK + offset,

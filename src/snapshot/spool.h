@@ -61,14 +61,23 @@ enum kioku_status spool_init(struct spool *spool, int descriptor, size_t limit,
 /* To be called first by the process that copies. Errors: NO_MEMORY. */
 enum kioku_status spool_begin(struct spool *spool, struct kioku_error *error);
 
+/* Whose memory is copied. */
+struct spool_target {
+	int memory; /* /proc/PID/mem */
+	/*
+	 * A thread that is stopped, to be read by process_vm_readv(2) as far as that goes: it is faster,
+	 * but gives the target pages of its own in place of those that it shares with a child (FOLL_PIN,
+	 * mm/gup.c), so that it is for what was written just now. 0: none.
+	 */
+	pid_t stopped;
+};
+
 /*
- * Copies the memory of a process, whole pages, while it runs or is stopped. memory: /proc/PID/mem; -1:
- * by process_vm_readv(2), which is faster, but gives the target pages of its own in place of those that
- * it shares with a child (FOLL_PIN, mm/gup.c), so that it is for what was written just now. Up to SPOOL_STAGE bytes only get to the file in
- * spool_flush(): the faults of a file's pages are nothing for a stop. Errors: LIMIT (the spool is full), OS.
+ * Copies whole pages. Up to SPOOL_STAGE bytes only get to the file in spool_flush(): the faults of a
+ * file's pages are nothing for a stop. Errors: LIMIT (the spool is full), OS.
  */
-enum kioku_status spool_copy(struct spool *spool, pid_t pid, int memory, uint64_t start,
-			     uint64_t end, struct kioku_error *error);
+enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target,
+			     uint64_t start, uint64_t end, struct kioku_error *error);
 
 /* Writes to the file what has been copied. Errors: OS. */
 enum kioku_status spool_flush(struct spool *spool, struct kioku_error *error);

@@ -29,7 +29,7 @@ static const uint64_t kernel = UINT64_C(1) << 63; /* above it lies [vsyscall] */
 
 void tracking_init(struct tracking *tracking)
 {
-	*tracking = (struct tracking){ .pagemap = -1, .memory = -1 };
+	*tracking = (struct tracking){ .pagemap = -1, .memory = { .memory = -1 } };
 	tracking->userfault.descriptor = tracking->userfault.end = -1;
 }
 
@@ -78,8 +78,7 @@ static enum kioku_status copy(struct tracking *tracking, uint64_t start, uint64_
 			      struct kioku_error *error)
 {
 	tracking->copied += end - start;
-	return spool_copy(tracking->input.spool, tracking->input.process->pid, tracking->memory,
-			  start, end, error);
+	return spool_copy(tracking->input.spool, &tracking->memory, start, end, error);
 }
 
 /* Of a range: copies the pages that have content, and those that were in a file are no longer. */
@@ -288,8 +287,8 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 	tracking_init(tracking);
 	tracking->input = *input;
 	tracking->pagemap = process_open_live(input->process, "pagemap");
-	tracking->memory = process_open_live(input->process, "mem");
-	if (tracking->pagemap < 0 || tracking->memory < 0)
+	tracking->memory.memory = process_open_live(input->process, "mem");
+	if (tracking->pagemap < 0 || tracking->memory.memory < 0)
 		return error_os(error, "cannot ask what process %d writes", input->process->pid);
 	TRY(userfault_open(&tracking->userfault, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
@@ -376,8 +375,7 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 				 "process %d runs another program now",
 				 tracking->input.process->pid);
 	tracking->input.goes_on = NULL;
-	close(tracking->memory);
-	tracking->memory = -1;
+	tracking->memory.stopped = tracking->input.process->live_thread;
 	tracking->copied = 0;
 	follow(tracking);
 	for (size_t i = 0; i < tracking->range_count; i++)
@@ -416,11 +414,9 @@ void tracking_end(struct tracking *tracking)
 			if (wants(tracking, &maps.list.mappings[i]))
 				untrack(tracking, &maps.list.mappings[i], &piece);
 	userfault_close(&tracking->userfault);
-	if (tracking->pagemap >= 0)
-		close(tracking->pagemap);
-	if (tracking->memory >= 0)
-		close(tracking->memory);
-	tracking->pagemap = tracking->memory = -1;
+	cleanup_close(&tracking->pagemap);
+	cleanup_close(&tracking->memory.memory);
+	tracking->pagemap = tracking->memory.memory = -1;
 }
 
 void tracking_release(struct tracking *tracking)

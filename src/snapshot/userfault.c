@@ -152,12 +152,17 @@ static void *read_events(void *argument)
 	return NULL;
 }
 
-/* A process's descriptor, for ourselves; pidfd_getfd(2), Linux 5.6. */
-static int take_descriptor(pid_t pid, int number)
+/*
+ * A process's descriptor, for ourselves; pidfd_getfd(2), Linux 5.6. From a process whose leader has exited
+ * it is only to be had by another thread, for which PIDFD_THREAD is there since 6.9.
+ */
+static int take_descriptor(const struct errand *errand, int number)
 {
-	AUTO_CLOSE int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	AUTO_CLOSE int thread = (int)syscall(SYS_pidfd_open, errand->tid, O_EXCL);
+	AUTO_CLOSE int process = (int)syscall(SYS_pidfd_open, errand->process->pid, 0);
+	int descriptor = (int)syscall(SYS_pidfd_getfd, thread, number, 0);
 
-	return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	return descriptor >= 0 ? descriptor : (int)syscall(SYS_pidfd_getfd, process, number, 0);
 }
 
 static bool is_userfault(int folder, int number)
@@ -213,20 +218,22 @@ static enum kioku_status obtain(struct userfault *userfault, struct errand *erra
 	TRY(errand_call(errand, 0, SYS_userfaultfd, arguments, &result, error));
 	if (result < 0) {
 		*left = USERFAULT_NONE;
-		errno = (int)-result;
-		return error_os(error, "process %d cannot have its writes tracked", errand->process->pid);
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d cannot have its writes tracked: %s",
+				 errand->process->pid, strerror((int)-result));
 	}
 	*left = (int)result;
-	userfault->descriptor = take_descriptor(errand->process->pid, *left);
+	userfault->descriptor = take_descriptor(errand, *left);
 	int reason = errno;
 	arguments[0] = (uint64_t)result;
 	enum kioku_status status =
 		errand_call(errand, errand->tid, SYS_close, arguments, &result, error);
 	if (status == KIOKU_OK)
 		*left = USERFAULT_NONE;
-	errno = reason;
 	if (userfault->descriptor < 0)
-		return error_os(error, "cannot take over a descriptor of process %d", errand->process->pid);
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "cannot take over a descriptor of process %d: %s",
+				 errand->process->pid, strerror(reason));
 	return status;
 }
 
