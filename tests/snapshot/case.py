@@ -110,8 +110,20 @@ class ToolCase(Case):
         return [settings.kioku, "snapshot", *(str(option) for option in options)]
 
     def run_tool(self, *options):
-        done = subprocess.run(self.words(*options), capture_output=True, text=True, timeout=LIMIT,
-                              cwd=self.folder, check=False)
+        with (tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors):
+            # No pipes, whose end a process that is left behind would keep from being seen.
+            running = subprocess.Popen(self.words(*options), stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=errors, cwd=self.folder)
+            try:
+                status = running.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+                status = None
+            out.seek(0)
+            errors.seek(0)
+            done = subprocess.CompletedProcess(running.args, status, out.read(), errors.read())
+        self.assertIsNotNone(status, f"{options}: no end after {LIMIT} s: {done.stderr}")
         self.assertNotIn("Sanitizer", done.stderr)
         return done
 

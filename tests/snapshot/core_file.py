@@ -63,17 +63,28 @@ class CoreFile:
         return data
 
     def read(self, address, size):
-        """Memory, across segments that lie side by side."""
+        """Memory, across segments that lie side by side; what a segment does not store is zeros."""
         parts = []
         while size > 0:
-            index = bisect.bisect_right(self.starts, address) - 1
-            segment = self.segments[index] if index >= 0 else None
-            if segment is None or address >= segment.address + segment.file_size:
+            segment = self.segment(address)
+            if segment is None:
                 raise Missing(f"{address:#x} is not in the core")
-            part = min(size, segment.address + segment.file_size - address)
-            parts.append(self.at(segment.offset + address - segment.address, part))
+            inside = address - segment.address
+            part = min(size, segment.memory_size - inside)
+            stored = max(0, min(part, segment.file_size - inside))
+            parts.append(self.at(segment.offset + inside, stored) + bytes(part - stored))
             address, size = address + part, size - part
         return b"".join(parts)
+
+    def segment(self, address):
+        index = bisect.bisect_right(self.starts, address) - 1
+        segment = self.segments[index] if index >= 0 else None
+        inside = segment is not None and address < segment.address + segment.memory_size
+        return segment if inside else None
+
+    def stores(self, address):
+        segment = self.segment(address)
+        return segment is not None and address < segment.address + segment.file_size
 
     def words(self, address, count):
         return struct.unpack(f"<{count}Q", self.read(address, 8 * count))

@@ -84,7 +84,9 @@ class Target:
         try:
             out, _ = self.process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
-            return {}, [f"{self} does not end: {thread_states(self.pid)}"]
+            states = thread_states(self.pid)
+            self.kill()
+            return {}, [f"{self} does not end: {states}"]
         try:
             seen = json.loads(out.splitlines()[-1])
         except (IndexError, ValueError):

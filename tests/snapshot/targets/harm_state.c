@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define ROOM     (1 << 19)
-#define ATTEMPTS 100 /* some parts have a descriptor open for a moment */
+#define ATTEMPTS 20 /* some parts have a descriptor open for a moment */
 
 /* One line for each fact. */
 struct state {
@@ -179,7 +179,7 @@ void state_compare(void)
 		take(&after);
 		if (same())
 			return;
-		target_sleep(5 * MILLISECOND);
+		target_sleep(20 * MILLISECOND);
 	}
 	/* The first line that differs is enough: those that follow may just have moved. */
 	do {

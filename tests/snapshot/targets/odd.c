@@ -165,7 +165,8 @@ static int run_traced(void)
 	ptrace(PTRACE_INTERRUPT, traced, NULL, NULL);
 	if (waitpid(traced, &status, __WALL) != traced || !WIFSTOPPED(status))
 		return 1;
-	ptrace(PTRACE_DETACH, traced, NULL, SIGTERM);
+	ptrace(PTRACE_DETACH, traced, NULL, NULL);
+	kill(traced, SIGTERM);
 	return waitpid(traced, &status, __WALL) == traced && WIFEXITED(status) ? WEXITSTATUS(status)
 									       : 1;
 }

@@ -30,7 +30,8 @@ static struct {
 	bool unreadable; /* for this process */
 } regions[MOST];
 static unsigned region_count;
-char *heap_text; /* for a debugger to find */
+static unsigned long plain; /* without what gcore writes all of, or loses */
+char *heap_text;            /* for a debugger to find */
 
 /* Each word is its own address. */
 static void fill(uint64_t *memory, size_t size)
@@ -169,8 +170,10 @@ static void add_all(void)
 	add_protected("none", PROT_NONE);
 	add_shared();
 	add_file();
-	add_sparse();
-	add_guarded();
+	if (!plain) {
+		add_sparse();
+		add_guarded();
+	}
 	add_huge();
 }
 
@@ -179,7 +182,9 @@ int main(int argc, char **argv)
 	char line[MOST * 64];
 	size_t size = 0;
 
-	target_begin(argc, argv, NULL);
+	const struct target_option options[] = { { "plain", &plain }, { NULL, NULL } };
+
+	target_begin(argc, argv, options);
 	heap_text = strdup("kept on the heap");
 	add_all();
 	for (unsigned i = 0; i < region_count; i++)
