@@ -219,6 +219,7 @@ class Files(ToolCase):
     def test_several(self):
         targets = [self.start("harm", "futex") for _ in range(3)]
         folder = self.new_path("several")
+        folder.mkdir()
         done = self.run_tool(*(target.pid for target in targets), "-o", f"{folder}/",
                              "--format", "json")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -233,7 +234,9 @@ class Files(ToolCase):
         target = self.start("odd", "traced")  # a parent, and a child that must be refused
         parent = target.process.pid
         wait_until(lambda: children(parent), "a child")
-        done = self.run_tool(parent, "--tree", "-o", f"{self.new_path('tree')}/")
+        folder = self.new_path("tree")
+        folder.mkdir()
+        done = self.run_tool(parent, "--tree", "-o", f"{folder}/")
         self.assertIn(done.returncode, (1, 3), done.stderr)
         self.assertIn(str(target.pid), done.stderr)
         self.assertEqual(target.end()[1], [])

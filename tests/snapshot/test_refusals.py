@@ -14,7 +14,7 @@ ODD = (("odd", "seccomp"), ("odd", "strict"), ("odd", "undumpable"), ("odd", "se
 
 
 class Refusals(ToolCase):
-    def refuse(self, *options, status_wanted=1, mentions=""):
+    def refuse(self, *options, status_wanted=1, mentions="."):
         """Nothing is made then, and one line says why."""
         path = self.new_path()
         done = self.run_tool(*options, "-o", path)
