@@ -2,20 +2,30 @@
 """kioku is killed in the middle: the target runs on, and nothing of kioku is left."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 
 from case import ToolCase, count
-from targets import LIMIT, children, mentioning, traced_threads, wait_until
+from targets import LIMIT, children, live_children, mentioning, traced_threads, wait_until
 
 TARGETS = (("harm", "signals", "futex", "registers", "rseq", "timers"), ("harm", "blocking"),
            ("counters", "--pad", 16))
 SOON = 10  # seconds, until what is left behind has undone itself
 
+# What nobody is there to undo: a call says that it was interrupted, as it does when anybody else stops
+# the process, and the dead clone stays until the process asks for it, or ends.
+OF_DEAD_GUARDIAN = "Interrupted system call|EINTR|unknown child|a child that this process never had"
+
 
 def front_end(process, number):
     process.send_signal(number)
+
+
+def guardian(process, number):
+    for pid in children(process.pid):
+        os.kill(pid, number)
 
 
 def whole_group(process, number):
@@ -31,7 +41,13 @@ class Killed(ToolCase):
                     duration = self.duration(target, method)
                     for _ in range(times):
                         self.kill_once(target, method, who, number, duration)
-                    self.check_unharmed(target)
+                        if who != guardian:
+                            self.assertEqual(children(target.pid), [])
+                    _, problems = target.end()
+                    if who == guardian:
+                        problems = [problem for problem in problems
+                                    if not re.search(OF_DEAD_GUARDIAN, problem)]
+                    self.assertEqual(problems, [])
 
     def duration(self, target, method):
         started = time.monotonic()
@@ -48,7 +64,7 @@ class Killed(ToolCase):
             who(running, number)
         running.wait(LIMIT)
         wait_until(lambda: not traced_threads(target.pid), "let go of", SOON)
-        wait_until(lambda: not children(target.pid), "rid of the clone", SOON)
+        wait_until(lambda: not live_children(target.pid), "rid of the clone", SOON)
         wait_until(lambda: not mentioning(str(path)), "rid of what kioku had started", SOON)
         self.forget_path(path)
 
@@ -56,6 +72,10 @@ class Killed(ToolCase):
         for name in os.listdir(self.folder):
             if name.startswith(path.name):
                 os.remove(self.folder / name)
+
+    def test_guardian_killed(self):
+        """What was injected comes back by itself."""
+        self.kill_at_random(guardian, signal.SIGKILL, count(5, 42))
 
     # 3 targets and 2 methods each
     def test_front_end_killed(self):

@@ -6,11 +6,12 @@ import subprocess
 import unittest
 
 from case import ToolCase
-from core_file import CoreFile
-from targets import children, status, traced_threads
+from targets import children, live_threads, status, traced_threads
 
-ODD = (("odd", "seccomp"), ("odd", "strict"), ("odd", "undumpable"), ("odd", "setuid"),
-       ("odd", "zombie"), ("odd", "blocked"), ("thirtytwo",), ("harm", "vfork"), ("harm", "storm"))
+# A fork of these is to be had all the same.
+ODD = ("seccomp", "undumpable", "setuid", "zombie", "blocked")
+# These are imaged, or refused.
+ODDER = (("odd", "strict"), ("thirtytwo",), ("harm", "vfork"), ("harm", "storm"))
 
 
 class Refusals(ToolCase):
@@ -26,25 +27,41 @@ class Refusals(ToolCase):
         return done
 
     def test_odd_processes(self):
+        for kind in ODD:
+            for method in ("auto", *self.methods):
+                with self.subTest(kind=kind, method=method):
+                    self.check_odd(("odd", kind), method, (0,) if method != "track" else (0, 1))
+
+    def test_odder_processes(self):
         """Imaged, or refused with a reason; in any case they run on."""
-        for words in ODD:
+        for words in ODDER:
             for method in ("auto", *self.methods):
                 with self.subTest(words=words, method=method):
-                    self.check_odd(words, method)
+                    self.check_odd(words, method, (0, 1, 3))
 
-    def check_odd(self, words, method):
+    def check_odd(self, words, method, statuses):
         try:
             target = self.start(*words)
         except unittest.SkipTest as reason:
             print(f"# {' '.join(words)}: {reason}")
             return
-        done = self.snapshot(target, "--method", method, statuses=(0, 1, 3))
+        done = self.snapshot(target, "--method", method, statuses=statuses)
         if done.status == 1:
             self.assertRegex(done.text, "kioku: error: .")
-        elif words != ("thirtytwo",):
-            with CoreFile(done.core) as core:
-                self.assertGreaterEqual(len(core.threads()), 1)
+        else:
+            there = [thread.tid for thread in self.open_core(done.core).threads()]
+            if words[0] == "odd":
+                self.assertEqual(sorted(there), sorted(live_threads(target.pid)))
         self.assertEqual(traced_threads(target.pid), [])
+        self.check_unharmed(target)
+
+    def test_vforked(self):
+        """Only stopping needs nobody to make a call."""
+        target = self.start("odd", "vforked")
+        for method in ("auto", *self.methods):
+            self.refuse(target.pid, "--method", method, mentions="vforked child")
+        self.snapshot(target, "--method", "stop")
+        self.assertEqual(len(children(target.pid)), 1)
         self.check_unharmed(target)
 
     def test_traced(self):

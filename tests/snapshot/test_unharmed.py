@@ -9,7 +9,7 @@ import time
 from case import HARM, ToolCase, count
 from targets import LIMIT, children, status, thread_states, traced_threads, wait_until
 
-BLOCKING_CALLS = 28  # those of targets/harm_blocking.c
+BLOCKING_CALLS = 29  # those of targets/harm_blocking.c
 
 # Those that return EINTR after any stop, unless somebody sees to it (facts, and seen with gcore).
 INTERRUPTED = (1, 2, 3, 4, 5, 6, 7, 17, 20)

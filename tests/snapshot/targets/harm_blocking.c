@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
@@ -45,7 +46,7 @@ enum { READ_END, WRITE_END };
 
 static int epoll, silent[2], woken_pipe[2], full_pipe[2], listener, silent_listener;
 static int lock_ours, lock_theirs, record_ours, record_theirs;
-static int semaphores, messages;
+static int semaphores, messages, notifier;
 static mqd_t queue, silent_queue;
 static aio_context_t aio;
 static atomic_int futex_silent, futex_woken;
@@ -67,8 +68,11 @@ static long call_epoll_wait(void)
 static long call_epoll_pwait(void)
 {
 	struct epoll_event event;
+	sigset_t set; /* another than that of the thread, which blocks more */
 
-	return syscall(SYS_epoll_pwait, epoll, &event, 1, TIMEOUT / MILLISECOND, NULL, 8);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	return syscall(SYS_epoll_pwait, epoll, &event, 1, TIMEOUT / MILLISECOND, &set, 8);
 }
 
 static long call_recv(void)
@@ -297,6 +301,13 @@ static long call_wait4(void)
 	return result;
 }
 
+static long call_inotify(void)
+{
+	struct inotify_event event;
+
+	return read(notifier, &event, sizeof(event));
+}
+
 /* error is the one that is expected, and 0 if none is; those that are timed take TIMEOUT. */
 static const struct call {
 	const char *name;
@@ -332,6 +343,7 @@ static const struct call {
 	{ "flock", call_flock, false, 0 },
 	{ "fcntl lock", call_fcntl, false, 0 },
 	{ "wait4", call_wait4, false, 0 },
+	{ "inotify", call_inotify, false, 0 },
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
@@ -377,6 +389,7 @@ static void wake_by_messages(void)
 	mq_timedsend(queue, message.text, sizeof(message.text), 0, &at_once);
 	connect(client, (struct sockaddr *)&address, address_size);
 	close(client);
+	close(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
 	unused = write(woken_pipe[WRITE_END], "", 1);
 	unused = read(full_pipe[READ_END], drained, sizeof(drained));
 	(void)unused;
@@ -505,6 +518,9 @@ static void blocking_begin(void)
 	open_pipes();
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, silent[0], &event);
+	notifier = inotify_init1(IN_CLOEXEC);
+	if (inotify_add_watch(notifier, "/proc/self/exe", IN_OPEN) < 0)
+		target_die("inotify");
 	open_twice("flock", &lock_ours, &lock_theirs);
 	open_twice("record", &record_ours, &record_theirs);
 	flock(lock_theirs, LOCK_EX);

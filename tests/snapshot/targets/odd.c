@@ -171,6 +171,33 @@ static int run_traced(void)
 									       : 1;
 }
 
+/* vforked: it waits in the kernel, and cannot be stopped, until its child has ended. */
+static void wait_in_vfork(void)
+{
+	if (vfork() == 0) {
+		target_ready("pid=%d", (int)getppid());
+		while (target_goes_on())
+			target_sleep(10 * MILLISECOND);
+		_exit(0);
+	}
+	count();
+	_exit(finish());
+}
+
+static int run_vforked(void)
+{
+	pid_t waiting = fork();
+	int status;
+
+	if (waiting == 0)
+		wait_in_vfork();
+	while (target_goes_on())
+		target_sleep(10 * MILLISECOND);
+	kill(0, SIGTERM); /* the child as well, whose number is not known here */
+	return waitpid(waiting, &status, 0) == waiting && WIFEXITED(status) ? WEXITSTATUS(status)
+									    : 1;
+}
+
 /* blocked: no signal gets through, not even while it is being stopped. */
 static int run_blocked(void)
 {
@@ -188,9 +215,9 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } kinds[] = {
-	{ "seccomp", run_seccomp }, { "strict", run_strict }, { "undumpable", run_undumpable },
-	{ "setuid", run_setuid },   { "zombie", run_zombie }, { "traced", run_traced },
-	{ "blocked", run_blocked },
+	{ "seccomp", run_seccomp }, { "strict", run_strict },   { "undumpable", run_undumpable },
+	{ "setuid", run_setuid },   { "zombie", run_zombie },   { "traced", run_traced },
+	{ "blocked", run_blocked }, { "vforked", run_vforked },
 };
 
 int main(int argc, char **argv)
@@ -201,6 +228,7 @@ int main(int argc, char **argv)
 		if (strcmp(kinds[i].name, *words) == 0)
 			return kinds[i].run();
 	}
-	fprintf(stderr, "usage: odd seccomp|strict|undumpable|setuid|zombie|traced|blocked\n");
+	fprintf(stderr,
+		"usage: odd seccomp|strict|undumpable|setuid|zombie|traced|blocked|vforked\n");
 	return 2;
 }
