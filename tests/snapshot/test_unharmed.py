@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from case import HARM, ToolCase, count
@@ -81,6 +82,24 @@ class Unharmed(ToolCase):
                 time.sleep(0.1)
                 self.check_unharmed(target)
 
+    def test_ignored_signals(self):
+        """They end no call, though they wait while the target is traced: SIGUSR1 is ignored, the others
+        by default."""
+        numbers = (signal.SIGUSR1, signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH, signal.SIGURG)
+        for method in self.methods:
+            for number in numbers:
+                with self.subTest(method=method, signal=number.name):
+                    target = self.start("harm", "blocking")
+                    ended = threading.Event()
+                    sender = threading.Thread(target=send_often, args=(target.pid, number, ended))
+                    sender.start()
+                    try:
+                        self.take(target, method, count(1, 20))
+                    finally:
+                        ended.set()
+                        sender.join()
+                    self.check_unharmed(target)
+
     def test_pending_stop_signal(self):
         """SIGSTOP that comes while a snapshot is made is not lost, nor is the SIGCONT after it."""
         target = self.start("harm", "futex")
@@ -105,6 +124,11 @@ class Unharmed(ToolCase):
         self.assertEqual(children(target.pid), [])
         self.assertEqual(status(target.pid, "VmSize"), size)
         self.check_unharmed(target)
+
+
+def send_often(pid, number, ended):
+    while not ended.wait(0.0002):
+        os.kill(pid, number)
 
 
 def all_stopped(pid):
