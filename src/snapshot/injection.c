@@ -146,13 +146,11 @@ static enum kioku_status go_on(struct injection *injection, uint64_t deadline,
 	}
 }
 
-enum kioku_status injection_call(struct injection *injection, long number,
-				 const uint64_t arguments[6], uint64_t deadline, int64_t *result,
-				 struct kioku_error *error)
+/* The registers with which the call is made. */
+static struct user_regs_struct calling(const struct injection *injection, long number,
+				       const uint64_t arguments[6])
 {
-	pid_t tid = injection->record->tid;
 	struct user_regs_struct registers = injection->record->general;
-	struct iovec vector = { &registers, sizeof(registers) };
 
 	registers.rip = injection->gadgets->syscall;
 	registers.rax = (uint64_t)number;
@@ -165,17 +163,39 @@ enum kioku_status injection_call(struct injection *injection, long number,
 	registers.r9 = arguments[5];
 	if (injection->is_framed)
 		registers.rsp = injection->frame.start;
+	return registers;
+}
+
+enum kioku_status injection_call(struct injection *injection, long number,
+				 const uint64_t arguments[6], uint64_t deadline, int64_t *result,
+				 struct kioku_error *error)
+{
+	pid_t tid = injection->record->tid;
+	struct user_regs_struct registers = calling(injection, number, arguments);
+	struct iovec vector = { &registers, sizeof(registers) };
+
 	/* In this order: a thread that goes on without us has its own mask, or the frame that has it. */
 	TRY(set_registers(tid, &registers, error));
 	TRY(set_mask(tid, UINT64_MAX, error));
 	if (injection->child_options)
 		ptrace(PTRACE_SETOPTIONS, tid, NULL, injection->child_options);
-	TRY(go_on(injection, deadline, error));
-	TRY(go_on(injection, deadline, error));
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) != 0)
-		return fail(tid, "cannot read the registers", error);
-	*result = (int64_t)registers.rax;
-	return KIOKU_OK;
+	for (;;) {
+		TRY(go_on(injection, deadline, error));
+		TRY(go_on(injection, deadline, error));
+		if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &vector) != 0)
+			return fail(tid, "cannot read the registers", error);
+		*result = (int64_t)registers.rax;
+		/* SIGCONT interrupts a traced thread, whatever it blocks (kernel/signal.c,
+		 * ptrace_trap_notify()). */
+		if (!restart_is_wanted(*result))
+			return KIOKU_OK;
+		if (wait_now() >= deadline)
+			return error_set(
+				error, KIOKU_ERROR_LIMIT,
+				"a system call in thread %d is interrupted again and again", tid);
+		registers = calling(injection, number, arguments);
+		TRY(set_registers(tid, &registers, error));
+	}
 }
 
 enum kioku_status injection_end(struct injection *injection, struct kioku_error *error)

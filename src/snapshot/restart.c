@@ -49,20 +49,27 @@ static bool is_in_call(const struct thread_record *record)
 	return record->is_stopped && (int64_t)record->general.orig_rax >= 0;
 }
 
-/* While these wait, another mask holds than the one that ptrace tells (fs/eventpoll.c). */
+/* While these wait, another mask holds than the one that ptrace tells (kernel/signal.c, set_user_sigmask()). */
 static bool has_other_mask(const struct thread_record *record)
 {
-	return record->general.orig_rax == SYS_epoll_pwait ||
-	       record->general.orig_rax == SYS_epoll_pwait2;
+	switch ((long)record->general.orig_rax) {
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_io_pgetevents:
+	case SYS_ppoll:
+	case SYS_pselect6:
+	case SYS_rt_sigsuspend: return true;
+	default: return false;
+	}
 }
 
 /* With a signal to come, EINTR is what it would have got anyway. */
-static bool has_lost_call(const struct thread_record *record)
+static bool has_lost_call(const struct thread_record *record, uint64_t coming)
 {
 	uint64_t blocked = has_other_mask(record) ? 0 : record->blocked;
 
 	return is_in_call(record) && (int64_t)record->general.rax == -EINTR &&
-	       is_not_restarted(record) && !(record->pending & ~blocked);
+	       is_not_restarted(record) && !(coming & ~blocked);
 }
 
 static struct user_regs_struct again(const struct thread_record *record, uint64_t number)
@@ -75,9 +82,10 @@ static struct user_regs_struct again(const struct thread_record *record, uint64_
 	return registers;
 }
 
-bool restart_mends(const struct thread_record *record, struct user_regs_struct *out)
+bool restart_mends(const struct thread_record *record, uint64_t coming,
+		   struct user_regs_struct *out)
 {
-	if (!has_lost_call(record))
+	if (!has_lost_call(record, coming))
 		return false;
 	*out = again(record, record->general.orig_rax);
 	return true;
@@ -96,7 +104,7 @@ struct user_regs_struct restart_by_hand(const struct thread_record *record, bool
 			return again(record, keeps_block ? SYS_restart_syscall : general->orig_rax);
 		default: break;
 		}
-		if (has_lost_call(record))
+		if (has_lost_call(record, record->coming))
 			return again(record, general->orig_rax);
 	}
 	struct user_regs_struct registers = *general;
@@ -104,11 +112,14 @@ struct user_regs_struct restart_by_hand(const struct thread_record *record, bool
 	return registers;
 }
 
-bool restart_is_blocked(const struct thread_record *record)
+bool restart_is_wanted(int64_t result)
 {
-	int64_t result = (int64_t)record->general.rax;
+	return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+}
 
-	return is_in_call(record) &&
-	       ((result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) ||
-		has_lost_call(record));
+bool restart_is_simple(const struct thread_record *record)
+{
+	return is_in_call(record) && !has_other_mask(record) &&
+	       (restart_is_wanted((int64_t)record->general.rax) ||
+		has_lost_call(record, record->coming));
 }

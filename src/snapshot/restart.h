@@ -11,9 +11,11 @@
 
 /*
  * Of a thread that only was stopped: whether its registers must be changed so that it sees nothing of
- * it, because its call has returned EINTR for no signal. A timeout then begins anew.
+ * it, because its call has returned EINTR for no signal. A timeout then begins anew. coming: signals that
+ * have come since, too.
  */
-bool restart_mends(const struct thread_record *record, struct user_regs_struct *out);
+bool restart_mends(const struct thread_record *record, uint64_t coming,
+		   struct user_regs_struct *out);
 
 /*
  * The registers with which a thread goes on from another stop than the one that interrupted its call.
@@ -21,7 +23,13 @@ bool restart_mends(const struct thread_record *record, struct user_regs_struct *
  */
 struct user_regs_struct restart_by_hand(const struct thread_record *record, bool keeps_block);
 
-/* Whether the thread was stopped in a call that blocks, and not at work. */
-bool restart_is_blocked(const struct thread_record *record);
+/* Whether a call's result is one that the kernel keeps for itself: the call is to be made again. */
+bool restart_is_wanted(int64_t result);
+
+/*
+ * Whether the thread was stopped in a call that blocks, and not at work; and in none with a mask of its own:
+ * what waits for that one would end the call when it is made again, even if it is ignored.
+ */
+bool restart_is_simple(const struct thread_record *record);
 
 #endif

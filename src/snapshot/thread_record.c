@@ -10,6 +10,9 @@
 #include <sys/uio.h>
 
 #include "base/cleanup.h"
+#include "snapshot/process_files.h"
+
+#define BIT_OF(number) (UINT64_C(1) << ((number)-1))
 
 static bool read_regset(pid_t tid, int type, void *out, size_t capacity, size_t *size)
 {
@@ -33,9 +36,38 @@ static uint64_t pending_in(pid_t tid, uint32_t flags)
 		got = ptrace(PTRACE_PEEKSIGINFO, tid, &where, found);
 		for (long i = 0; i < got; i++)
 			if (found[i].si_signo >= 1 && found[i].si_signo <= 64)
-				set |= UINT64_C(1) << (found[i].si_signo - 1);
+				set |= BIT_OF(found[i].si_signo);
 	}
 	return set;
+}
+
+/*
+ * What is ignored is dropped when it is sent, but not to a thread that is traced, for which it waits until
+ * it is let go (kernel/signal.c, sig_ignored()). It is dropped then, and so is what stands for nothing
+ * by default (signal(7)); the effect of SIGCONT comes when it is sent, and is over.
+ */
+static uint64_t ignored_by(pid_t tid)
+{
+	const uint64_t harmless =
+		BIT_OF(SIGCHLD) | BIT_OF(SIGCONT) | BIT_OF(SIGURG) | BIT_OF(SIGWINCH);
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	uint64_t ignored, caught;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (file_text_read(&text, AT_FDCWD, path, PROCESS_FILE_LIMIT, NULL) != KIOKU_OK ||
+	    !task_status_bits(file_text_bytes(&text), "SigIgn", &ignored) ||
+	    !task_status_bits(file_text_bytes(&text), "SigCgt", &caught))
+		return 0;
+	return ignored | (harmless & ~caught);
+}
+
+uint64_t thread_signals(pid_t tid, uint64_t *coming)
+{
+	uint64_t pending = pending_in(tid, 0) | pending_in(tid, PTRACE_PEEKSIGINFO_SHARED);
+
+	*coming = pending != 0 ? pending & ~ignored_by(tid) : 0;
+	return pending;
 }
 
 enum kioku_status thread_record_read(struct thread_record *record, struct kioku_error *error)
@@ -56,7 +88,7 @@ enum kioku_status thread_record_read(struct thread_record *record, struct kioku_
 	record->xstate_size = 0;
 	if (read_regset(tid, NT_X86_XSTATE, record->xstate, sizeof(record->xstate), &size))
 		record->xstate_size = (uint32_t)size;
-	record->pending = pending_in(tid, 0) | pending_in(tid, PTRACE_PEEKSIGINFO_SHARED);
+	record->pending = thread_signals(tid, &record->coming);
 	record->is_stopped = true;
 	return KIOKU_OK;
 }

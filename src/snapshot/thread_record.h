@@ -24,12 +24,16 @@ struct thread_record {
 	uint8_t xstate[XSTATE_LIMIT] __attribute__((aligned(64)));
 	uint64_t blocked; /* signal masks, signal N is bit N - 1 */
 	uint64_t pending; /* of the thread and of its process */
+	uint64_t coming;  /* of these, those that are not ignored: each ends a call that blocks */
 };
 
 /*
  * Fills in a record of a stopped thread whose tid is set. Errors: NOT_FOUND (it is gone), OS.
  */
 enum kioku_status thread_record_read(struct thread_record *record, struct kioku_error *error);
+
+/* Signals that are pending for a stopped thread and its process; *coming: as in the record. */
+uint64_t thread_signals(pid_t tid, uint64_t *coming);
 
 /* Of a thread that does not stop: what /proc says of it, as far as it does. */
 void thread_record_guess(struct thread_record *record, int process_folder);

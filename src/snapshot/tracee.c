@@ -199,6 +199,7 @@ static void mend(const struct tracee_thread *thread)
 	const struct thread_record *record = thread->record;
 	struct user_regs_struct registers;
 	struct iovec vector = { &registers, sizeof(registers) };
+	uint64_t coming;
 
 	if (thread->is_changed)
 		return;
@@ -207,7 +208,11 @@ static void mend(const struct tracee_thread *thread)
 			return;
 		record = &unread;
 	}
-	if (restart_mends(record, &registers))
+	if (!restart_mends(record, record->coming, &registers))
+		return;
+	/* What has come within the stop ends the call as well: asked last, and only where it matters. */
+	thread_signals(thread->tid, &coming);
+	if (restart_mends(record, coming, &registers))
 		ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &vector);
 }
 
