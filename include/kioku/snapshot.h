@@ -91,11 +91,11 @@ struct kioku_process_summary {
 	char name[16];
 	enum kioku_snapshot_method method; /* that was used */
 	size_t threads;
-	uint64_t instant;      /* when all had stopped, nanoseconds since 1970 (UTC) */
-	uint64_t setup;        /* nanoseconds, the longest for which one thread was stopped before */
-	uint64_t stop;         /* nanoseconds for which the target was stopped; STOP: so far 0 */
-	uint64_t reap;         /* of one thread, once it is released; 0 before */
-	uint64_t memory;       /* bytes that have content */
+	uint64_t instant; /* when all had stopped, nanoseconds since 1970 (UTC) */
+	uint64_t setup;   /* nanoseconds, the longest for which one thread was stopped before */
+	uint64_t stop;    /* nanoseconds for which the target was stopped; STOP: so far 0 */
+	uint64_t reap;    /* of one thread, once it is released; 0 before */
+	uint64_t memory;  /* bytes that have content */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
 };

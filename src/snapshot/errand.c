@@ -68,23 +68,34 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 	return status;
 }
 
-/* Threads, those that wait before those that work, without those that cannot be stopped now. */
+/*
+ * Threads, those that wait before those that work, and the first one last (see site_choose()); without
+ * those that cannot be stopped now.
+ */
 static size_t list_threads(const struct process *process, pid_t *out)
 {
 	AUTO_NUMBERS struct number_list tids = { 0 };
 	size_t waiting = 0, count = 0;
+	bool has_first = false;
 
 	(void)!process_threads(process, &tids, NULL);
-	for (size_t i = 0; i < tids.count && count < THREADS; i++) {
-		char state = task_state_of(process->folder, tids.numbers[i]);
+	for (size_t i = 0; i < tids.count && count + 1 < THREADS; i++) {
+		pid_t tid = tids.numbers[i];
+		char state = task_state_of(process->folder, tid);
 		if (state == 'D' || state == 'Z' || state == 'X')
 			continue;
-		out[count++] = tids.numbers[i];
+		if (tid == process->pid) {
+			has_first = true;
+			continue;
+		}
+		out[count++] = tid;
 		if (state != 'S')
 			continue;
 		out[count - 1] = out[waiting];
-		out[waiting++] = tids.numbers[i];
+		out[waiting++] = tid;
 	}
+	if (has_first)
+		out[count++] = process->pid;
 	return count;
 }
 
@@ -97,9 +108,7 @@ enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 	enum kioku_status status = KIOKU_ERROR_NOT_FOUND;
 
 	if (count == 1)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "no thread of process %d can be stopped now",
-				 errand->process->pid);
+		return site_refuse(errand->process->pid, error);
 	for (size_t i = first; i < count; i++) {
 		if (i > 0 && tids[i] == tid)
 			continue;

@@ -132,8 +132,8 @@ static size_t count_chunks(const struct mapping_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct mapping *mapping = &list->mappings[i];
 		uint64_t chunks = (mapping->end - mapping->start) / SPOOL_CHUNK + 2;
-		uint64_t pages = (mapping->resident + mapping->swapped +
-				  mapping->private_hugetlb + mapping->shared_hugetlb) /
+		uint64_t pages = (mapping->resident + mapping->swapped + mapping->private_hugetlb +
+				  mapping->shared_hugetlb) /
 				 SPOOL_PAGE;
 		bool is_known = mapping->flags & MAPPING_FLAGS_KNOWN;
 		count += is_known && pages < chunks ? pages : chunks;

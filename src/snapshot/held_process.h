@@ -13,7 +13,7 @@ struct kioku_process {
 	struct process process;
 	struct process_maps before; /* of the target, with flags, while it ran */
 	struct file_text arguments, auxv;
-	char *facts; /* a JSON object; or NULL */
+	char *facts;                                  /* a JSON object; or NULL */
 	const struct kioku_snapshot_options *options; /* borrowed until it is open */
 	struct guardian_target *target;
 	enum layout_kind kind;     /* how it is taken */

@@ -84,10 +84,9 @@ static enum kioku_status next_pages(const struct making *making, struct page_wal
 		return residency_next(&walk->tables, run, error);
 	struct spool_run copied = spool_next(making->input->spool, walk->at, walk->end);
 	/* What was lost is found out by whoever reads it. */
-	*run = (struct residency_run){
-		copied.start, copied.size,
-		copied.state == SPOOL_NONE ? RESIDENCY_NONE : RESIDENCY_ANONYMOUS
-	};
+	*run = (struct residency_run){ copied.start, copied.size,
+				       copied.state == SPOOL_NONE ? RESIDENCY_NONE
+								  : RESIDENCY_ANONYMOUS };
 	walk->at += copied.size;
 	return KIOKU_OK;
 }

@@ -42,7 +42,7 @@ struct layout_input {
 	int pagemap;                         /* of the held process; not of COPY */
 	const struct mapped_files *files;    /* of COPY */
 	const struct spool *spool;           /* with areas, or all */
-	const struct guardian_area *areas; /* ascending */
+	const struct guardian_area *areas;   /* ascending */
 	size_t area_count;
 	const struct thread_record *threads; /* whose stacks are asked for as such */
 	size_t thread_count;

@@ -77,8 +77,7 @@ static enum kioku_status add(struct mapped_files *files, const struct process *p
 
 	if (files->count == files->capacity) {
 		size_t capacity = files->capacity ? files->capacity * 2 : 16;
-		struct mapped_file *grown =
-			reallocarray(files->files, capacity, sizeof(*grown));
+		struct mapped_file *grown = reallocarray(files->files, capacity, sizeof(*grown));
 		if (!grown)
 			return error_no_memory(error);
 		files->files = grown;
@@ -97,8 +96,8 @@ static bool is_confirmed(const struct mapped_file *file, const struct mapping_li
 		const struct mapping *mapping = &before->mappings[i];
 		const struct mapping *same = mapping_list_find(after, mapping->start);
 		if (is_of(file, mapping))
-			return same && same->start == mapping->start &&
-			       same->end == mapping->end && is_of(file, same);
+			return same && same->start == mapping->start && same->end == mapping->end &&
+			       is_of(file, same);
 	}
 	return false;
 }

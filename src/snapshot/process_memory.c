@@ -60,8 +60,8 @@ static enum kioku_status read_untouched(const struct process_memory *memory,
 	if (!file || file->descriptor < 0)
 		return error_at(error, KIOKU_ERROR_ABSENT, address, "its file is not to be had");
 	for (size_t done = 0; done < size;) {
-		ssize_t got = pread(file->descriptor, out + done, size - done,
-				    (off_t)(offset + done));
+		ssize_t got =
+			pread(file->descriptor, out + done, size - done, (off_t)(offset + done));
 		if (got == 0)
 			break;
 		if (got < 0 && errno != EINTR)

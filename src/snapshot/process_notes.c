@@ -59,11 +59,11 @@ uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
 	AUTO_FREE struct core_thread *threads = calloc(thread_count, sizeof(*threads));
 	AUTO_FREE uint8_t(*common)[XSTATE_COMMON_LIMIT] = calloc(thread_count, sizeof(*common));
 	AUTO_FREE struct core_file *files = calloc(process->now.list.count + 1, sizeof(*files));
- 
+
 	if (!threads || !common || !files)
 		return NULL;
 	fill_threads(threads, common, process);
- 	struct core_process core = {
+	struct core_process core = {
 		.pid = about->pid,
 		.ppid = about->parent,
 		.pgrp = about->group,

@@ -149,6 +149,14 @@ struct tracee_thread *site_choose(const struct site *site, const struct tracee *
 	return best;
 }
 
+enum kioku_status site_refuse(pid_t pid, struct kioku_error *error)
+{
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "no thread of process %d stops: all wait in the kernel where nothing "
+			 "interrupts them (a vforked child, a disk)",
+			 pid);
+}
+
 enum kioku_status site_call(const struct site *site, struct tracee *tracee,
 			    struct injection *injection, long number, const uint64_t given[6],
 			    bool has_child, uint64_t deadline, int64_t *result,
@@ -161,10 +169,7 @@ enum kioku_status site_call(const struct site *site, struct tracee *tracee,
 
 	memcpy(arguments, given, sizeof(arguments));
 	if (!thread)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "no thread of process %d stops: all wait in the kernel where "
-				 "nothing interrupts them (a vforked child, a disk)",
-				 tracee->pid);
+		return site_refuse(tracee->pid, error);
 	if (!site_holds(site, thread->tid))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "process %d has no code in which a system call could be made",

@@ -29,6 +29,9 @@ bool site_holds(const struct site *site, pid_t pid);
 struct tracee_thread *site_choose(const struct site *site, const struct tracee *tracee,
 				  bool *has_stack);
 
+/* REFUSED, as no thread stops in which a call could be made. */
+enum kioku_status site_refuse(pid_t pid, struct kioku_error *error);
+
 /*
  * Makes one call in the thread that is disturbed least, of those stopped; *result is what it returned.
  * has_child: it is clone(2), and its child is ours. deadline: of wait_now(). The injection tells

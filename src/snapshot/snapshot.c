@@ -16,7 +16,9 @@ enum {
 	COPY_LIMIT = 4 << 20, /* bytes that are copied within a stop, if nothing is promised */
 	PATIENCE = 5 * 1000 * 1000, /* nanoseconds for threads that do not stop */
 	PROMISE_PART = 4,           /* of a promised time, what copies and waiting may take, each */
-	DIRTY_LIMIT = 8 << 20, /* bytes that auto copies within a stop, about as long as a fork of 1 GiB */
+	DIRTY_LIMIT =
+		8
+		<< 20, /* bytes that auto copies within a stop, about as long as a fork of 1 GiB */
 };
 
 /* Processes that are stopped at one instant, and held by one guardian. */
@@ -89,9 +91,8 @@ static struct process_need need_of_copy(const struct kioku_process *process)
 	for (size_t i = 0; i < process->before.list.count; i++) {
 		const struct mapping *mapping = &process->before.list.mappings[i];
 		if (tracking_wants(mapping))
-			need.memory += mapping->is_shared
-					       ? mapping->resident
-					       : mapping->anonymous + mapping->swapped;
+			need.memory += mapping->is_shared ? mapping->resident
+							  : mapping->anonymous + mapping->swapped;
 		need.memory += mapping->private_hugetlb + mapping->shared_hugetlb;
 	}
 	return need;
@@ -168,8 +169,8 @@ static uint64_t dirty_limit(const struct taking *taking, uint64_t predicted)
 	const struct kioku_snapshot_options *options = taking->options;
 
 	if (options->max_stop > 0)
-		return SPOOL_PAGE + prediction_of_dirty(options->max_stop - predicted) /
-					    taking->count;
+		return SPOOL_PAGE +
+		       prediction_of_dirty(options->max_stop - predicted) / taking->count;
 	return options->method == KIOKU_SNAPSHOT_AUTO ? DIRTY_LIMIT : 0;
 }
 
@@ -226,8 +227,8 @@ static enum kioku_status take_somehow(const struct taking *taking, struct kioku_
 {
 	const struct kioku_snapshot_options *options = taking->options;
 	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	enum kioku_snapshot_method last = options->allow_stop ? KIOKU_SNAPSHOT_STOP
-							      : KIOKU_SNAPSHOT_FORK;
+	enum kioku_snapshot_method last =
+		options->allow_stop ? KIOKU_SNAPSHOT_STOP : KIOKU_SNAPSHOT_FORK;
 	enum kioku_status status = KIOKU_OK;
 
 	if (options->method != KIOKU_SNAPSHOT_AUTO)
@@ -253,8 +254,7 @@ static enum kioku_status prepare_all(const struct taking *taking, const pid_t *p
 	struct snapshot_group *group = taking->group;
 
 	for (size_t i = 0; i < taking->count; i++) {
-		struct kioku_process *process = taking->processes[i] =
-			calloc(1, sizeof(*process));
+		struct kioku_process *process = taking->processes[i] = calloc(1, sizeof(*process));
 		if (!process)
 			return error_no_memory(error);
 		process->group = group;

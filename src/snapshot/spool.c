@@ -161,8 +161,8 @@ static void copy_piece(const struct spool_target *target, uint64_t start, size_t
 				    : SPOOL_LOST;
 }
 
-enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target,
-			     uint64_t start, uint64_t end, struct kioku_error *error)
+enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target, uint64_t start,
+			     uint64_t end, struct kioku_error *error)
 {
 	struct spool_stage *stage = spool->stage;
 

@@ -76,8 +76,8 @@ struct spool_target {
  * Copies whole pages. Up to SPOOL_STAGE bytes only get to the file in spool_flush(): the faults of a
  * file's pages are nothing for a stop. Errors: LIMIT (the spool is full), OS.
  */
-enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target,
-			     uint64_t start, uint64_t end, struct kioku_error *error);
+enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target, uint64_t start,
+			     uint64_t end, struct kioku_error *error);
 
 /* Writes to the file what has been copied. Errors: OS. */
 enum kioku_status spool_flush(struct spool *spool, struct kioku_error *error);

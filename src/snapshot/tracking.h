@@ -29,7 +29,7 @@ struct tracking_input {
 struct tracking {
 	struct tracking_input input;
 	struct userfault userfault;
-	int pagemap;                   /* descriptor; -1: not open */
+	int pagemap; /* descriptor; -1: not open */
 	struct spool_target memory;
 	struct process_maps maps;      /* of the last pass; after the stop, of that instant */
 	bool mappings_changed;         /* since they were read */
