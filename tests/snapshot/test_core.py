@@ -118,6 +118,8 @@ class Core(ToolCase):
             for name, address, size in target.regions:
                 wanted = array.array("Q", range(address, address + size, 8)).tobytes()
                 self.assertTrue(core.read(address, size) == wanted, f"{name} is not the same")
+                if name == "after-guard":
+                    self.assertIsNone(core.segment(address - PAGE), "a guard page is stored")
             # 8 GB were reserved, and a few pages of them written.
             resident = int(status(target.pid, "VmRSS").split()[0]) << 10
             self.assertLess(os.stat(done.core).st_blocks * 512, 1.05 * resident + (1 << 20))
