@@ -203,8 +203,6 @@ static void reap(struct charge *charge)
 	for (size_t i = 0; !reaped && i < report->thread_count; i++)
 		if (charge->target->records[i].tid != maker)
 			reaped = reap_with(charge, charge->target->records[i].tid);
-	charge->target->report->has_leftover =
-		!reaped && faccessat(charge->target->folder, "task", F_OK, 0) == 0;
 }
 
 static void let_go(struct watch *watch)
