@@ -185,6 +185,7 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	json_number(&json, "memory", summary->memory);
 	json_number(&json, "inconsistent", summary->inconsistent);
 	json_boolean(&json, "restores_itself", summary->restores_itself);
+	json_boolean(&json, "has_leftover", summary->has_leftover);
 	json_close(&json, '}');
 	putchar('\n');
 	fflush(stdout);
@@ -235,6 +236,18 @@ static void report(const struct session *session, const struct kioku_process *pr
 		print_line(&summary);
 }
 
+static void warn_of_leftover(const struct kioku_process *process)
+{
+	struct kioku_process_summary summary = kioku_process_summary(process);
+
+	if (summary.has_leftover)
+		message_finding(
+			KIOKU_WARNING,
+			"process %d keeps the dead duplicate as a child, a zombie, until it ends: "
+			"nobody could take it off its table",
+			summary.pid);
+}
+
 static int take(struct session *session, const struct targets *targets, const char *destination)
 {
 	struct kioku_snapshot_options options = session->options.snapshot.options;
@@ -259,6 +272,7 @@ static int take(struct session *session, const struct targets *targets, const ch
 	for (size_t i = 0; i < targets->count; i++)
 		kioku_process_let_go(processes[i]);
 	for (size_t i = 0; i < targets->count; i++) {
+		warn_of_leftover(processes[i]);
 		if (status == STATUS_COMPLETE)
 			report(session, processes[i], places[i]);
 		kioku_process_release(processes[i]);

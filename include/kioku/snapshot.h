@@ -98,6 +98,7 @@ struct kioku_process_summary {
 	uint64_t memory;  /* bytes that have content */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
+	bool has_leftover;     /* the dead duplicate stays on the target's table, as a zombie */
 };
 
 KIOKU_PUBLIC struct kioku_process_summary
@@ -105,7 +106,8 @@ kioku_process_summary(const struct kioku_process *process);
 
 /*
  * Lets go of the target: ends the duplicate and takes it off the target's table, for which one thread
- * is stopped once more. The summary is complete after that. Takes NULL, or what is let go of already.
+ * is stopped once more. The summary is complete after that, and after all that were taken at one instant
+ * have been let go of. Takes NULL, or what is let go of already.
  */
 KIOKU_PUBLIC void kioku_process_let_go(struct kioku_process *process);
 

@@ -244,8 +244,6 @@ static void leave_duplicate(struct charge *charge)
 		return;
 	bool reaped = duplicate_reap(&charge->duplicate, &charge->errand, NULL) == KIOKU_OK;
 	report->reap = reaped ? charge->errand.stop : 0;
-	report->has_leftover =
-		!reaped && faccessat(charge->target->process->folder, "task", F_OK, 0) == 0;
 }
 
 static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)

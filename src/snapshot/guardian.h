@@ -25,7 +25,6 @@ struct guardian_report {
 	uint64_t instant; /* CLOCK_REALTIME, nanoseconds since 1970, when all threads had stopped */
 	uint64_t stop;    /* nanoseconds, from the first thread to the last */
 	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
-	bool has_leftover; /* the target still has the dead duplicate as a child */
 
 	/* Of TRACK. */
 	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */

@@ -91,36 +91,46 @@ static enum kioku_status next_pages(const struct making *making, struct page_wal
 	return KIOKU_OK;
 }
 
-/* Pages that have content of their own; what to say of the others. */
+/* What is stored of a piece, from < to if anything is, and what to say of the rest of it. */
+static bool add_piece(struct making *making, uint64_t from, uint64_t to, uint64_t end,
+		      enum kioku_range_state other)
+{
+	return (from == to || add_held(making, from, to)) &&
+	       (to == end || add(making, to, end, 0, other));
+}
+
+/* Pages that have content of their own; what to say of the others. Guard pages are left out. */
 static enum kioku_status add_resident(struct making *making, uint64_t start, uint64_t end,
 				      enum kioku_range_state other, struct kioku_error *error)
 {
 	struct page_walk walk;
 	struct residency_run run;
-	uint64_t from = 0, to = start; /* what is to be stored; from > to: nothing yet */
-	bool any = false;
+	uint64_t from = start, to = start; /* what is to be stored; the same: nothing yet */
 
 	begin_pages(making, &walk, start, end);
 	for (;;) {
 		TRY(next_pages(making, &walk, &run, error));
 		if (run.size == 0)
 			break;
-		if (run.kind != RESIDENCY_ANONYMOUS &&
+		bool is_guard = run.kind == RESIDENCY_GUARD;
+		if (!is_guard && run.kind != RESIDENCY_ANONYMOUS &&
 		    !(run.kind == RESIDENCY_FILE && other == KIOKU_RANGE_ZERO))
 			continue;
-		bool is_near = any && run.start - to <= GAP_LIMIT && other == KIOKU_RANGE_ZERO;
-		if (!is_near) {
-			if ((any && !add_held(making, from, to)) ||
-			    (run.start > to && !add(making, to, run.start, 0, other)))
+		bool is_near =
+			from != to && run.start - to <= GAP_LIMIT && other == KIOKU_RANGE_ZERO;
+		if (is_guard || !is_near) {
+			if (!add_piece(making, from, to, run.start, other))
 				return error_no_memory(error);
 			from = run.start;
 		}
 		to = run.start + run.size;
-		any = true;
+		if (!is_guard)
+			continue;
+		if (!add(making, from, to, 0, KIOKU_RANGE_EXCLUDED))
+			return error_no_memory(error);
+		from = to;
 	}
-	if ((any && !add_held(making, from, to)) || (to < end && !add(making, to, end, 0, other)))
-		return error_no_memory(error);
-	return KIOKU_OK;
+	return add_piece(making, from, to, end, other) ? KIOKU_OK : error_no_memory(error);
 }
 
 /* The size of the file that is mapped; 0: it is no ordinary one. False: it is not to be had. */

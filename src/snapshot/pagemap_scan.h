@@ -11,7 +11,8 @@ enum {
 	PAGE_IS_WRITTEN_BIT = 1 << 1,
 	PAGE_IS_FILE_BIT = 1 << 2, /* or shared memory */
 	PAGE_IS_PRESENT_BIT = 1 << 3,
-	PAGE_IS_SWAPPED_BIT = 1 << 4,
+	PAGE_IS_SWAPPED_BIT = 1 << 4, /* and guard regions */
+	PAGE_IS_GUARD_BIT = 1 << 8,   /* of MADV_GUARD_INSTALL; Linux 6.15 */
 };
 
 enum { SCAN_WP_MATCHING = 1 << 0, SCAN_CHECK_WPASYNC = 1 << 1 }; /* pagemap_scan.flags */

@@ -19,6 +19,9 @@ static void fill_thread(struct core_thread *out, const struct thread_record *rec
 						sizeof(record->floating) };
 	out->xstate = size > 0 ? (struct bytes){ common, size }
 			       : (struct bytes){ record->xstate, record->xstate_size };
+	if (record->has_siginfo)
+		out->siginfo = (struct bytes){ (const uint8_t *)&record->siginfo,
+					       sizeof(record->siginfo) };
 	out->pending = record->pending;
 	out->blocked = record->blocked;
 }

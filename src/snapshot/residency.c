@@ -10,11 +10,12 @@ enum { PAGE = 4096 };
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED (UINT64_C(1) << 62)
 #define ENTRY_FILE    (UINT64_C(1) << 61)
+#define ENTRY_GUARD   (UINT64_C(1) << 58) /* with ENTRY_SWAPPED; Linux 6.15 */
 
 void residency_begin(struct residency_walk *walk, int pagemap, uint64_t start, uint64_t end)
 {
 	walk->pagemap = pagemap;
-	walk->has_scan = true;
+	walk->has_scan = walk->has_guards = true;
 	walk->at = walk->known_until = start;
 	walk->end = end;
 	walk->count = walk->next = 0;
@@ -29,7 +30,7 @@ static enum kioku_status scan(struct residency_walk *walk, struct kioku_error *e
 		.regions = (uintptr_t)walk->regions,
 		.region_limit = RESIDENCY_ENTRIES,
 		.any_of = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT,
-		.returned = PAGE_IS_FILE_BIT,
+		.returned = PAGE_IS_FILE_BIT | (walk->has_guards ? PAGE_IS_GUARD_BIT : 0),
 	};
 	int found = ioctl(walk->pagemap, PAGEMAP_SCAN_IOCTL, &scan);
 
@@ -60,9 +61,20 @@ static enum kioku_status learn_more(struct residency_walk *walk, struct kioku_er
 {
 	if (walk->has_scan && scan(walk, NULL) == KIOKU_OK)
 		return KIOKU_OK;
+	/* An unknown category is refused. */
+	walk->has_guards = false;
+	if (walk->has_scan && scan(walk, NULL) == KIOKU_OK)
+		return KIOKU_OK;
 	/* No such ioctl before Linux 6.7. */
 	walk->has_scan = false;
 	return read_entries(walk, error);
+}
+
+static enum residency kind_of_region(uint64_t categories)
+{
+	if (categories & PAGE_IS_GUARD_BIT)
+		return RESIDENCY_GUARD;
+	return categories & PAGE_IS_FILE_BIT ? RESIDENCY_FILE : RESIDENCY_ANONYMOUS;
 }
 
 static struct residency_run from_regions(struct residency_walk *walk)
@@ -76,13 +88,13 @@ static struct residency_run from_regions(struct residency_walk *walk)
 		return (struct residency_run){ walk->at, region->start - walk->at, RESIDENCY_NONE };
 	walk->next++;
 	return (struct residency_run){ region->start, region->end - region->start,
-				       region->categories & PAGE_IS_FILE_BIT
-					       ? RESIDENCY_FILE
-					       : RESIDENCY_ANONYMOUS };
+				       kind_of_region(region->categories) };
 }
 
 static enum residency kind_of(uint64_t entry)
 {
+	if (entry & ENTRY_GUARD)
+		return RESIDENCY_GUARD;
 	if (entry & ENTRY_SWAPPED)
 		return RESIDENCY_ANONYMOUS;
 	if (!(entry & ENTRY_PRESENT))

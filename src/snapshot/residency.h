@@ -17,6 +17,7 @@ enum residency {
 	RESIDENCY_NONE,      /* never touched, or a page of a file that no page table names */
 	RESIDENCY_FILE,      /* a page of a file, or of shared memory */
 	RESIDENCY_ANONYMOUS, /* the process's own, also when it is swapped out */
+	RESIDENCY_GUARD, /* any access to it faults (MADV_GUARD_INSTALL): there is nothing to be had */
 };
 
 struct residency_run {
@@ -29,6 +30,7 @@ enum { RESIDENCY_ENTRIES = 512 };
 struct residency_walk {
 	int pagemap; /* descriptor; borrowed */
 	bool has_scan;
+	bool has_guards; /* the kernel can tell them; Linux 6.13 and 6.14 have them, and do not tell */
 	uint64_t at, end;
 	uint64_t known_until; /* regions or entries tell all before it */
 	size_t count, next;   /* of regions or entries */

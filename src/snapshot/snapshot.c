@@ -345,7 +345,17 @@ struct kioku_source *kioku_process_source(struct kioku_process *process)
 
 struct kioku_process_summary kioku_process_summary(const struct kioku_process *process)
 {
-	return process->summary;
+	const struct guardian_report *report = process->target ? process->target->report : NULL;
+	struct kioku_process_summary summary = process->summary;
+
+	if (process->group->held > 0 || !report)
+		return summary;
+	/* The guardian has ended, and says no more; if it was killed, it has not said that it reaped. */
+	summary.stop = report->stop;
+	summary.reap = report->reap;
+	summary.has_leftover = report->duplicate != 0 && report->reap == 0 &&
+			       process_is_current(&process->process);
+	return summary;
 }
 
 void kioku_process_let_go(struct kioku_process *process)
@@ -356,9 +366,6 @@ void kioku_process_let_go(struct kioku_process *process)
 	struct snapshot_group *group = process->group;
 	if (group->held > 0 && --group->held == 0)
 		guardian_end(&group->guardian);
-	const struct guardian_report *report = process->target ? process->target->report : NULL;
-	process->summary.stop = report ? report->stop : 0;
-	process->summary.reap = report ? report->reap : 0;
 }
 
 void kioku_process_release(struct kioku_process *process)

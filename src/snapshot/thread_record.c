@@ -88,6 +88,7 @@ enum kioku_status thread_record_read(struct thread_record *record, struct kioku_
 	record->xstate_size = 0;
 	if (read_regset(tid, NT_X86_XSTATE, record->xstate, sizeof(record->xstate), &size))
 		record->xstate_size = (uint32_t)size;
+	record->has_siginfo = ptrace(PTRACE_GETSIGINFO, tid, NULL, &record->siginfo) == 0;
 	record->pending = thread_signals(tid, &record->coming);
 	record->is_stopped = true;
 	return KIOKU_OK;

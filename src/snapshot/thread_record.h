@@ -22,6 +22,8 @@ struct thread_record {
 	struct user_fpregs_struct floating;
 	uint32_t xstate_size; /* bytes of xstate; 0: the CPU or the kernel has none */
 	uint8_t xstate[XSTATE_LIMIT] __attribute__((aligned(64)));
+	bool has_siginfo; /* not so for a thread that SIGSTOP had stopped before */
+	siginfo_t siginfo;
 	uint64_t blocked; /* signal masks, signal N is bit N - 1 */
 	uint64_t pending; /* of the thread and of its process */
 	uint64_t coming;  /* of these, those that are not ignored: each ends a call that blocks */

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 
 import case
@@ -52,8 +53,9 @@ class Core(ToolCase):
             self.assertEqual(there[0].tid, target.pid)
             for thread in there:
                 self.assertIn(core_file.NT_X86_XSTATE, thread.notes)
-            for kind in (core_file.NT_PRPSINFO, core_file.NT_AUXV, core_file.NT_FILE,
-                         core_file.NT_SIGINFO):
+                self.assertEqual(struct.unpack_from("<i", thread.notes[core_file.NT_SIGINFO])[0],
+                                 signal.SIGTRAP)
+            for kind in (core_file.NT_PRPSINFO, core_file.NT_AUXV, core_file.NT_FILE):
                 self.assertIsNotNone(core.note(kind), hex(kind))
             with open(f"/proc/{target.pid}/auxv", "rb") as file:
                 self.assertEqual(core.note(core_file.NT_AUXV), file.read())
@@ -76,11 +78,12 @@ class Core(ToolCase):
 
     def test_vectors(self):
         def check(target, done, core):
-            text = self.gdb("harm", done.core, "info threads", "thread apply all -q "
-                            "print/x $rax", "thread apply all -q print/x $ymm3.v4_int64")
+            text = self.gdb("harm", done.core, "info threads", "print $_siginfo.si_signo",
+                            "thread apply all -q print/x $rax", "thread apply all -q print/x $ymm3.v4_int64")
             holding = re.findall(r"\{0x([1-4])000000000300, 0x(?:\1)000000000301, "
                                  r"0x(?:\1)000000000302, 0x(?:\1)000000000303\}", text)
             self.assertGreaterEqual(len(set(holding)), 2, text)
+            self.assertIn(f"= {signal.SIGTRAP:d}\n", text)
             self.assertEqual(len(re.findall(r"^[* ] +\d+ +Thread", text, re.MULTILINE)),
                              len(core.threads()))
         self.with_each_method(check, "harm", "registers")
@@ -118,6 +121,8 @@ class Core(ToolCase):
             for name, address, size in target.regions:
                 wanted = array.array("Q", range(address, address + size, 8)).tobytes()
                 self.assertTrue(core.read(address, size) == wanted, f"{name} is not the same")
+                if name == "after-guard":
+                    self.assertIsNone(core.segment(address - PAGE), "a guard page is stored")
             # 8 GB were reserved, and a few pages of them written.
             resident = int(status(target.pid, "VmRSS").split()[0]) << 10
             self.assertLess(os.stat(done.core).st_blocks * 512, 1.05 * resident + (1 << 20))

@@ -92,6 +92,22 @@ class Killed(ToolCase):
         self.kill_at_random(whole_group, signal.SIGHUP, count(1, 5))
 
 
+class Leftover(ToolCase):
+    def test_is_told_of(self):
+        """The clone that nobody can take off the target's table any more."""
+        target = self.start("counters", "--pad", 16)
+        running = subprocess.Popen(self.words(target.pid, "--method", "fork", "--rate", "8M", "-o",
+                                              self.new_path()), stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: children(target.pid), "duplicated")
+        time.sleep(0.2)
+        guardian(running, signal.SIGKILL)
+        text = running.communicate(timeout=LIMIT)[1]
+        self.assertIn(running.returncode, (1, 3), text)
+        self.assertRegex(text, f"warning: process {target.pid} keeps the dead duplicate")
+        self.assertEqual((len(children(target.pid)), live_children(target.pid)), (1, []))
+        self.check_unharmed(target)
+
+
 class Terminated(ToolCase):
     def test_says_so(self):
         """Told to stop early, the tool leaves a core of what it has, or none."""
