@@ -84,9 +84,11 @@ static enum kioku_status next_pages(const struct making *making, struct page_wal
 		return residency_next(&walk->tables, run, error);
 	struct spool_run copied = spool_next(making->input->spool, walk->at, walk->end);
 	/* What was lost is found out by whoever reads it. */
-	*run = (struct residency_run){ copied.start, copied.size,
-				       copied.state == SPOOL_NONE ? RESIDENCY_NONE
-								  : RESIDENCY_ANONYMOUS };
+	static const enum residency kinds[] = { [SPOOL_NONE] = RESIDENCY_NONE,
+						[SPOOL_CONTENT] = RESIDENCY_ANONYMOUS,
+						[SPOOL_LOST] = RESIDENCY_ANONYMOUS,
+						[SPOOL_GUARD] = RESIDENCY_GUARD };
+	*run = (struct residency_run){ copied.start, copied.size, kinds[copied.state] };
 	walk->at += copied.size;
 	return KIOKU_OK;
 }

@@ -154,11 +154,30 @@ static void copy_piece(const struct spool_target *target, uint64_t start, size_t
 		memset(states, SPOOL_CONTENT, pages);
 		return;
 	}
-	for (size_t i = 0; i < pages; i++)
-		states[i] = read_memory(target->memory, start + i * SPOOL_PAGE,
-					out + i * SPOOL_PAGE, SPOOL_PAGE)
-				    ? SPOOL_CONTENT
-				    : SPOOL_LOST;
+	for (size_t i = 0; i < pages; i++) {
+		if (read_memory(target->memory, start + i * SPOOL_PAGE, out + i * SPOOL_PAGE,
+				SPOOL_PAGE))
+			states[i] = SPOOL_CONTENT;
+		else if (states[i] != SPOOL_GUARD)
+			states[i] = SPOOL_LOST;
+	}
+}
+
+static enum kioku_status no_room(struct kioku_error *error)
+{
+	return error_set(error, KIOKU_ERROR_LIMIT, "there is more memory than room was made for");
+}
+
+enum kioku_status spool_guard(struct spool *spool, uint64_t start, uint64_t end,
+			      struct kioku_error *error)
+{
+	for (uint64_t at = start; at < end; at += SPOOL_PAGE) {
+		const struct spool_chunk *chunk = chunk_at(spool, at);
+		if (!chunk)
+			return no_room(error);
+		spool->states[chunk->number][(at - chunk->start) / SPOOL_PAGE] = SPOOL_GUARD;
+	}
+	return KIOKU_OK;
 }
 
 enum kioku_status spool_copy(struct spool *spool, const struct spool_target *target, uint64_t start,
@@ -169,8 +188,7 @@ enum kioku_status spool_copy(struct spool *spool, const struct spool_target *tar
 	for (uint64_t at = start; at < end;) {
 		const struct spool_chunk *chunk = chunk_at(spool, at);
 		if (!chunk)
-			return error_set(error, KIOKU_ERROR_LIMIT,
-					 "it has more memory than was made room for");
+			return no_room(error);
 		uint64_t offset = at - chunk->start;
 		uint64_t size = SPOOL_CHUNK - offset;
 		size = size < end - at ? size : end - at;

@@ -25,6 +25,7 @@ enum spool_state {
 	SPOOL_NONE,    /* no content of its own: zeros, or that of the file which is mapped there */
 	SPOOL_CONTENT, /* in the spool */
 	SPOOL_LOST,    /* it was there, and could not be read */
+	SPOOL_GUARD, /* any access to it faults (MADV_GUARD_INSTALL): there is nothing to be had */
 };
 
 struct spool_chunk {
@@ -81,6 +82,10 @@ enum kioku_status spool_copy(struct spool *spool, const struct spool_target *tar
 
 /* Writes to the file what has been copied. Errors: OS. */
 enum kioku_status spool_flush(struct spool *spool, struct kioku_error *error);
+
+/* [start, end) are guards. Errors: LIMIT. */
+enum kioku_status spool_guard(struct spool *spool, uint64_t start, uint64_t end,
+			      struct kioku_error *error);
 
 /* [start, end) has no content any more. */
 void spool_clear(struct spool *spool, uint64_t start, uint64_t end);

@@ -87,6 +87,8 @@ static enum kioku_status keep(struct tracking *tracking, const struct pagemap_re
 {
 	bool is_file = region->categories & PAGE_IS_FILE_BIT && !with_files;
 
+	if (region->categories & tracking->guard)
+		return spool_guard(tracking->input.spool, region->start, region->end, error);
 	if (region->categories & content && !is_file)
 		return copy(tracking, region->start, region->end, error);
 	spool_clear(tracking->input.spool, region->start, region->end);
@@ -114,7 +116,11 @@ static enum kioku_status copy_some(struct tracking *tracking, uint64_t start, ui
 	return KIOKU_OK;
 }
 
-/* What was written, or never looked at, is protected and then copied: a write after that shows. */
+/*
+ * What was written, or never looked at, is protected and then copied: a write after that shows. That is
+ * done for pages that are there, and for the others of the same page tables, which the stop would take
+ * for written otherwise; but not where there is no page table, as one would be made.
+ */
 static enum kioku_status copy_written(struct tracking *tracking, const struct mapping *mapping,
 				      struct kioku_error *error)
 {
@@ -124,24 +130,60 @@ static enum kioku_status copy_written(struct tracking *tracking, const struct ma
 	 * Not SCAN_CHECK_WPASYNC: should there be another mapping by now, the scan would fail with
 	 * pages protected already and not told of. As it is, it passes over that one.
 	 */
-	const struct pagemap_scan what = {
+	const struct pagemap_scan any = {
 		.flags = SCAN_WP_MATCHING,
 		.page_limit = STEP,
 		.all_of = PAGE_IS_WRITTEN_BIT,
-		.returned = content | (has_file ? PAGE_IS_FILE_BIT : 0),
+		.returned = content | tracking->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
 	};
+	struct pagemap_scan step = any;
+	struct pagemap_region regions[REGIONS];
+	uint64_t done = mapping->start;
+	size_t count = 0;
 
-	return copy_some(tracking, mapping->start, mapping->end, &what, !has_file, error);
+	step.any_of = content;
+	step.end = mapping->end;
+	for (step.start = mapping->start; step.start < step.end; step.start = step.walk_end) {
+		TRY(scan(tracking, &step, regions, &count, error));
+		for (size_t i = 0; i < count; i++) {
+			TRY(keep(tracking, &regions[i], !has_file, error));
+			uint64_t first = regions[i].start / SPOOL_CHUNK * SPOOL_CHUNK;
+			uint64_t last =
+				(regions[i].end + SPOOL_CHUNK - 1) / SPOOL_CHUNK * SPOOL_CHUNK;
+			first = first > done ? first : done;
+			last = last < mapping->end ? last : mapping->end;
+			if (first >= last)
+				continue;
+			TRY(copy_some(tracking, first, last, &any, !has_file, error));
+			done = last;
+		}
+	}
+	return KIOKU_OK;
 }
 
 /* Whatever it has, of memory that cannot be tracked. */
 static enum kioku_status copy_all(struct tracking *tracking, const struct tracking_range *range,
 				  struct kioku_error *error)
 {
-	const struct pagemap_scan what = { .any_of = content, .returned = content };
+	const struct pagemap_scan what = { .any_of = content,
+					   .returned = content | tracking->guard };
 
 	spool_clear(tracking->input.spool, range->start, range->end);
 	return copy_some(tracking, range->start, range->end, &what, true, error);
+}
+
+/* An unknown category is refused. */
+static uint64_t guard_category(int pagemap)
+{
+	struct pagemap_region region;
+	struct pagemap_scan scan = { .size = sizeof(scan),
+				     .end = SPOOL_PAGE,
+				     .regions = (uintptr_t)&region,
+				     .region_limit = 1,
+				     .any_of = PAGE_IS_GUARD_BIT,
+				     .returned = PAGE_IS_GUARD_BIT };
+
+	return ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) < 0 ? 0 : PAGE_IS_GUARD_BIT;
 }
 
 static void suspect(const struct spool *spool, uint64_t start, uint64_t end)
@@ -290,6 +332,7 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 	tracking->memory.memory = process_open_live(input->process, "mem");
 	if (tracking->pagemap < 0 || tracking->memory.memory < 0)
 		return error_os(error, "cannot ask what process %d writes", input->process->pid);
+	tracking->guard = guard_category(tracking->pagemap);
 	TRY(userfault_open(&tracking->userfault, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
 		TRY(pass(tracking, error));
@@ -316,7 +359,7 @@ static enum kioku_status copy_last(struct tracking *tracking, uint64_t start, ui
 	bool has_file = !mapping || (mapping->inode != 0 && !mapping->is_shared);
 	const struct pagemap_scan what = {
 		.all_of = PAGE_IS_WRITTEN_BIT,
-		.returned = content | (has_file ? PAGE_IS_FILE_BIT : 0),
+		.returned = content | tracking->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
 	};
 
 	/* Reading what was never touched would have it appear in the target: no harm for a few. */

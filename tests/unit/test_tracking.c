@@ -414,7 +414,7 @@ static void leaves_guards(void)
 		tap_fail(__FILE__, __LINE__, "%s", error.message);
 	for (size_t i = 0; i < REGION; i++) {
 		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
-		CHECK(state == (i == 5 ? SPOOL_LOST : SPOOL_CONTENT));
+		CHECK(state == (i == 5 ? SPOOL_GUARD : SPOOL_CONTENT));
 		CHECK_EQUAL(page[0], i == 5 ? 0 : 7);
 	}
 	let_go(&image);
