@@ -104,6 +104,8 @@ static void print_prediction(const struct kioku_snapshot_prediction *prediction)
 		return;
 	}
 	printf("%-6s stopped for %" PRIu64 " us", name, prediction->stop / 1000);
+	if (prediction->setup)
+		printf(", one thread for %" PRIu64 " us before", prediction->setup / 1000);
 	if (prediction->later_stop)
 		printf(", one thread for %" PRIu64 " us at the end", prediction->later_stop / 1000);
 	if (prediction->delay)
@@ -122,6 +124,7 @@ static void print_prediction_json(pid_t pid, const struct kioku_snapshot_predict
 	json_string(&json, "method", kioku_snapshot_method_name(prediction->method));
 	json_boolean(&json, "possible", prediction->possible);
 	json_string(&json, "reason", prediction->possible ? NULL : prediction->reason);
+	json_number(&json, "setup_nanoseconds", prediction->setup);
 	json_number(&json, "stop_nanoseconds", prediction->stop);
 	json_number(&json, "later_stop_nanoseconds", prediction->later_stop);
 	json_number(&json, "write_delay_nanoseconds", prediction->delay);
@@ -160,6 +163,10 @@ static void put_stop(struct json *json, const char *what, uint64_t nanoseconds)
 	json_close(json, '}');
 }
 
+static const char *const stop_names[] = { [KIOKU_SNAPSHOT_TRACK] = "copy",
+					  [KIOKU_SNAPSHOT_FORK] = "duplicate",
+					  [KIOKU_SNAPSHOT_STOP] = "stop" };
+
 static void print_json(const struct kioku_process_summary *summary, const char *path)
 {
 	struct json json = { .file = stdout, .ascii = true };
@@ -171,8 +178,8 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	json_string(&json, "method", kioku_snapshot_method_name(summary->method));
 	json_number(&json, "threads", summary->threads);
 	json_open(&json, "stops", '[');
-	put_stop(&json, summary->method == KIOKU_SNAPSHOT_FORK ? "duplicate" : "stop",
-		 summary->stop);
+	put_stop(&json, "setup", summary->setup);
+	put_stop(&json, stop_names[summary->method], summary->stop);
 	put_stop(&json, "reap", summary->reap);
 	json_close(&json, ']');
 	json_number(&json, "memory", summary->memory);
@@ -192,6 +199,10 @@ static void print_line(const struct kioku_process_summary *summary)
 			" KiB",
 			summary->pid, kioku_snapshot_method_name(summary->method), summary->threads,
 			summary->stop / 1000, summary->memory / 1024);
+	if (summary->setup)
+		message_finding(KIOKU_NOTE,
+				"process %d: one thread was stopped for %" PRIu64 " us before",
+				summary->pid, summary->setup / 1000);
 	if (summary->reap)
 		message_finding(KIOKU_NOTE,
 				"process %d: one thread was stopped for %" PRIu64 " us at the end",

@@ -79,7 +79,7 @@ static bool parse_exclude(struct options *options, const struct command *command
 }
 
 const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT] = {
-	{ "method", 'm', "auto|fork|stop", parse_method,
+	{ "method", 'm', "auto|track|fork|stop", parse_method,
 	  "how; auto, the default, takes the one that harms least" },
 	{ "allow-stop", 0, NULL, parse_allow_stop,
 	  "auto may stop the process for as long as the image takes, if nothing else works" },

@@ -18,11 +18,13 @@ struct kioku_process;
 
 enum kioku_snapshot_method {
 	KIOKU_SNAPSHOT_AUTO,
+	/* Memory is copied while the target runs, and what it writes meanwhile once more: Linux 6.7. */
+	KIOKU_SNAPSHOT_TRACK,
 	KIOKU_SNAPSHOT_FORK, /* the target is made to duplicate itself copy-on-write */
 	KIOKU_SNAPSHOT_STOP, /* the target is stopped until kioku_process_release() */
 };
 
-/* "auto", "fork", "stop". */
+/* "auto", "track", "fork", "stop". */
 KIOKU_PUBLIC const char *kioku_snapshot_method_name(enum kioku_snapshot_method method);
 
 /*
@@ -37,7 +39,7 @@ struct kioku_area {
 
 struct kioku_snapshot_options {
 	size_t size;                       /* sizeof(struct kioku_snapshot_options) */
-	enum kioku_snapshot_method method; /* AUTO: FORK, if that works */
+	enum kioku_snapshot_method method; /* AUTO: TRACK or FORK, which works */
 	bool allow_stop;                   /* AUTO may choose STOP where nothing else works */
 	uint64_t max_stop;  /* nanoseconds that a target may be stopped at once; 0: no matter */
 	bool exclude_files; /* leave out pages that are those of files */
@@ -89,10 +91,11 @@ struct kioku_process_summary {
 	char name[16];
 	enum kioku_snapshot_method method; /* that was used */
 	size_t threads;
-	uint64_t instant;      /* when all had stopped, nanoseconds since 1970 (UTC) */
-	uint64_t stop;         /* nanoseconds for which the target was stopped; STOP: so far 0 */
-	uint64_t reap;         /* of one thread, once it is released; 0 before */
-	uint64_t memory;       /* bytes that have content */
+	uint64_t instant; /* when all had stopped, nanoseconds since 1970 (UTC) */
+	uint64_t setup;   /* nanoseconds, the longest for which one thread was stopped before */
+	uint64_t stop;    /* nanoseconds for which the target was stopped; STOP: so far 0 */
+	uint64_t reap;    /* of one thread, once it is released; 0 before */
+	uint64_t memory;  /* bytes that have content */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
 	bool has_leftover;     /* the dead duplicate stays on the target's table, as a zombie */
@@ -130,13 +133,14 @@ struct kioku_snapshot_prediction {
 	enum kioku_snapshot_method method;
 	bool possible;
 	char reason[256];    /* why not; "" if it is */
+	uint64_t setup;      /* nanoseconds, one thread, before; 0: none */
 	uint64_t stop;       /* nanoseconds, all threads */
 	uint64_t later_stop; /* nanoseconds, one thread, at the end; 0: none */
 	uint64_t memory;     /* bytes that the machine needs meanwhile, at worst */
 	uint64_t delay;      /* nanoseconds by which each page's first write is delayed; 0: none */
 };
 
-#define KIOKU_SNAPSHOT_METHODS 2
+#define KIOKU_SNAPSHOT_METHODS 3
 
 /* All methods, the least harmful first. Errors: as kioku_process_duplicate(). */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status

@@ -19,38 +19,6 @@ enum { CLONE_FLAGS = CLONE_PTRACE | CLONE_FILES | CLONE_FS | CLONE_SYSVSEM };
 static const uint64_t settle_time =
 	UINT64_C(2000000000); /* nanoseconds; its first instant is due */
 
-/* One call in the thread that is disturbed least. */
-static enum kioku_status call_in(struct injection *injection, struct tracee *tracee,
-				 const struct site *site, long number, uint64_t arguments[6],
-				 bool has_child, uint64_t deadline, int64_t *result,
-				 struct kioku_error *error)
-{
-	struct kioku_error second;
-	bool has_stack = false;
-	struct tracee_thread *thread = site_choose(site, tracee, &has_stack);
-
-	if (!thread)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "no thread of process %d stops: all wait in the kernel where "
-				 "nothing interrupts them (a vforked child, a disk)",
-				 tracee->pid);
-	if (!site_holds(site, thread->tid))
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "process %d has no code in which a system call could be made",
-				 tracee->pid);
-	injection_begin(injection, thread->record, &site->gadgets, has_stack);
-	thread->is_changed = true;
-	if (has_child) {
-		arguments[1] = injection->is_framed ? injection->frame.child : 0;
-		if (site->other_namespace)
-			injection->child_options = tracee->options | PTRACE_O_TRACECLONE;
-	}
-	enum kioku_status status =
-		injection_call(injection, number, arguments, deadline, result, error);
-	enum kioku_status end = injection_end(injection, status == KIOKU_OK ? error : &second);
-	return status == KIOKU_OK ? end : status;
-}
-
 enum kioku_status duplicate_make(struct duplicate *duplicate, struct tracee *tracee,
 				 const struct site *site, uint64_t deadline,
 				 struct kioku_error *error)
@@ -59,7 +27,8 @@ enum kioku_status duplicate_make(struct duplicate *duplicate, struct tracee *tra
 	uint64_t arguments[6] = { CLONE_FLAGS };
 	int64_t result;
 
-	TRY(call_in(injection, tracee, site, SYS_clone, arguments, true, deadline, &result, error));
+	TRY(site_call(site, tracee, injection, SYS_clone, arguments, true, deadline, &result,
+		      error));
 	if (result < 0) {
 		errno = (int)-result;
 		return error_os(error, "process %d cannot be duplicated", tracee->pid);
@@ -110,19 +79,19 @@ void duplicate_kill(struct duplicate *duplicate)
 	duplicate->pid = 0;
 }
 
-enum kioku_status duplicate_reap(struct duplicate *duplicate, struct tracee *tracee,
-				 const struct site *site, uint64_t deadline,
+enum kioku_status duplicate_reap(struct duplicate *duplicate, struct errand *errand,
 				 struct kioku_error *error)
 {
-	uint64_t arguments[6] = { (uint64_t)duplicate->inner_pid, 0, __WALL | WNOHANG };
+	const uint64_t arguments[6] = { (uint64_t)duplicate->inner_pid, 0, __WALL | WNOHANG };
 	int64_t result;
 
-	TRY(call_in(&duplicate->injection, tracee, site, SYS_wait4, arguments, false, deadline,
-		    &result, error));
+	/* The thread that made it first, then whoever is there. */
+	TRY(errand_call(errand, duplicate->injection.record->tid, SYS_wait4, arguments, &result,
+			error));
 	/* ECHILD: somebody who looks for such children has found it. */
 	if (result == duplicate->inner_pid || result == -ECHILD)
 		return KIOKU_OK;
 	return error_set(error, KIOKU_ERROR_LIMIT,
 			 "process %d still has its duplicate (process %d of its namespace)",
-			 tracee->pid, duplicate->inner_pid);
+			 errand->process->pid, duplicate->inner_pid);
 }

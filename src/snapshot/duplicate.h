@@ -7,8 +7,7 @@
 #ifndef SNAPSHOT_DUPLICATE_H
 #define SNAPSHOT_DUPLICATE_H
 
-#include "snapshot/injection.h"
-#include "snapshot/site.h"
+#include "snapshot/errand.h"
 
 struct duplicate {
 	pid_t pid;       /* as we see it; 0: there is none */
@@ -36,11 +35,10 @@ enum kioku_status duplicate_settle(struct duplicate *duplicate, struct kioku_err
 void duplicate_kill(struct duplicate *duplicate);
 
 /*
- * Has a thread of the stopped target take the dead duplicate off its table. Errors: OS, LIMIT,
- * UNSUPPORTED, NOT_FOUND.
+ * Has a thread of the target, which runs, take the dead duplicate off its table. Errors: those of
+ * errand_call().
  */
-enum kioku_status duplicate_reap(struct duplicate *duplicate, struct tracee *tracee,
-				 const struct site *site, uint64_t deadline,
+enum kioku_status duplicate_reap(struct duplicate *duplicate, struct errand *errand,
 				 struct kioku_error *error);
 
 #endif

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "snapshot/tracking.h"
 #include "snapshot/wait.h"
 
 struct guardian_message {
@@ -24,23 +25,40 @@ struct guardian_message {
 /* A target, as the guardian has it. */
 struct charge {
 	struct guardian_target *target;
+	const struct watch *watch;
 	struct tracee tracee;
+	struct errand errand;
 	struct duplicate duplicate;
+	struct tracking tracking;
+	int memory; /* /proc/PID/mem, if there are areas; -1 */
+};
+
+/* The steps of a method, each for one target. Any but take may be missing. */
+struct method {
+	/* While it runs, and is not attached to. */
+	enum kioku_status (*prepare)(struct charge *charge, struct kioku_error *error);
+	/* All threads are stopped and read. */
+	enum kioku_status (*take)(struct charge *charge, struct kioku_error *error);
+	/* The targets go on after that; otherwise they do when all is let go of. */
+	bool goes_on;
+	/* They have gone on. */
+	enum kioku_status (*settle)(struct charge *charge, struct kioku_error *error);
+	/* In any case: at once, and when no thread is attached to any more. */
+	void (*undo)(struct charge *charge);
+	void (*leave)(struct charge *charge);
 };
 
 struct watch {
 	struct charge *charges;
 	size_t count;
-	enum guardian_method method;
+	const struct method *method;
 	uint64_t patience;
 	int socket;
 };
 
 enum {
-	PAGE = 4096,
-	PIECE = 128 << 10,               /* bytes at once */
-	SETTLE_INTERVAL = 2,             /* milliseconds */
-	REAP_PATIENCE = 20 * 1000 * 1000 /* nanoseconds for one thread */
+	SETTLE_INTERVAL = 2, /* milliseconds */
+	SPARE_THREADS = 2,   /* that are started before the stop */
 };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds; a large fork takes some */
@@ -53,14 +71,6 @@ void *guardian_memory(size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Nobody runs before us while a target is stopped. Without the right to that, it takes longer. */
-static void hurry(bool on)
-{
-	struct sched_param parameter = { .sched_priority = on ? 1 : 0 };
-
-	(void)sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &parameter);
-}
-
 static uint64_t real_time(void)
 {
 	struct timespec now;
@@ -69,25 +79,17 @@ static uint64_t real_time(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void copy_pages(pid_t pid, const struct guardian_area *area, uint64_t offset, size_t size)
+static enum kioku_status copy_areas(const struct charge *charge, struct kioku_error *error)
 {
-	for (size_t done = 0; done < size; done += PAGE)
-		area->lost[(offset + done) / PAGE] = !target_read(pid, area->start + offset + done,
-								  area->copy + offset + done, PAGE);
-}
+	const struct guardian_target *target = charge->target;
+	const struct spool_target memory = { charge->memory, target->process->live_thread };
 
-static void copy_areas(const struct guardian_target *target)
-{
 	for (size_t i = 0; i < target->area_count; i++) {
 		const struct guardian_area *area = &target->areas[i];
-		for (uint64_t offset = 0; offset < area->size; offset += PIECE) {
-			uint64_t left = area->size - offset;
-			size_t size = left < PIECE ? (size_t)left : PIECE;
-			if (!target_read(target->task, area->start + offset, area->copy + offset,
-					 size))
-				copy_pages(target->task, area, offset, size);
-		}
+		TRY(spool_copy(target->spool, &memory, area->start, area->start + area->size,
+			       error));
 	}
+	return KIOKU_OK;
 }
 
 static void resume(struct charge *charge)
@@ -96,15 +98,28 @@ static void resume(struct charge *charge)
 	charge->target->report->stop = charge->tracee.resumed_at - charge->tracee.stopped_at;
 }
 
+/* What is written to in the stop, so that it has no faults of ours in it. */
+static void touch(struct charge *charge)
+{
+	const struct guardian_target *target = charge->target;
+	size_t count = charge->tracee.count + SPARE_THREADS;
+
+	count = count < target->thread_limit ? count : target->thread_limit;
+	memset(target->records, 0, count * sizeof(*target->records));
+	memset(&charge->duplicate, 0, sizeof(charge->duplicate));
+}
+
 static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 {
 	for (size_t i = 0; i < watch->count; i++) {
 		struct charge *charge = &watch->charges[i];
 		const struct guardian_target *target = charge->target;
-		TRY(tracee_init(&charge->tracee, target->pid, target->folder, target->has_seccomp,
-				target->thread_limit, error));
+		TRY(tracee_init(&charge->tracee, target->process->pid, target->process->folder,
+				target->process->seccomp != 0, target->thread_limit, error));
 		TRY(tracee_seize(&charge->tracee, error));
+		touch(charge);
 	}
+	errand_touch_stack();
 	return KIOKU_OK;
 }
 
@@ -120,13 +135,8 @@ static enum kioku_status take(struct watch *watch, struct kioku_error *error)
 		report->instant = instant;
 		TRY(tracee_read(&charge->tracee, charge->target->records, error));
 		report->thread_count = charge->tracee.count;
-		if (watch->method == GUARDIAN_DUPLICATE)
-			TRY(duplicate_make(&charge->duplicate, &charge->tracee,
-					   &charge->target->site, wait_now() + call_limit, error));
-		report->duplicate = charge->duplicate.pid;
-		report->is_framed = charge->duplicate.is_framed;
-		copy_areas(charge->target);
-		if (watch->method == GUARDIAN_DUPLICATE && watch->count == 1)
+		TRY(watch->method->take(charge, error));
+		if (watch->method->goes_on && watch->count == 1)
 			resume(charge);
 	}
 	return KIOKU_OK;
@@ -144,79 +154,188 @@ static bool settle_all(struct watch *watch)
 {
 	bool settled = true;
 
-	for (size_t i = 0; watch->method == GUARDIAN_DUPLICATE && i < watch->count; i++)
+	for (size_t i = 0; watch->method->goes_on && i < watch->count; i++)
 		settled &= tracee_settle(&watch->charges[i].tracee);
 	return settled;
 }
 
-static enum kioku_status prepare(struct watch *watch, struct kioku_error *error)
+static enum kioku_status for_each(struct watch *watch,
+				  enum kioku_status (*step)(struct charge *, struct kioku_error *),
+				  struct kioku_error *error)
 {
-	TRY(attach(watch, error));
-	hurry(true);
-	enum kioku_status status = take(watch, error);
-	if (status != KIOKU_OK || watch->method == GUARDIAN_DUPLICATE)
-		resume_all(watch);
-	hurry(false);
-	for (size_t i = 0; status == KIOKU_OK && i < watch->count; i++)
-		if (watch->charges[i].duplicate.pid != 0)
-			status = duplicate_settle(&watch->charges[i].duplicate, error);
-	return status;
+	for (size_t i = 0; step && i < watch->count; i++)
+		TRY(step(&watch->charges[i], error));
+	return KIOKU_OK;
 }
 
-/* One thread is enough to take the dead duplicate off the target's table; the others run on. */
-static bool reap_with(struct charge *charge, pid_t tid)
+static enum kioku_status begin_spool(struct charge *charge, struct kioku_error *error)
 {
 	const struct guardian_target *target = charge->target;
-	struct thread_record record;
-	struct tracee one;
 
-	if (tracee_init(&one, target->pid, target->folder, target->has_seccomp, 1, NULL) !=
-	    KIOKU_OK)
-		return false;
-	one.only = tid;
-	bool reaped = tracee_seize(&one, NULL) == KIOKU_OK;
-	hurry(true);
-	reaped = reaped && tracee_stop(&one, wait_now() + REAP_PATIENCE, NULL) == KIOKU_OK &&
-		 tracee_read(&one, &record, NULL) == KIOKU_OK &&
-		 duplicate_reap(&charge->duplicate, &one, &target->site, wait_now() + call_limit,
-				NULL) == KIOKU_OK;
-	tracee_resume(&one);
-	hurry(false);
-	if (reaped)
-		target->report->reap = one.resumed_at - one.stopped_at;
-	/* One that does not stop stays attached until we end, which lets it go. */
-	(void)tracee_settle(&one);
-	tracee_release(&one);
-	return reaped;
+	if (target->area_count > 0) {
+		charge->memory = process_open_live(target->process, "mem");
+		if (charge->memory < 0)
+			return error_os(error, "the memory of process %d", target->process->pid);
+	}
+	return target->spool ? spool_begin(target->spool, error) : KIOKU_OK;
 }
 
-static void reap(struct charge *charge)
+static enum kioku_status flush_spool(struct charge *charge, struct kioku_error *error)
 {
-	const struct guardian_report *report = charge->target->report;
-	bool reaped = false;
+	return charge->target->spool ? spool_flush(charge->target->spool, error) : KIOKU_OK;
+}
 
-	if (charge->duplicate.inner_pid == 0)
-		return;
-	/* The thread that made it first, then whoever is there. */
-	pid_t maker = charge->duplicate.injection.record->tid;
-	reaped = reap_with(charge, maker);
-	for (size_t i = 0; !reaped && i < report->thread_count; i++)
-		if (charge->target->records[i].tid != maker)
-			reaped = reap_with(charge, charge->target->records[i].tid);
+static enum kioku_status work(struct watch *watch, struct kioku_error *error)
+{
+	TRY(for_each(watch, begin_spool, error));
+	TRY(for_each(watch, watch->method->prepare, error));
+	TRY(attach(watch, error));
+	errand_hurry(true);
+	enum kioku_status status = take(watch, error);
+	if (status != KIOKU_OK || watch->method->goes_on)
+		resume_all(watch);
+	errand_hurry(false);
+	TRY(status);
+	TRY(for_each(watch, watch->method->settle, error));
+	return for_each(watch, flush_spool, error);
 }
 
 static void let_go(struct watch *watch)
 {
-	for (size_t i = 0; i < watch->count; i++)
-		duplicate_kill(&watch->charges[i].duplicate);
 	resume_all(watch);
+	for (size_t i = 0; watch->method->undo && i < watch->count; i++)
+		watch->method->undo(&watch->charges[i]);
 	/* Threads that have not stopped by now are let go by the kernel, when we end. */
 	(void)settle_all(watch);
 	for (size_t i = 0; i < watch->count; i++) {
-		reap(&watch->charges[i]);
+		if (watch->method->leave)
+			watch->method->leave(&watch->charges[i]);
 		tracee_release(&watch->charges[i].tracee);
 	}
 }
+
+static enum kioku_status take_duplicate(struct charge *charge, struct kioku_error *error)
+{
+	struct guardian_report *report = charge->target->report;
+
+	TRY(duplicate_make(&charge->duplicate, &charge->tracee, &charge->target->site,
+			   wait_now() + call_limit, error));
+	report->duplicate = charge->duplicate.pid;
+	report->is_framed = charge->duplicate.is_framed;
+	return copy_areas(charge, error);
+}
+
+static enum kioku_status settle_duplicate(struct charge *charge, struct kioku_error *error)
+{
+	return duplicate_settle(&charge->duplicate, error);
+}
+
+static void undo_duplicate(struct charge *charge)
+{
+	duplicate_kill(&charge->duplicate);
+}
+
+/* One thread is enough to take the dead duplicate off the target's table; the others run on. */
+static void leave_duplicate(struct charge *charge)
+{
+	struct guardian_report *report = charge->target->report;
+
+	if (charge->duplicate.inner_pid == 0)
+		return;
+	bool reaped = duplicate_reap(&charge->duplicate, &charge->errand, NULL) == KIOKU_OK;
+	report->reap = reaped ? charge->errand.stop : 0;
+}
+
+static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)
+{
+	return copy_areas(charge, error);
+}
+
+static bool is_wanted(const void *user)
+{
+	const struct watch *watch = user;
+	struct pollfd end = { .fd = watch->socket, .events = POLLIN };
+
+	return poll(&end, 1, 0) == 0;
+}
+
+static enum kioku_status begin_tracking(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	const struct tracking_input input = {
+		.process = target->process,
+		.spool = target->spool,
+		.wants = target->wants,
+		.user = target->user,
+		.goes_on = is_wanted,
+		.goes_on_user = charge->watch,
+	};
+	enum kioku_status status = tracking_begin(&charge->tracking, &input, &charge->errand,
+						  &target->report->descriptor, error);
+
+	target->report->setup = charge->errand.stop;
+	target->report->passes = charge->tracking.passes;
+	if (status == KIOKU_OK && target->dirty_limit > 0 &&
+	    charge->tracking.copied > target->dirty_limit)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d writes %llu KiB while it is looked at once, too much "
+				 "for the stop that is allowed",
+				 target->process->pid,
+				 (unsigned long long)charge->tracking.copied >> 10);
+	return status;
+}
+
+static enum kioku_status take_tracked(struct charge *charge, struct kioku_error *error)
+{
+	TRY(tracking_take(&charge->tracking, error));
+	return copy_areas(charge, error);
+}
+
+static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	struct guardian_report *report = target->report;
+	const struct file_text *text = &charge->tracking.maps.text;
+
+	tracking_end(&charge->tracking);
+	if (text->size > target->maps_limit)
+		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",
+				 target->process->pid);
+	memcpy(target->maps, text->data, text->size);
+	report->maps_size = text->size;
+	report->copied = charge->tracking.copied;
+	report->has_changed_memory = charge->tracking.mappings_changed;
+	return KIOKU_OK;
+}
+
+static void undo_tracking(struct charge *charge)
+{
+	tracking_release(&charge->tracking);
+}
+
+static void leave_tracked(struct charge *charge)
+{
+	struct guardian_report *report = charge->target->report;
+
+	if (report->descriptor != USERFAULT_NONE)
+		userfault_repair(&charge->errand, report->descriptor);
+	report->descriptor = USERFAULT_NONE;
+}
+
+static const struct method methods[] = {
+	[GUARDIAN_DUPLICATE] = { .take = take_duplicate,
+				 .goes_on = true,
+				 .settle = settle_duplicate,
+				 .undo = undo_duplicate,
+				 .leave = leave_duplicate },
+	[GUARDIAN_HOLD] = { .take = take_held },
+	[GUARDIAN_TRACK] = { .prepare = begin_tracking,
+			     .take = take_tracked,
+			     .goes_on = true,
+			     .settle = end_tracking,
+			     .undo = undo_tracking,
+			     .leave = leave_tracked },
+};
 
 /* Until whoever started us is done, or gone. */
 static void hold(struct watch *watch)
@@ -230,12 +349,18 @@ static void hold(struct watch *watch)
 	}
 }
 
+static bool is_of(const struct guardian_target *target, int file)
+{
+	return file == target->process->folder ||
+	       (target->spool && file == target->spool->descriptor);
+}
+
 static bool is_ours(const struct watch *watch, int file)
 {
 	bool ours = file == watch->socket;
 
 	for (size_t i = 0; i < watch->count; i++)
-		ours |= file == watch->charges[i].target->folder;
+		ours |= is_of(watch->charges[i].target, file);
 	return ours;
 }
 
@@ -250,7 +375,7 @@ static void close_others(const struct watch *watch)
 			close(files.numbers[i]);
 }
 
-__attribute__((noreturn)) static void guard(struct watch *watch, struct guardian_message *message)
+static void become_guardian(const struct watch *watch)
 {
 	sigset_t all;
 
@@ -260,12 +385,52 @@ __attribute__((noreturn)) static void guard(struct watch *watch, struct guardian
 	setsid();
 	prctl(PR_SET_NAME, "kioku-guardian");
 	close_others(watch);
-	message->status = prepare(watch, &message->error);
+}
+
+__attribute__((noreturn)) static void guard(struct watch *watch, struct guardian_message *message)
+{
+	become_guardian(watch);
+	message->status = work(watch, &message->error);
 	char done = 1;
 	if (write(watch->socket, &done, 1) == 1 && message->status == KIOKU_OK)
 		hold(watch);
 	let_go(watch);
 	_exit(0);
+}
+
+static void init_charge(struct charge *charge, struct guardian_target *target,
+			const struct watch *watch)
+{
+	charge->target = target;
+	charge->watch = watch;
+	charge->memory = -1;
+	charge->errand = (struct errand){ .process = target->process, .site = &target->site };
+	tracking_init(&charge->tracking);
+	target->report->descriptor = USERFAULT_NONE;
+}
+
+static void await(pid_t pid)
+{
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The guardian was killed. All it did to targets is undone by that, but for one thing. */
+static void repair(const struct watch *watch)
+{
+	bool has_left = false;
+
+	for (size_t i = 0; i < watch->count; i++)
+		has_left |= watch->charges[i].target->report->descriptor != USERFAULT_NONE;
+	pid_t pid = has_left ? fork() : -1;
+	if (pid == 0) {
+		become_guardian(watch);
+		for (size_t i = 0; i < watch->count; i++)
+			userfault_repair(&watch->charges[i].errand,
+					 watch->charges[i].target->report->descriptor);
+		_exit(0);
+	}
+	await(pid);
 }
 
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
@@ -282,9 +447,9 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 		return error_no_memory(error);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
 		return error_os(error, "cannot make a socket pair");
+	struct watch watch = { charges, count, &methods[method], patience, ends[1] };
 	for (size_t i = 0; i < count; i++)
-		charges[i].target = &targets[i];
-	struct watch watch = { charges, count, method, patience, ends[1] };
+		init_charge(&charges[i], &targets[i], &watch);
 	guardian->pid = fork();
 	if (guardian->pid == 0)
 		guard(&watch, guardian->message);
@@ -297,9 +462,14 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 	ssize_t got;
 	while ((got = read(guardian->socket, &done, 1)) < 0 && errno == EINTR)
 		;
-	if (got != 1)
+	if (got != 1) {
+		/* The kernel has it detached from targets before it can be waited for. */
+		await(guardian->pid);
+		guardian->pid = 0;
+		repair(&watch);
 		return error_set(error, KIOKU_ERROR_STOPPED,
 				 "the process that traces for this snapshot was killed");
+	}
 	if (error)
 		*error = guardian->message->error;
 	return guardian->message->status;
@@ -310,9 +480,7 @@ void guardian_end(struct guardian *guardian)
 	if (guardian->socket >= 0)
 		close(guardian->socket);
 	guardian->socket = -1;
-	if (guardian->pid > 0)
-		while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	await(guardian->pid);
 	guardian->pid = 0;
 	if (guardian->message)
 		munmap(TAKE(guardian->message), sizeof(*guardian->message));

@@ -9,35 +9,48 @@
 #define SNAPSHOT_GUARDIAN_H
 
 #include "snapshot/duplicate.h"
+#include "snapshot/process.h"
+#include "snapshot/spool.h"
 
 /* A part of a target's memory that a duplicate would not have, or share: it is copied in the stop. */
 struct guardian_area {
 	uint64_t start, size; /* whole pages */
-	uint8_t *copy;        /* in memory shared with the guardian */
-	uint8_t *lost;        /* one for each page, likewise: 1 where it could not be read */
 };
 
 /* What the guardian tells of a target, in memory shared with it. */
 struct guardian_report {
 	size_t thread_count;
-	pid_t duplicate;  /* 0: the target itself is held */
+	pid_t duplicate;  /* 0: there is none */
 	bool is_framed;   /* struct duplicate */
 	uint64_t instant; /* CLOCK_REALTIME, nanoseconds since 1970, when all threads had stopped */
 	uint64_t stop;    /* nanoseconds, from the first thread to the last */
 	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
+
+	/* Of TRACK. */
+	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */
+	int descriptor;   /* that the target has, and we made it have: userfault.h */
+	unsigned passes;  /* over its memory, while it ran */
+	uint64_t copied;  /* bytes, in the stop */
+	size_t maps_size; /* bytes of struct guardian_target.maps */
+	bool has_changed_memory; /* mappings changed from when they were last read to the stop */
 };
 
 struct guardian_target {
-	pid_t pid;
-	pid_t task; /* a thread that lives, through which memory is reached */
-	int folder; /* of /proc/PID */
-	bool has_seccomp;
+	struct process *process; /* borrowed */
 	struct site site;
-	struct guardian_area *areas;
+	struct guardian_area *areas; /* ascending; of DUPLICATE and HOLD */
 	size_t area_count;
+	struct spool *spool; /* for what is copied; NULL: nothing is */
 	size_t thread_limit;
 	struct thread_record *records;  /* shared with the guardian: thread_limit of them */
 	struct guardian_report *report; /* likewise */
+
+	/* Of TRACK: which mappings to copy (tracking.h), and how much may be left for the stop. */
+	bool (*wants)(const struct mapping *mapping, const void *user);
+	const void *user;
+	uint64_t dirty_limit; /* bytes; 0: any number */
+	char *maps;           /* shared: /proc/PID/maps at the instant of the stop */
+	size_t maps_limit;    /* bytes */
 };
 
 struct guardian {
@@ -49,12 +62,14 @@ struct guardian {
 enum guardian_method {
 	GUARDIAN_DUPLICATE, /* the targets go on at once */
 	GUARDIAN_HOLD,      /* they are stopped until guardian_end() */
+	GUARDIAN_TRACK,     /* copied while they run, but for what they write last */
 };
 
 /*
- * Stops all targets, at one instant as far as that goes, and comes back when they are duplicated or
- * held. patience: nanoseconds for which threads are waited for that do not stop. guardian_end() in any
- * case. Errors: those of tracee.h and duplicate.h; OS.
+ * Stops all targets, at one instant as far as that goes, and comes back when they are duplicated,
+ * held or copied. patience: nanoseconds for which threads are waited for that do not stop. guardian_end() in any
+ * case. Errors: those of tracee.h, duplicate.h, tracking.h and
+ * spool_copy(); REFUSED (a target writes more than dirty_limit while it is copied); OS.
  */
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
 				 size_t count, enum guardian_method method, uint64_t patience,

@@ -8,6 +8,10 @@
 
 #include "base/cleanup.h"
 #include "snapshot/process_facts.h"
+#include "snapshot/tracking.h"
+
+/* That may be needed for what is mapped meanwhile. */
+enum { SPARE_CHUNKS = 1024 };
 
 /* Threads that a target may have when it is stopped, of those that it had shortly before. */
 static size_t thread_limit(size_t threads)
@@ -15,38 +19,32 @@ static size_t thread_limit(size_t threads)
 	return 2 * threads + 256;
 }
 
+/* Bytes of /proc/PID/maps that there is room for, of those that there were shortly before. */
+static size_t maps_limit(size_t size)
+{
+	return 2 * size + (1 << 20);
+}
+
 static enum kioku_status share_memory(struct kioku_process *process, struct kioku_error *error)
 {
 	struct guardian_target *target = process->target;
-	uint64_t pages = 0;
+	size_t records = target->thread_limit * sizeof(*target->records);
 
-	process->shared_size =
-		sizeof(*target->report) + target->thread_limit * sizeof(struct thread_record);
+	process->shared_size = records + sizeof(*target->report) + target->maps_limit;
 	uint8_t *shared = guardian_memory(process->shared_size);
 	if (!shared)
 		return error_no_memory(error);
 	/* Records first: their extended state wants to be aligned. */
 	target->records = (struct thread_record *)shared;
-	target->report = (struct guardian_report *)(target->records + target->thread_limit);
-	for (size_t i = 0; i < target->area_count; i++)
-		pages += target->areas[i].size / CAPTURE_PAGE;
-	process->copies_size = pages * (CAPTURE_PAGE + 1);
-	if (pages == 0)
-		return KIOKU_OK;
-	process->copies = guardian_memory(process->copies_size);
-	if (!process->copies)
-		return error_no_memory(error);
-	uint8_t *copy = process->copies, *lost = copy + pages * CAPTURE_PAGE;
-	for (size_t i = 0; i < target->area_count; i++) {
-		target->areas[i].copy = copy;
-		target->areas[i].lost = lost;
-		copy += target->areas[i].size;
-		lost += target->areas[i].size / CAPTURE_PAGE;
-	}
+	target->report = (struct guardian_report *)(shared + records);
+	target->maps = (char *)(target->report + 1);
 	return KIOKU_OK;
 }
 
-/* Whoever serves page faults of his own is told of a fork, and waited for. */
+/*
+ * Whoever serves page faults of his own is told of a fork, and waited for; and so is a page that is read
+ * and not there.
+ */
 enum { SERVED = MAPPING_UFFD_MISSING | MAPPING_UFFD_PROTECTED | MAPPING_UFFD_MINOR };
 
 static enum kioku_status check(const struct kioku_process *process, struct kioku_error *error)
@@ -75,9 +73,25 @@ static enum kioku_status check(const struct kioku_process *process, struct kioku
 	return KIOKU_OK;
 }
 
+/* Areas are copied in the stop. */
+static bool is_for_tracking(const struct mapping *mapping, const void *user)
+{
+	const struct kioku_process *process = user;
+	const struct guardian_target *target = process->target;
+
+	if (!tracking_wants(mapping) || !layout_may_want(process->options, mapping))
+		return false;
+	for (size_t i = 0; i < target->area_count; i++)
+		if (mapping->start < target->areas[i].start + target->areas[i].size &&
+		    mapping->end > target->areas[i].start)
+			return false;
+	return true;
+}
+
 enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
-				       struct guardian_target *target, uint64_t copy_limit,
-				       bool with_facts, struct kioku_error *error)
+				       struct guardian_target *target,
+				       const struct kioku_snapshot_options *options,
+				       struct kioku_error *error)
 {
 	struct process *about = &process->process;
 	struct mapping_list *list = &process->before.list;
@@ -85,85 +99,128 @@ enum kioku_status held_process_prepare(struct kioku_process *process, pid_t pid,
 
 	process->process.folder = process->held.folder = -1;
 	process->memory.held = process->memory.target = -1;
+	process->spool.descriptor = -1;
 	process->target = target;
+	process->options = options;
 	TRY(process_open(pid, about, error));
 	TRY(process_mappings(about, true, &process->before, error));
 	TRY(check(process, error));
-	if (with_facts)
+	/* Without these, the core is less comfortable and no less true. */
+	(void)!process_read(about, "cmdline", &process->arguments, NULL);
+	(void)!process_read(about, "auxv", &process->auxv, NULL);
+	if (options->facts)
 		TRY(process_facts(about, &process->facts, &size, error));
 	*target = (struct guardian_target){
-		.pid = pid,
-		.task = about->live_thread,
-		.folder = about->folder,
-		.has_seccomp = about->seccomp != 0,
+		.process = about,
 		.thread_limit = thread_limit(about->threads),
+		.maps_limit = maps_limit(process->before.text.size),
+		.wants = is_for_tracking,
+		.user = process,
 		.site = { .mappings = list,
 			  .other_namespace =
 				  about->other_namespaces & 1u << PROCESS_PID_NAMESPACE },
 	};
 	site_find_gadgets(&target->site, about->live_thread);
-	target->areas = layout_areas(list, copy_limit, &target->area_count);
-	if (!target->areas)
-		return error_no_memory(error);
 	return share_memory(process, error);
 }
 
-/* A file that every thread has, of one that lives; -1 with errno. */
-static int open_live(const struct process *process, const char *name)
+/* As many as there are pages, at most; and as it goes on, it may want more. */
+static size_t count_chunks(const struct mapping_list *list)
 {
-	char path[PROCESS_STRING_SIZE];
+	size_t count = SPARE_CHUNKS;
 
-	process_live_path(process, name, path);
-	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct mapping *mapping = &list->mappings[i];
+		uint64_t chunks = (mapping->end - mapping->start) / SPOOL_CHUNK + 2;
+		uint64_t pages = (mapping->resident + mapping->swapped + mapping->private_hugetlb +
+				  mapping->shared_hugetlb) /
+				 SPOOL_PAGE;
+		bool is_known = mapping->flags & MAPPING_FLAGS_KNOWN;
+		count += is_known && pages < chunks ? pages : chunks;
+	}
+	return count + count / 4;
 }
 
-static enum kioku_status open_files(struct kioku_process *process, struct kioku_error *error)
+enum kioku_status held_process_plan(struct kioku_process *process, enum layout_kind kind,
+				    uint64_t copy_limit, struct kioku_error *error)
+{
+	struct guardian_target *target = process->target;
+	const struct mapping_list *list = &process->before.list;
+	size_t chunks = 0;
+
+	free(target->areas);
+	spool_release(&process->spool);
+	process->kind = kind;
+	target->spool = NULL;
+	target->areas = layout_areas(kind, list, copy_limit, &target->area_count);
+	if (!target->areas)
+		return error_no_memory(error);
+	for (size_t i = 0; i < target->area_count; i++)
+		chunks += target->areas[i].size / SPOOL_CHUNK + 2;
+	if (kind == LAYOUT_OF_COPY) {
+		chunks += count_chunks(list);
+		TRY(mapped_files_open(&process->files, &process->process, error));
+	}
+	if (chunks == 0)
+		return KIOKU_OK;
+	target->spool = &process->spool;
+	return spool_init(&process->spool, -1, chunks, error);
+}
+
+/* Of a copy, all is there but the files that were mapped since, and what the kernel maps. */
+static enum kioku_status open_copy(struct kioku_process *process, struct kioku_error *error)
+{
+	const struct guardian_target *target = process->target;
+
+	const struct bytes maps = { (const uint8_t *)target->maps, target->report->maps_size };
+
+	(void)!mapped_files_open(&process->files, &process->process, NULL);
+	return process_maps_decode(maps, &process->now.list, error);
+}
+
+static enum kioku_status open_held(struct kioku_process *process, struct kioku_error *error)
 {
 	const struct guardian_report *report = process->target->report;
 
 	TRY(process_open(report->duplicate ? report->duplicate : process->process.pid,
 			 &process->held, error));
-	process->memory.held = open_live(&process->held, "mem");
-	process->memory.target = open_live(&process->process, "mem");
+	process->memory.held = process_open_live(&process->held, "mem");
 	if (process->memory.held < 0)
 		return error_os(error, "the memory of process %d", process->held.pid);
-	return KIOKU_OK;
+	return process_mappings(&process->held, false, &process->now, error);
 }
 
-static enum kioku_status learn_layout(struct kioku_process *process,
-				      const struct kioku_snapshot_options *options,
-				      struct kioku_error *error)
+static enum kioku_status learn_layout(struct kioku_process *process, struct kioku_error *error)
 {
 	const struct guardian_target *target = process->target;
-	bool is_duplicate = target->report->duplicate != 0;
+	const struct kioku_snapshot_options *options = process->options;
 	struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	AUTO_CLOSE int pagemap = open_live(&process->held, "pagemap");
-
-	TRY(process_mappings(&process->held, false, &process->now, error));
+	bool is_copy = process->kind == LAYOUT_OF_COPY;
+	AUTO_CLOSE int pagemap = is_copy ? -1 : process_open_live(&process->held, "pagemap");
 	const struct layout_input input = {
-		.mappings = process->now.list.mappings,
-		.mapping_count = process->now.list.count,
-		.before = process->before.list.mappings,
-		.before_count = process->before.list.count,
+		.kind = process->kind,
+		.mappings = &process->now.list,
+		.before = &process->before.list,
 		.folder = process->process.folder,
 		.pagemap = pagemap,
-		.is_duplicate = is_duplicate,
+		.files = &process->files,
+		.spool = target->spool,
 		.areas = target->areas,
-		.area_count = is_duplicate ? target->area_count : 0,
+		.area_count = target->area_count,
 		.threads = target->records,
 		.thread_count = target->report->thread_count,
 		.options = options,
 		.diagnostics = &diagnostics,
 	};
-	process->memory.areas = target->areas;
-	process->memory.area_count = input.area_count;
+	process->memory.spool = target->spool;
+	process->memory.files = &process->files;
+	process->memory.mappings = &process->now.list;
 	return layout_make(&process->layout, &input, error);
 }
 
-static enum kioku_status make_source(struct kioku_process *process,
-				     const struct kioku_snapshot_options *options,
-				     struct kioku_error *error)
+static enum kioku_status make_source(struct kioku_process *process, struct kioku_error *error)
 {
+	const struct kioku_snapshot_options *options = process->options;
 	size_t size;
 	AUTO_FREE uint8_t *notes = process_notes_make(process, &size);
 	AUTO_FREE char *description = process_description_make(process);
@@ -192,30 +249,36 @@ static enum kioku_status make_source(struct kioku_process *process,
 
 static void sum_up(struct kioku_process *process)
 {
+	static const enum kioku_snapshot_method methods[] = {
+		[LAYOUT_OF_TARGET] = KIOKU_SNAPSHOT_STOP,
+		[LAYOUT_OF_DUPLICATE] = KIOKU_SNAPSHOT_FORK,
+		[LAYOUT_OF_COPY] = KIOKU_SNAPSHOT_TRACK,
+	};
 	const struct guardian_report *report = process->target->report;
 	struct kioku_process_summary *summary = &process->summary;
 
 	*summary = (struct kioku_process_summary){
 		.pid = process->process.pid,
-		.method = report->duplicate ? KIOKU_SNAPSHOT_FORK : KIOKU_SNAPSHOT_STOP,
+		.method = methods[process->kind],
 		.threads = report->thread_count,
 		.instant = report->instant,
+		.setup = report->setup,
 		.stop = report->stop,
 		.memory = process->layout.memory,
 		.inconsistent = process->layout.inconsistent,
-		.restores_itself = report->is_framed,
+		.restores_itself = report->is_framed || process->kind != LAYOUT_OF_DUPLICATE,
 	};
 	snprintf(summary->name, sizeof(summary->name), "%.15s", process->process.name);
 }
 
-enum kioku_status held_process_open(struct kioku_process *process,
-				    const struct kioku_snapshot_options *options,
-				    struct kioku_error *error)
+enum kioku_status held_process_open(struct kioku_process *process, struct kioku_error *error)
 {
-	TRY(open_files(process, error));
-	TRY(learn_layout(process, options, error));
+	process->memory.target = process_open_live(&process->process, "mem");
+	TRY(process->kind == LAYOUT_OF_COPY ? open_copy(process, error)
+					    : open_held(process, error));
+	TRY(learn_layout(process, error));
 	sum_up(process);
-	return make_source(process, options, error);
+	return make_source(process, error);
 }
 
 void held_process_release(struct kioku_process *process)
@@ -231,8 +294,10 @@ void held_process_release(struct kioku_process *process)
 	process_close(&process->held);
 	process_close(&process->process);
 	free(process->facts);
-	if (process->copies)
-		munmap(process->copies, process->copies_size);
+	file_text_release(&process->arguments);
+	file_text_release(&process->auxv);
+	mapped_files_release(&process->files);
+	spool_release(&process->spool);
 	if (target && target->records)
 		munmap(target->records, process->shared_size);
 	if (target)

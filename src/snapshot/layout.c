@@ -19,8 +19,7 @@ enum {
 struct making {
 	struct layout *layout;
 	const struct layout_input *input;
-	size_t area;          /* the next that may matter */
-	uint64_t area_offset; /* of it in all copies */
+	size_t area; /* the next that may matter */
 };
 
 static bool is_named(const struct mapping *mapping, const char *start)
@@ -59,7 +58,39 @@ static bool add(struct making *making, uint64_t start, uint64_t end, uint64_t of
 
 static bool add_held(struct making *making, uint64_t start, uint64_t end)
 {
-	return add(making, start, end, start, KIOKU_RANGE_PRESENT);
+	uint64_t where = making->input->kind == LAYOUT_OF_COPY ? LAYOUT_COPIED : 0;
+
+	return add(making, start, end, where | start, KIOKU_RANGE_PRESENT);
+}
+
+/* A walk over pages: by the page tables of what is held, or by what was copied. */
+struct page_walk {
+	struct residency_walk tables;
+	uint64_t at, end; /* of the copy */
+};
+
+static void begin_pages(const struct making *making, struct page_walk *walk, uint64_t start,
+			uint64_t end)
+{
+	walk->at = start;
+	walk->end = end;
+	residency_begin(&walk->tables, making->input->pagemap, start, end);
+}
+
+static enum kioku_status next_pages(const struct making *making, struct page_walk *walk,
+				    struct residency_run *run, struct kioku_error *error)
+{
+	if (making->input->kind != LAYOUT_OF_COPY)
+		return residency_next(&walk->tables, run, error);
+	struct spool_run copied = spool_next(making->input->spool, walk->at, walk->end);
+	/* What was lost is found out by whoever reads it. */
+	static const enum residency kinds[] = { [SPOOL_NONE] = RESIDENCY_NONE,
+						[SPOOL_CONTENT] = RESIDENCY_ANONYMOUS,
+						[SPOOL_LOST] = RESIDENCY_ANONYMOUS,
+						[SPOOL_GUARD] = RESIDENCY_GUARD };
+	*run = (struct residency_run){ copied.start, copied.size, kinds[copied.state] };
+	walk->at += copied.size;
+	return KIOKU_OK;
 }
 
 /* What is stored of a piece, from < to if anything is, and what to say of the rest of it. */
@@ -74,13 +105,13 @@ static bool add_piece(struct making *making, uint64_t from, uint64_t to, uint64_
 static enum kioku_status add_resident(struct making *making, uint64_t start, uint64_t end,
 				      enum kioku_range_state other, struct kioku_error *error)
 {
-	struct residency_walk walk;
+	struct page_walk walk;
 	struct residency_run run;
 	uint64_t from = start, to = start; /* what is to be stored; the same: nothing yet */
 
-	residency_begin(&walk, making->input->pagemap, start, end);
+	begin_pages(making, &walk, start, end);
 	for (;;) {
-		TRY(residency_next(&walk, &run, error));
+		TRY(next_pages(making, &walk, &run, error));
 		if (run.size == 0)
 			break;
 		bool is_guard = run.kind == RESIDENCY_GUARD;
@@ -104,19 +135,33 @@ static enum kioku_status add_resident(struct making *making, uint64_t start, uin
 	return add_piece(making, from, to, end, other) ? KIOKU_OK : error_no_memory(error);
 }
 
-/* Where the pages of a mapping end that its file has; 0: it is no ordinary file. */
-static uint64_t file_end(const struct making *making, const struct mapping *mapping)
+/* The size of the file that is mapped; 0: it is no ordinary one. False: it is not to be had. */
+static bool file_size(const struct making *making, const struct mapping *mapping, uint64_t *out)
 {
-	struct stat file;
+	struct stat about;
 	char path[64];
 
+	if (making->input->kind == LAYOUT_OF_COPY) {
+		const struct mapped_file *file = mapped_files_find(making->input->files, mapping);
+		*out = file ? file->size : 0;
+		return file;
+	}
 	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)mapping->start,
 		 (unsigned long long)mapping->end);
-	if (fstatat(making->input->folder, path, &file, 0) != 0)
-		return mapping->end; /* not permitted: what is not there will be lost pages */
-	if (!S_ISREG(file.st_mode))
-		return 0;
-	uint64_t size = ((uint64_t)file.st_size + PAGE - 1) / PAGE * PAGE;
+	if (fstatat(making->input->folder, path, &about, 0) != 0)
+		return false;
+	*out = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
+	return true;
+}
+
+/* Where the pages of a mapping end that its file has. */
+static uint64_t file_end(const struct making *making, const struct mapping *mapping)
+{
+	uint64_t size;
+
+	if (!file_size(making, mapping, &size))
+		return mapping->end; /* what is not there will be lost pages */
+	size = (size + PAGE - 1) / PAGE * PAGE;
 	uint64_t available = size > mapping->file_offset ? size - mapping->file_offset : 0;
 	return available < mapping->end - mapping->start ? mapping->start + available
 							 : mapping->end;
@@ -126,13 +171,13 @@ static uint64_t file_end(const struct making *making, const struct mapping *mapp
 static enum kioku_status is_written(const struct making *making, const struct mapping *mapping,
 				    bool *out, struct kioku_error *error)
 {
-	struct residency_walk walk;
+	struct page_walk walk;
 	struct residency_run run;
 
 	*out = false;
-	residency_begin(&walk, making->input->pagemap, mapping->start, mapping->end);
+	begin_pages(making, &walk, mapping->start, mapping->end);
 	do {
-		TRY(residency_next(&walk, &run, error));
+		TRY(next_pages(making, &walk, &run, error));
 		*out |= run.kind == RESIDENCY_ANONYMOUS;
 	} while (run.size > 0 && !*out);
 	return KIOKU_OK;
@@ -164,31 +209,25 @@ static enum kioku_status add_file(struct making *making, const struct mapping *m
 	return last < end ? add_resident(making, last, end, KIOKU_RANGE_EXCLUDED, error) : KIOKU_OK;
 }
 
-/* The area that holds an address, with *offset of its copy among all. */
-static const struct guardian_area *area_at(struct making *making, uint64_t address,
-					   uint64_t *offset)
+static bool is_copied(struct making *making, uint64_t address)
 {
 	const struct layout_input *input = making->input;
 
 	while (making->area < input->area_count &&
 	       input->areas[making->area].start + input->areas[making->area].size <= address)
-		making->area_offset += input->areas[making->area++].size;
-	if (making->area == input->area_count || input->areas[making->area].start > address)
-		return NULL;
-	*offset = making->area_offset;
-	return &input->areas[making->area];
+		making->area++;
+	return making->area < input->area_count && input->areas[making->area].start <= address;
 }
 
-static enum kioku_status add_copied(struct making *making, const struct guardian_area *area,
-				    uint64_t offset, uint64_t start, uint64_t end,
+static enum kioku_status add_copied(struct making *making, uint64_t start, uint64_t end,
 				    struct kioku_error *error)
 {
-	for (uint64_t at = start, next; at < end; at = next) {
-		bool lost = area->lost[(at - area->start) / PAGE];
-		for (next = at; next < end && area->lost[(next - area->start) / PAGE] == lost;)
-			next += PAGE;
-		if (!add(making, at, next, LAYOUT_COPIED | (offset + (at - area->start)),
-			 lost ? KIOKU_RANGE_UNREADABLE : KIOKU_RANGE_PRESENT))
+	struct spool_run run;
+
+	for (uint64_t at = start; at < end; at += run.size) {
+		run = spool_next(making->input->spool, at, end);
+		if (!add(making, at, at + run.size, LAYOUT_COPIED | at,
+			 run.content ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE))
 			return error_no_memory(error);
 	}
 	return KIOKU_OK;
@@ -208,12 +247,11 @@ static void say_inconsistent(struct making *making, const struct mapping *mappin
 static enum kioku_status add_part(struct making *making, const struct mapping *mapping,
 				  uint64_t start, uint64_t end, struct kioku_error *error)
 {
-	bool is_duplicate = making->input->is_duplicate;
-	uint64_t offset;
-	const struct guardian_area *area = area_at(making, start, &offset);
+	bool is_duplicate = making->input->kind == LAYOUT_OF_DUPLICATE;
+	bool is_copy = making->input->kind == LAYOUT_OF_COPY;
 
-	if (area)
-		return add_copied(making, area, offset, start, end, error);
+	if (is_copied(making, start))
+		return add_copied(making, start, end, error);
 	if (is_device(mapping))
 		return add(making, start, end, 0, KIOKU_RANGE_EXCLUDED) ? KIOKU_OK
 									: error_no_memory(error);
@@ -223,10 +261,16 @@ static enum kioku_status add_part(struct making *making, const struct mapping *m
 			       ? KIOKU_OK
 			       : error_no_memory(error);
 	}
-	if (is_duplicate && mapping->is_shared && mapping->permissions & PROT_WRITE)
-		say_inconsistent(making, mapping, "it is shared, and goes on changing");
+	if ((is_duplicate || is_copy) && mapping->is_shared && mapping->permissions & PROT_WRITE)
+		say_inconsistent(making, mapping,
+				 is_copy ? "it is shared, and others may have written to it"
+					 : "it is shared, and goes on changing");
 	else if (is_duplicate && mapping->flags & MAPPING_HUGETLB)
 		say_inconsistent(making, mapping, "a duplicate may lose huge pages");
+	if (is_copy && is_special(mapping))
+		return add(making, start, end, LAYOUT_LIVE | start, KIOKU_RANGE_PRESENT)
+			       ? KIOKU_OK
+			       : error_no_memory(error);
 	if (is_special(mapping) || (mapping->is_shared && mapping->inode == 0))
 		return add_held(making, start, end) ? KIOKU_OK : error_no_memory(error);
 	if (mapping->inode != 0)
@@ -270,27 +314,31 @@ static bool holds_stack(const struct making *making, const struct mapping *mappi
 	return is_named(mapping, "[stack");
 }
 
-static bool has_name(const struct making *making, const struct mapping *mapping, const char *name)
+static bool has_name(const struct mapping *mapping, const char *name)
 {
 	const char *text = (const char *)mapping->name.data;
 	size_t size = mapping->name.size, length = strlen(name);
 
 	if (strcmp(name, "heap") == 0)
 		return is_named(mapping, "[heap");
-	if (strcmp(name, "stack") == 0)
-		return holds_stack(making, mapping);
 	if (size < length || memcmp(text + size - length, name, length) != 0)
 		return false;
 	return size == length || text[size - length - 1] == '/';
 }
 
+static bool is_of_stacks(const struct kioku_area *area)
+{
+	return area->name && strcmp(area->name, "stack") == 0;
+}
+
 /* The part of a mapping from an address on that lies in an area; false: none. */
-static bool clip(const struct making *making, const struct mapping *mapping,
-		 const struct kioku_area *area, uint64_t from, struct kioku_area *out)
+static bool clip(const struct mapping *mapping, bool is_stack, const struct kioku_area *area,
+		 uint64_t from, struct kioku_area *out)
 {
 	*out = (struct kioku_area){ .start = from, .end = mapping->end };
 	if (area->name)
-		return from < mapping->end && has_name(making, mapping, area->name);
+		return from < mapping->end &&
+		       (is_of_stacks(area) ? is_stack : has_name(mapping, area->name));
 	uint64_t first = area->start / PAGE * PAGE;
 	uint64_t last =
 		area->end > UINT64_MAX - PAGE ? area->end : (area->end + PAGE - 1) / PAGE * PAGE;
@@ -308,16 +356,28 @@ static bool next_part(const struct making *making, const struct mapping *mapping
 	const struct kioku_area *areas = options->areas ? options->areas : &all;
 	size_t count = options->areas ? options->area_count : 1;
 	struct kioku_area part = { 0 };
-	bool found = false;
+	bool found = false, is_stack = holds_stack(making, mapping);
 
 	for (size_t i = 0; i < count; i++) {
-		if (!clip(making, mapping, &areas[i], from, &part) ||
+		if (!clip(mapping, is_stack, &areas[i], from, &part) ||
 		    (found && part.start >= out->start))
 			continue;
 		*out = part;
 		found = true;
 	}
 	return found;
+}
+
+bool layout_may_want(const struct kioku_snapshot_options *options, const struct mapping *mapping)
+{
+	struct kioku_area part;
+
+	/* Any memory that is written to may be a thread's stack. */
+	for (size_t i = 0; i < options->area_count; i++)
+		if (clip(mapping, mapping->permissions & PROT_WRITE, &options->areas[i],
+			 mapping->start, &part))
+			return true;
+	return options->area_count == 0;
 }
 
 /* A mapping, as far as it is wanted. */
@@ -334,36 +394,26 @@ static enum kioku_status add_mapping(struct making *making, const struct mapping
 	return KIOKU_OK;
 }
 
-/* What was known before of what is at an address now. */
-static const struct mapping *before_at(const struct layout_input *input, size_t *index,
-				       uint64_t address)
-{
-	while (*index < input->before_count && input->before[*index].end <= address)
-		(*index)++;
-	return *index < input->before_count && input->before[*index].start <= address
-		       ? &input->before[*index]
-		       : NULL;
-}
-
 enum kioku_status layout_make(struct layout *layout, const struct layout_input *input,
 			      struct kioku_error *error)
 {
 	struct making making = { .layout = layout, .input = input };
-	size_t known = 0, missing = 0;
+	const struct mapping_list *now = input->mappings, *before = input->before;
+	size_t missing = 0;
 
 	*layout = (struct layout){ 0 };
-	for (size_t i = 0; i <= input->mapping_count; i++) {
-		uint64_t next = i < input->mapping_count ? input->mappings[i].start : UINT64_MAX;
+	for (size_t i = 0; i <= now->count; i++) {
+		uint64_t next = i < now->count ? now->mappings[i].start : UINT64_MAX;
 		/* What the duplicate did not get lies between what it has. */
-		for (; missing < input->before_count && input->before[missing].start < next;
-		     missing++)
-			if (input->is_duplicate && input->before[missing].flags & MAPPING_DONTFORK)
-				TRY(add_mapping(&making, &input->before[missing], error));
-		if (i == input->mapping_count)
+		for (; missing < before->count && before->mappings[missing].start < next; missing++)
+			if (input->kind == LAYOUT_OF_DUPLICATE &&
+			    before->mappings[missing].flags & MAPPING_DONTFORK)
+				TRY(add_mapping(&making, &before->mappings[missing], error));
+		if (i == now->count)
 			break;
-		struct mapping mapping = input->mappings[i];
-		const struct mapping *before = before_at(input, &known, mapping.start);
-		mapping.flags |= before ? before->flags : 0;
+		struct mapping mapping = now->mappings[i];
+		const struct mapping *known = mapping_list_find(before, mapping.start);
+		mapping.flags |= known ? known->flags : 0;
 		TRY(add_mapping(&making, &mapping, error));
 	}
 	return range_map_normalise(&layout->extents) ? KIOKU_OK : error_no_memory(error);
@@ -376,16 +426,18 @@ void layout_release(struct layout *layout)
 	*layout = (struct layout){ 0 };
 }
 
-static bool is_lost_in_duplicate(const struct mapping *mapping)
+static bool is_for_stop(enum layout_kind kind, const struct mapping *mapping)
 {
 	const uint32_t not_inherited = MAPPING_DONTFORK | MAPPING_WIPEONFORK | MAPPING_HUGETLB;
 
-	return !is_device(mapping) && (mapping->flags & not_inherited ||
-				       (mapping->is_shared && mapping->permissions & PROT_WRITE));
+	if (is_device(mapping))
+		return false;
+	return (mapping->is_shared && mapping->permissions & PROT_WRITE) ||
+	       (kind == LAYOUT_OF_DUPLICATE && mapping->flags & not_inherited);
 }
 
-struct guardian_area *layout_areas(const struct mapping_list *mappings, uint64_t limit,
-				   size_t *area_count)
+struct guardian_area *layout_areas(enum layout_kind kind, const struct mapping_list *mappings,
+				   uint64_t limit, size_t *area_count)
 {
 	struct guardian_area *areas = calloc(mappings->count + 1, sizeof(*areas));
 	uint64_t taken = 0;
@@ -394,7 +446,7 @@ struct guardian_area *layout_areas(const struct mapping_list *mappings, uint64_t
 	for (size_t i = 0; areas && i < mappings->count; i++) {
 		const struct mapping *mapping = &mappings->mappings[i];
 		uint64_t size = mapping->end - mapping->start;
-		if (!is_lost_in_duplicate(mapping) || size > limit - taken)
+		if (!is_for_stop(kind, mapping) || size > limit - taken)
 			continue;
 		taken += size;
 		areas[(*area_count)++] =

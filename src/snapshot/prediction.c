@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "snapshot/userfault.h"
 #include "snapshot/wait.h"
 
 enum { SAMPLE = 16 << 20, PAGE = 4096, HUGE = 2 << 20, ROUNDS = 3 };
@@ -17,10 +18,14 @@ enum {
 	STOP_THREAD = 12000, /* stopping, reading registers, letting go */
 	CALL = 25000,        /* an injected call, but for what it does */
 	MAPPING = 1500,      /* a fork copies it */
+	DIRTY_PAGE = 1500,   /* read by itself */
 };
 
 /* A fork of a process that has not been forked of late takes about twice as long: cold caches. */
 static const double fork_margin = 2;
+
+/* Page tables of gigabytes are in no cache. */
+static const double look_margin = 1.5;
 
 static uint64_t time_fork(void)
 {
@@ -58,9 +63,12 @@ enum kioku_status prediction_measure(struct prediction_pace *pace, struct kioku_
 	for (size_t i = 0; i < SAMPLE; i += PAGE)
 		memory[i] = 1;
 	uint64_t with = least(time_fork);
+	/* Forks have left it write-protected; that is not what is to be measured. */
+	memset(memory, 2, SAMPLE);
 	uint64_t start = wait_now();
 	memcpy(memory, memory + SAMPLE / 2, SAMPLE / 2);
 	uint64_t copying = wait_now() - start;
+	pace->has_tracking = userfault_measure(memory, SAMPLE, &pace->look, &pace->delay);
 	munmap(memory, SAMPLE);
 	pace->fork_base = (double)without;
 	pace->fork = with > without ? (double)(with - without) / SAMPLE : 0;
@@ -82,6 +90,20 @@ uint64_t prediction_of_fork(const struct prediction_pace *pace,
 
 	return (uint64_t)(base(pace, input) + CALL + pace->fork_base +
 			  (double)input->mappings * MAPPING + entries * pace->fork * fork_margin);
+}
+
+uint64_t prediction_of_track(const struct prediction_pace *pace,
+			     const struct prediction_input *input)
+{
+	double entries = (double)input->small_pages + (double)input->huge_pages * PAGE / HUGE;
+
+	return (uint64_t)(base(pace, input) + entries * pace->look * look_margin +
+			  (double)input->dirty / PAGE * DIRTY_PAGE);
+}
+
+uint64_t prediction_of_dirty(uint64_t time)
+{
+	return time / DIRTY_PAGE * PAGE;
 }
 
 uint64_t prediction_of_stop(const struct prediction_pace *pace,

@@ -356,6 +356,19 @@ static enum kioku_status read_maps(const struct process *process, bool with_smap
 	return status;
 }
 
+enum kioku_status process_maps_decode(struct bytes text, struct mapping_list *list,
+				      struct kioku_error *error)
+{
+	switch (maps_list(text, list)) {
+	case MAPS_OK: return KIOKU_OK;
+	case MAPS_NO_MEMORY: return error_no_memory(error);
+	case MAPS_DAMAGED: break;
+	}
+	return error_set(error, KIOKU_ERROR_CORRUPT,
+			 "the list of mappings is not as expected, behind %zu of them",
+			 list->count);
+}
+
 enum kioku_status process_mappings(struct process *process, bool with_smaps,
 				   struct process_maps *out, struct kioku_error *error)
 {
@@ -373,14 +386,7 @@ enum kioku_status process_mappings(struct process *process, bool with_smaps,
 	if (out->text.size == 0)
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d has no memory any more: it is ending", process->pid);
-	switch (maps_list(file_text_bytes(&out->text), &out->list)) {
-	case MAPS_OK: return KIOKU_OK;
-	case MAPS_NO_MEMORY: return error_no_memory(error);
-	case MAPS_DAMAGED: break;
-	}
-	return error_set(error, KIOKU_ERROR_CORRUPT,
-			 "the list of mappings is not as expected, behind %zu of them",
-			 out->list.count);
+	return process_maps_decode(file_text_bytes(&out->text), &out->list, error);
 }
 
 bool process_maps_reserve(struct process_maps *maps, size_t mappings)
@@ -394,4 +400,12 @@ void process_maps_release(struct process_maps *maps)
 {
 	file_text_release(&maps->text);
 	mapping_list_release(&maps->list);
+}
+
+int process_open_live(const struct process *process, const char *name)
+{
+	char path[PROCESS_STRING_SIZE];
+
+	process_live_path(process, name, path);
+	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
 }

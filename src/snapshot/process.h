@@ -102,6 +102,10 @@ struct process_maps {
  */
 enum kioku_status process_mappings(struct process *process, bool with_smaps,
 				   struct process_maps *out, struct kioku_error *error);
+
+/* The same, of the text that was read, which the names point into. Errors: CORRUPT, NO_MEMORY. */
+enum kioku_status process_maps_decode(struct bytes text, struct mapping_list *list,
+				      struct kioku_error *error);
 void process_maps_release(struct process_maps *maps);
 
 /* Room for so many mappings, so that process_mappings() allocates nothing in a stop. */
@@ -119,5 +123,8 @@ enum kioku_status process_read(const struct process *process, const char *name,
 /* The same path from the process's folder. */
 void process_live_path(const struct process *process, const char *name,
 		       char out[PROCESS_STRING_SIZE]);
+
+/* The same, opened for reading; -1 with errno. */
+int process_open_live(const struct process *process, const char *name);
 
 #endif

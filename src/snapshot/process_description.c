@@ -21,20 +21,27 @@ static void put_instant(struct json_writer *json, uint64_t nanoseconds)
 	json_put_text(json, "instant", text);
 }
 
+static void put_one_stop(struct json_writer *json, const char *what, uint64_t nanoseconds)
+{
+	if (nanoseconds == 0)
+		return;
+	json_begin_object(json, NULL);
+	json_put_text(json, "what", what);
+	json_put_unsigned(json, "nanoseconds", nanoseconds);
+	json_end_object(json);
+}
+
 static void put_stop(struct json_writer *json, const struct kioku_process *process)
 {
 	const struct guardian_report *report = process->target->report;
+	bool is_copy = process->summary.method == KIOKU_SNAPSHOT_TRACK;
 
 	json_begin_object(json, NULL);
 	json_put_text(json, "method", kioku_snapshot_method_name(process->summary.method));
 	put_instant(json, report->instant);
 	json_begin_array(json, "stops");
-	if (report->stop > 0) {
-		json_begin_object(json, NULL);
-		json_put_text(json, "what", "duplicate");
-		json_put_unsigned(json, "nanoseconds", report->stop);
-		json_end_object(json);
-	}
+	put_one_stop(json, "setup", report->setup);
+	put_one_stop(json, is_copy ? "copy" : "duplicate", report->stop);
 	json_end_array(json);
 	json_put_unsigned(json, "inconsistent_bytes", process->layout.inconsistent);
 }

@@ -112,6 +112,19 @@ enum kioku_status task_stat_read(int folder, const char *path, struct file_text 
 		       : error_set(error, KIOKU_ERROR_CORRUPT, "%s is not as expected", path);
 }
 
+char task_state_of(int folder, pid_t tid)
+{
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	struct task_stat stat;
+	int reason = errno;
+	char path[64];
+
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	bool known = task_stat_read(folder, path, &text, &stat, NULL) == KIOKU_OK;
+	errno = reason;
+	return known ? stat.state : 'X';
+}
+
 bool process_is_gone(const struct kioku_error *error)
 {
 	return error->status == KIOKU_ERROR_OS &&

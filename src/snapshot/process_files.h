@@ -42,6 +42,9 @@ enum kioku_status process_folder_open(int32_t pid, int *out, struct kioku_error 
 enum kioku_status task_stat_read(int folder, const char *path, struct file_text *text,
 				 struct task_stat *out, struct kioku_error *error);
 
+/* The letter of a thread's state, of a process's folder; 'X' if it is gone. errno stays as it is. */
+char task_state_of(int folder, pid_t tid);
+
 /* Of a status: whether reading failed because the process or the thread is no more. */
 bool process_is_gone(const struct kioku_error *error);
 

@@ -46,16 +46,50 @@ static enum kioku_status read_memory(int descriptor, uint64_t address, uint8_t *
 	return KIOKU_OK;
 }
 
-static enum kioku_status read_copies(const struct process_memory *memory, uint64_t offset,
+/* Pages of a mapping that it had not written to. Behind a file's end, the last page is zero. */
+static enum kioku_status read_untouched(const struct process_memory *memory,
+					const struct mapping *mapping, uint64_t address,
+					uint8_t *out, size_t size, struct kioku_error *error)
+{
+	const struct mapped_file *file = mapped_files_find(memory->files, mapping);
+	uint64_t offset = address - mapping->start + mapping->file_offset;
+
+	memset(out, 0, size);
+	if (!file && mapping->inode == 0 && !mapping->is_shared)
+		return KIOKU_OK;
+	if (!file || file->descriptor < 0)
+		return error_at(error, KIOKU_ERROR_ABSENT, address, "its file is not to be had");
+	for (size_t done = 0; done < size;) {
+		ssize_t got =
+			pread(file->descriptor, out + done, size - done, (off_t)(offset + done));
+		if (got == 0)
+			break;
+		if (got < 0 && errno != EINTR)
+			return fail(error, address + done);
+		done += got > 0 ? (size_t)got : 0;
+	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status read_copies(const struct process_memory *memory, uint64_t address,
 				     uint8_t *out, size_t size, struct kioku_error *error)
 {
-	size_t i = 0;
-
-	for (; i < memory->area_count && offset >= memory->areas[i].size; i++)
-		offset -= memory->areas[i].size;
-	if (i == memory->area_count || size > memory->areas[i].size - offset)
-		return error_set(error, KIOKU_ERROR_ABSENT, "no copy of it was made");
-	memcpy(out, memory->areas[i].copy + offset, size);
+	for (size_t done = 0; done < size;) {
+		uint64_t at = address + done, page = at - at % SPOOL_PAGE;
+		/* A duplicate need not have a mapping that was copied. */
+		const struct mapping *mapping = mapping_list_find(memory->mappings, at);
+		uint64_t end = mapping ? mapping->end : page + SPOOL_PAGE;
+		struct spool_run run = spool_next(memory->spool, page, end);
+		uint64_t known = run.size - (at - page);
+		size_t part = size - done < known ? size - done : (size_t)known;
+		if (run.content)
+			memcpy(out + done, run.content + (at - page), part);
+		else if (run.state == SPOOL_LOST || !mapping)
+			return error_at(error, KIOKU_ERROR_ABSENT, at, "no copy of it was made");
+		else
+			TRY(read_untouched(memory, mapping, at, out + done, part, error));
+		done += part;
+	}
 	return KIOKU_OK;
 }
 
@@ -65,7 +99,7 @@ static enum kioku_status read_access(void *access, uint64_t address, uint64_t of
 	const struct process_memory *memory = access;
 
 	if (offset & LAYOUT_COPIED)
-		return read_copies(memory, offset & ~LAYOUT_COPIED, buffer, size, error);
+		return read_copies(memory, address, buffer, size, error);
 	return read_memory(offset & LAYOUT_LIVE ? memory->target : memory->held, address, buffer,
 			   size, error);
 }

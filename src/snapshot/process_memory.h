@@ -8,8 +8,10 @@
 struct process_memory {
 	int held;   /* /proc/PID/mem of the duplicate, or of the target that is stopped */
 	int target; /* of the target; -1 if that is the same */
-	const struct guardian_area *areas; /* borrowed */
-	size_t area_count;
+	/* Borrowed. Where the spool has nothing, a mapping has the pages of its file, or zeros. */
+	const struct spool *spool;
+	const struct mapped_files *files;
+	const struct mapping_list *mappings; /* at the instant of the stop */
 };
 
 /* The driver of such sources, whose state is a struct process_memory, borrowed. */

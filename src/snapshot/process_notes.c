@@ -62,14 +62,10 @@ uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
 	AUTO_FREE struct core_thread *threads = calloc(thread_count, sizeof(*threads));
 	AUTO_FREE uint8_t(*common)[XSTATE_COMMON_LIMIT] = calloc(thread_count, sizeof(*common));
 	AUTO_FREE struct core_file *files = calloc(process->now.list.count + 1, sizeof(*files));
-	AUTO_FILE_TEXT struct file_text arguments = { 0 }, auxv = { 0 };
 
 	if (!threads || !common || !files)
 		return NULL;
 	fill_threads(threads, common, process);
-	/* Without these, the core is less comfortable and no less true. */
-	(void)!process_read(&process->held, "cmdline", &arguments, NULL);
-	(void)!process_read(&process->held, "auxv", &auxv, NULL);
 	struct core_process core = {
 		.pid = about->pid,
 		.ppid = about->parent,
@@ -79,8 +75,8 @@ uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
 		.gid = about->gids[0],
 		.nice = (int8_t)getpriority(PRIO_PROCESS, (id_t)about->pid),
 		.state = about->state,
-		.arguments = file_text_bytes(&arguments),
-		.auxv = file_text_bytes(&auxv),
+		.arguments = file_text_bytes(&process->arguments),
+		.auxv = file_text_bytes(&process->auxv),
 		.files = files,
 		.file_count = fill_files(files, &process->now.list),
 		.threads = threads,

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 
 #include "base/cleanup.h"
-#include "snapshot/injection.h"
 #include "snapshot/restart.h"
 
 enum {
@@ -147,4 +147,42 @@ struct tracee_thread *site_choose(const struct site *site, const struct tracee *
 		*has_stack = stack;
 	}
 	return best;
+}
+
+enum kioku_status site_refuse(pid_t pid, struct kioku_error *error)
+{
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "no thread of process %d stops: all wait in the kernel where nothing "
+			 "interrupts them (a vforked child, a disk)",
+			 pid);
+}
+
+enum kioku_status site_call(const struct site *site, struct tracee *tracee,
+			    struct injection *injection, long number, const uint64_t given[6],
+			    bool has_child, uint64_t deadline, int64_t *result,
+			    struct kioku_error *error)
+{
+	uint64_t arguments[6];
+	struct kioku_error second;
+	bool has_stack = false;
+	struct tracee_thread *thread = site_choose(site, tracee, &has_stack);
+
+	memcpy(arguments, given, sizeof(arguments));
+	if (!thread)
+		return site_refuse(tracee->pid, error);
+	if (!site_holds(site, thread->tid))
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "process %d has no code in which a system call could be made",
+				 tracee->pid);
+	injection_begin(injection, thread->record, &site->gadgets, has_stack);
+	thread->is_changed = true;
+	if (has_child) {
+		arguments[1] = injection->is_framed ? injection->frame.child : 0;
+		if (site->other_namespace)
+			injection->child_options = tracee->options | PTRACE_O_TRACECLONE;
+	}
+	enum kioku_status status =
+		injection_call(injection, number, arguments, deadline, result, error);
+	enum kioku_status end = injection_end(injection, status == KIOKU_OK ? error : &second);
+	return status == KIOKU_OK ? end : status;
 }

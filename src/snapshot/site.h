@@ -4,7 +4,7 @@
 #define SNAPSHOT_SITE_H
 
 #include "format/maps_format.h"
-#include "snapshot/signal_frame.h"
+#include "snapshot/injection.h"
 #include "snapshot/tracee.h"
 
 /* What is known of a target before it is stopped. */
@@ -28,5 +28,19 @@ bool site_holds(const struct site *site, pid_t pid);
  */
 struct tracee_thread *site_choose(const struct site *site, const struct tracee *tracee,
 				  bool *has_stack);
+
+/* REFUSED, as no thread stops in which a call could be made. */
+enum kioku_status site_refuse(pid_t pid, struct kioku_error *error);
+
+/*
+ * Makes one call in the thread that is disturbed least, of those stopped; *result is what it returned.
+ * has_child: it is clone(2), and its child is ours. deadline: of wait_now(). The injection tells
+ * afterwards what was done. Errors: UNSUPPORTED (no instruction to run, no thread that stops); those
+ * of injection_call().
+ */
+enum kioku_status site_call(const struct site *site, struct tracee *tracee,
+			    struct injection *injection, long number, const uint64_t arguments[6],
+			    bool has_child, uint64_t deadline, int64_t *result,
+			    struct kioku_error *error);
 
 #endif

@@ -10,11 +10,15 @@
 #include "snapshot/prediction.h"
 #include "snapshot/process_find.h"
 #include "snapshot/process_room.h"
+#include "snapshot/tracking.h"
 
 enum {
 	COPY_LIMIT = 4 << 20, /* bytes that are copied within a stop, if nothing is promised */
 	PATIENCE = 5 * 1000 * 1000, /* nanoseconds for threads that do not stop */
 	PROMISE_PART = 4,           /* of a promised time, what copies and waiting may take, each */
+	DIRTY_LIMIT =
+		8
+		<< 20, /* bytes that auto copies within a stop, about as long as a fork of 1 GiB */
 };
 
 /* Processes that are stopped at one instant, and held by one guardian. */
@@ -24,13 +28,6 @@ struct snapshot_group {
 	struct guardian guardian;
 	struct guardian_target *targets;
 };
-
-static const char *const method_names[] = { "auto", "fork", "stop" };
-
-const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
-{
-	return method_names[method];
-}
 
 static enum kioku_status complete_options(const struct kioku_snapshot_options *given,
 					  struct kioku_snapshot_options *out,
@@ -66,76 +63,204 @@ static struct prediction_input input_of(const struct kioku_process *process)
 	return input;
 }
 
+/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
+static enum kioku_status check_call(const struct kioku_process *process, struct kioku_error *error)
+{
+	if (process->target->site.gadgets.syscall)
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+			 "process %d has no code in which a system call could be made",
+			 process->process.pid);
+}
+
+static enum kioku_status check_fork(const struct kioku_process *process, struct kioku_error *error)
+{
+	const struct process_need need = process_need(&process->before.list);
+	struct process_room room;
+
+	TRY(check_call(process, error));
+	TRY(process_room(&process->process, &room, error));
+	return process_room_check(&room, &need, error);
+}
+
+/* What is copied is charged to us, who may be in another cgroup than the target. */
+static struct process_need need_of_copy(const struct kioku_process *process)
+{
+	struct process_need need = { 0 };
+
+	for (size_t i = 0; i < process->before.list.count; i++) {
+		const struct mapping *mapping = &process->before.list.mappings[i];
+		if (tracking_wants(mapping))
+			need.memory += mapping->is_shared ? mapping->resident
+							  : mapping->anonymous + mapping->swapped;
+		need.memory += mapping->private_hugetlb + mapping->shared_hugetlb;
+	}
+	return need;
+}
+
+static enum kioku_status check_track(const struct kioku_process *process, struct kioku_error *error)
+{
+	const struct process_need need = need_of_copy(process);
+	CLEANUP(process_close) struct process self = { .folder = -1 };
+	struct process_room room;
+
+	TRY(check_call(process, error));
+	if (!userfault_works())
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this kernel cannot track writes (it takes Linux 6.7)");
+	TRY(process_open(getpid(), &self, error));
+	TRY(process_room(&self, &room, error));
+	return process_room_check(&room, &need, error);
+}
+
+static enum kioku_status check_stop(const struct kioku_process *process, struct kioku_error *error)
+{
+	return KIOKU_OK;
+}
+
+struct method {
+	const char *name;
+	enum kioku_status (*check)(const struct kioku_process *process, struct kioku_error *error);
+	uint64_t (*predict)(const struct prediction_pace *pace,
+			    const struct prediction_input *input);
+	enum guardian_method guardian;
+	enum layout_kind kind;
+};
+
+static const struct method methods[] = {
+	[KIOKU_SNAPSHOT_AUTO] = { .name = "auto" },
+	[KIOKU_SNAPSHOT_TRACK] = { "track", check_track, prediction_of_track, GUARDIAN_TRACK,
+				   LAYOUT_OF_COPY },
+	[KIOKU_SNAPSHOT_FORK] = { "fork", check_fork, prediction_of_fork, GUARDIAN_DUPLICATE,
+				  LAYOUT_OF_DUPLICATE },
+	[KIOKU_SNAPSHOT_STOP] = { "stop", check_stop, prediction_of_stop, GUARDIAN_HOLD,
+				  LAYOUT_OF_TARGET },
+};
+
+const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
+{
+	return methods[method].name;
+}
+
+/* A snapshot in the making. */
+struct taking {
+	struct snapshot_group *group;
+	struct kioku_process **processes;
+	size_t count;
+	const struct kioku_snapshot_options *options;
+	struct prediction_pace pace; /* if something was promised */
+};
+
 /* Those of a group are stopped one after the other, and all until the last is done. */
-static uint64_t predict_all(struct kioku_process *const *processes, size_t count,
-			    const struct prediction_pace *pace, enum kioku_snapshot_method method)
+static uint64_t predict_all(const struct taking *taking, const struct method *method)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		struct prediction_input input = input_of(processes[i]);
-		sum += method == KIOKU_SNAPSHOT_STOP ? prediction_of_stop(pace, &input)
-						     : prediction_of_fork(pace, &input);
+	for (size_t i = 0; i < taking->count; i++) {
+		struct prediction_input input = input_of(taking->processes[i]);
+		sum += method->predict(&taking->pace, &input);
 	}
 	return sum;
 }
 
-/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
-static enum kioku_status check_fork(const struct kioku_process *process, struct kioku_error *error)
+/* Bytes for each target that may have been written since they were copied; 0: any number. */
+static uint64_t dirty_limit(const struct taking *taking, uint64_t predicted)
 {
-	const struct process *about = &process->process;
-	const struct process_need need = process_need(&process->before.list);
-	struct process_room room;
+	const struct kioku_snapshot_options *options = taking->options;
 
-	if (!process->target->site.gadgets.syscall)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "process %d has no code in which a system call could be made",
-				 about->pid);
-	TRY(process_room(about, &room, error));
-	return process_room_check(&room, &need, error);
+	if (options->max_stop > 0)
+		return SPOOL_PAGE +
+		       prediction_of_dirty(options->max_stop - predicted) / taking->count;
+	return options->method == KIOKU_SNAPSHOT_AUTO ? DIRTY_LIMIT : 0;
 }
 
-/* The method that was asked for, if it can be used. */
-static enum kioku_status choose(struct kioku_process *const *processes, size_t count,
-				const struct kioku_snapshot_options *options,
-				const struct prediction_pace *pace, enum kioku_snapshot_method *out,
-				struct kioku_error *error)
+static enum kioku_status check(const struct taking *taking, const struct method *method,
+			       struct kioku_error *error)
 {
-	enum kioku_status status = KIOKU_OK;
+	const struct kioku_snapshot_options *options = taking->options;
 
-	*out = options->method == KIOKU_SNAPSHOT_AUTO ? KIOKU_SNAPSHOT_FORK : options->method;
-	for (size_t i = 0; *out == KIOKU_SNAPSHOT_FORK && i < count && status == KIOKU_OK; i++)
-		status = check_fork(processes[i], error);
-	if (status != KIOKU_OK) {
-		if (options->method != KIOKU_SNAPSHOT_AUTO || !options->allow_stop)
-			return status;
-		*out = KIOKU_SNAPSHOT_STOP;
-	}
+	for (size_t i = 0; i < taking->count; i++)
+		TRY(method->check(taking->processes[i], error));
 	if (options->max_stop == 0)
 		return KIOKU_OK;
-	uint64_t stop = predict_all(processes, count, pace, *out);
+	uint64_t stop = predict_all(taking, method);
 	if (stop > options->max_stop)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "with method %s, a stop of %llu us is to be expected, and at most "
 				 "%llu us are allowed",
-				 method_names[*out], (unsigned long long)(stop / 1000),
+				 method->name, (unsigned long long)(stop / 1000),
 				 (unsigned long long)(options->max_stop / 1000));
 	return KIOKU_OK;
 }
 
-static enum kioku_status prepare_all(struct snapshot_group *group, const pid_t *pids, size_t count,
-				     uint64_t copy_limit,
-				     const struct kioku_snapshot_options *options,
-				     struct kioku_process **out, struct kioku_error *error)
+static enum kioku_status take_by(const struct taking *taking, const struct method *method,
+				 struct kioku_error *error)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct kioku_process *process = out[i] = calloc(1, sizeof(*process));
+	const struct kioku_snapshot_options *options = taking->options;
+	struct snapshot_group *group = taking->group;
+	uint64_t copy_limit = COPY_LIMIT, patience = PATIENCE;
+
+	if (options->max_stop > 0) {
+		patience = options->max_stop / PROMISE_PART;
+		copy_limit = (uint64_t)((double)patience / taking->pace.copy);
+	}
+	for (size_t i = 0; i < taking->count; i++)
+		TRY(held_process_plan(taking->processes[i], method->kind, copy_limit, error));
+	TRY(check(taking, method, error));
+	uint64_t limit = dirty_limit(taking, predict_all(taking, method));
+	for (size_t i = 0; i < taking->count; i++)
+		group->targets[i].dirty_limit = limit;
+	group->held = taking->count;
+	return guardian_start(&group->guardian, group->targets, taking->count, method->guardian,
+			      patience, error);
+}
+
+/* Whether another method may do where this one did not. */
+static bool is_of_method(enum kioku_status status)
+{
+	return status == KIOKU_ERROR_UNSUPPORTED || status == KIOKU_ERROR_REFUSED ||
+	       status == KIOKU_ERROR_LIMIT;
+}
+
+/* By the method that was asked for; or that which harms least, of those that can be used. */
+static enum kioku_status take_somehow(const struct taking *taking, struct kioku_error *error)
+{
+	const struct kioku_snapshot_options *options = taking->options;
+	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
+	enum kioku_snapshot_method last =
+		options->allow_stop ? KIOKU_SNAPSHOT_STOP : KIOKU_SNAPSHOT_FORK;
+	enum kioku_status status = KIOKU_OK;
+
+	if (options->method != KIOKU_SNAPSHOT_AUTO)
+		return take_by(taking, &methods[options->method], error);
+	for (int method = KIOKU_SNAPSHOT_TRACK; method <= (int)last; method++) {
+		struct kioku_error reason = { 0 };
+		status = take_by(taking, &methods[method], &reason);
+		if (error)
+			*error = reason;
+		if (!is_of_method(status))
+			return status;
+		guardian_end(&taking->group->guardian);
+		if (method < (int)last)
+			diagnose(&diagnostics, KIOKU_NOTE, "not by method %s: %s",
+				 methods[method].name, reason.message);
+	}
+	return status;
+}
+
+static enum kioku_status prepare_all(const struct taking *taking, const pid_t *pids,
+				     struct kioku_error *error)
+{
+	struct snapshot_group *group = taking->group;
+
+	for (size_t i = 0; i < taking->count; i++) {
+		struct kioku_process *process = taking->processes[i] = calloc(1, sizeof(*process));
 		if (!process)
 			return error_no_memory(error);
 		process->group = group;
 		group->members++;
-		TRY(held_process_prepare(process, pids[i], &group->targets[i], copy_limit,
-					 options->facts, error));
+		TRY(held_process_prepare(process, pids[i], &group->targets[i], taking->options,
+					 error));
 	}
 	return KIOKU_OK;
 }
@@ -157,28 +282,15 @@ static void say_broken(const struct kioku_process *process,
 			 process->process.pid);
 }
 
-static enum kioku_status take(struct snapshot_group *group, const pid_t *pids, size_t count,
-			      const struct kioku_snapshot_options *options,
-			      struct kioku_process **out, struct kioku_error *error)
+static enum kioku_status take(struct taking *taking, const pid_t *pids, struct kioku_error *error)
 {
-	struct prediction_pace pace = { 0 };
-	enum kioku_snapshot_method method;
-	uint64_t copy_limit = COPY_LIMIT, patience = PATIENCE;
-
-	if (options->max_stop > 0) {
-		TRY(prediction_measure(&pace, error));
-		patience = options->max_stop / PROMISE_PART;
-		copy_limit = (uint64_t)((double)patience / pace.copy);
-	}
-	TRY(prepare_all(group, pids, count, copy_limit, options, out, error));
-	TRY(choose(out, count, options, &pace, &method, error));
-	group->held = count;
-	TRY(guardian_start(&group->guardian, group->targets, count,
-			   method == KIOKU_SNAPSHOT_FORK ? GUARDIAN_DUPLICATE : GUARDIAN_HOLD,
-			   patience, error));
-	for (size_t i = 0; i < count; i++) {
-		TRY(held_process_open(out[i], options, error));
-		say_broken(out[i], options);
+	if (taking->options->max_stop > 0)
+		TRY(prediction_measure(&taking->pace, error));
+	TRY(prepare_all(taking, pids, error));
+	TRY(take_somehow(taking, error));
+	for (size_t i = 0; i < taking->count; i++) {
+		TRY(held_process_open(taking->processes[i], error));
+		say_broken(taking->processes[i], taking->options);
 	}
 	return KIOKU_OK;
 }
@@ -189,16 +301,18 @@ enum kioku_status kioku_process_duplicate_all(const pid_t *pids, size_t count,
 {
 	struct kioku_snapshot_options complete;
 	struct snapshot_group *group;
+	struct taking taking = { .processes = out, .count = count, .options = &complete };
 
 	memset(out, 0, count * sizeof(*out));
 	TRY(complete_options(options, &complete, error));
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return error_no_memory(error);
+	taking.group = group;
 	group->guardian.socket = -1;
 	group->targets = calloc(count, sizeof(*group->targets));
-	enum kioku_status status = group->targets ? take(group, pids, count, &complete, out, error)
-						  : error_no_memory(error);
+	enum kioku_status status =
+		group->targets ? take(&taking, pids, error) : error_no_memory(error);
 	if (status == KIOKU_OK)
 		return status;
 	guardian_end(&group->guardian);
@@ -267,38 +381,54 @@ void kioku_process_release(struct kioku_process *process)
 	free(group);
 }
 
+/* What else is known of a method than how long it stops. */
+static void describe(struct kioku_snapshot_prediction *out, const struct kioku_process *process,
+		     const struct prediction_pace *pace)
+{
+	switch (out->method) {
+	case KIOKU_SNAPSHOT_TRACK:
+		out->setup = PREDICTION_OF_SETUP;
+		out->memory = need_of_copy(process).memory;
+		out->delay = (uint64_t)pace->delay;
+		break;
+	case KIOKU_SNAPSHOT_FORK:
+		out->later_stop = PREDICTION_OF_REAP;
+		out->memory = process_need(&process->before.list).memory;
+		out->delay = PREDICTION_OF_COPY;
+		break;
+	case KIOKU_SNAPSHOT_AUTO:
+	case KIOKU_SNAPSHOT_STOP: break;
+	}
+}
+
 enum kioku_status
 kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAPSHOT_METHODS],
 		      struct kioku_error *error)
 {
+	const struct kioku_snapshot_options options = { .size = sizeof(options) };
 	struct guardian_target target = { 0 };
 	struct kioku_process *process = calloc(1, sizeof(*process));
 	struct prediction_pace pace;
 
 	if (!process)
 		return error_no_memory(error);
-	enum kioku_status status =
-		held_process_prepare(process, pid, &target, COPY_LIMIT, false, error);
+	enum kioku_status status = held_process_prepare(process, pid, &target, &options, error);
 	if (status == KIOKU_OK)
 		status = prediction_measure(&pace, error);
-	if (status == KIOKU_OK) {
-		struct prediction_input input = input_of(process);
+	for (size_t i = 0; i < KIOKU_SNAPSHOT_METHODS && status == KIOKU_OK; i++) {
+		enum kioku_snapshot_method method = KIOKU_SNAPSHOT_TRACK + i;
 		struct kioku_error reason = { 0 };
-		bool possible = check_fork(process, &reason) == KIOKU_OK;
-		out[0] = (struct kioku_snapshot_prediction){
-			.method = KIOKU_SNAPSHOT_FORK,
-			.possible = possible,
-			.stop = prediction_of_fork(&pace, &input),
-			.later_stop = PREDICTION_OF_REAP,
-			.memory = process_need(&process->before.list).memory,
-			.delay = PREDICTION_OF_COPY,
+		status = held_process_plan(process, methods[method].kind, COPY_LIMIT, error);
+		if (status != KIOKU_OK)
+			break;
+		struct prediction_input input = input_of(process);
+		out[i] = (struct kioku_snapshot_prediction){
+			.method = method,
+			.possible = methods[method].check(process, &reason) == KIOKU_OK,
+			.stop = methods[method].predict(&pace, &input),
 		};
-		snprintf(out[0].reason, sizeof(out[0].reason), "%.255s", reason.message);
-		out[1] = (struct kioku_snapshot_prediction){
-			.method = KIOKU_SNAPSHOT_STOP,
-			.possible = true,
-			.stop = prediction_of_stop(&pace, &input),
-		};
+		snprintf(out[i].reason, sizeof(out[i].reason), "%.255s", reason.message);
+		describe(&out[i], process, &pace);
 	}
 	held_process_release(process);
 	return status;

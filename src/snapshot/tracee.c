@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -58,23 +57,9 @@ static enum kioku_status refuse(const struct tracee *tracee, pid_t tid, struct k
 	return error_os(error, "cannot attach to thread %d of process %d", tid, tracee->pid);
 }
 
-/* The letter of its state; 'X' if it is gone. errno stays as it is. */
-static char state_of(const struct tracee *tracee, pid_t tid)
-{
-	AUTO_FILE_TEXT struct file_text text = { 0 };
-	struct task_stat stat;
-	int reason = errno;
-	char path[64];
-
-	snprintf(path, sizeof(path), "task/%d/stat", tid);
-	bool known = task_stat_read(tracee->folder, path, &text, &stat, NULL) == KIOKU_OK;
-	errno = reason;
-	return known ? stat.state : 'X';
-}
-
 static bool is_zombie(const struct tracee *tracee, pid_t tid)
 {
-	char state = state_of(tracee, tid);
+	char state = task_state_of(tracee->folder, tid);
 
 	return state == 'Z' || state == 'X';
 }
@@ -155,7 +140,7 @@ static bool await(struct tracee *tracee, struct tracee_thread *thread, uint64_t 
 		case WAIT_STOPPED: break;
 		case WAIT_LATE:
 			/* One that only has no CPU stops in a moment, and does no harm before. */
-			if (deadline >= limit || state_of(tracee, thread->tid) == 'D')
+			if (deadline >= limit || task_state_of(tracee->folder, thread->tid) == 'D')
 				return true;
 			deadline = limit;
 			continue;

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot/tracking.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "snapshot/pagemap_scan.h"
+#include "snapshot/wait.h"
+
+enum {
+	REGIONS = 512,
+	STEP = 4096, /* pages that are protected at once: the mmap lock is held for it */
+	PASSES = 8,
+	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
+	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
+	FIRST_PIECE = 1 << 20,
+};
+
+static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;
+/* TASK_SIZE_MAX with four levels; with five, more is only given to those that ask for it. */
+static const uint64_t address_limit = UINT64_C(0x7ffffffff000);
+static const uint64_t kernel = UINT64_C(1) << 63; /* above it lies [vsyscall] */
+
+void tracking_init(struct tracking *tracking)
+{
+	*tracking = (struct tracking){ .pagemap = -1, .memory = { .memory = -1 } };
+	tracking->userfault.descriptor = tracking->userfault.end = -1;
+}
+
+static bool starts_with(const struct mapping *mapping, const char *start)
+{
+	size_t length = strlen(start);
+
+	return mapping->name.size >= length && memcmp(mapping->name.data, start, length) == 0;
+}
+
+bool tracking_wants(const struct mapping *mapping)
+{
+	/* The kernel's pages: [vvar], [vsyscall]; [vdso] is never written to. */
+	if (starts_with(mapping, "[v") || starts_with(mapping, "anon_inode:"))
+		return false;
+	if (starts_with(mapping, "/dev/") && !starts_with(mapping, "/dev/shm/") &&
+	    !starts_with(mapping, "/dev/zero"))
+		return false;
+	/* What it maps of a file, and cannot write to, is the file's. */
+	return !mapping->is_shared || mapping->permissions & PROT_WRITE;
+}
+
+static bool wants(const struct tracking *tracking, const struct mapping *mapping)
+{
+	const struct tracking_input *input = &tracking->input;
+
+	return input->wants ? input->wants(mapping, input->user) : tracking_wants(mapping);
+}
+
+static enum kioku_status scan(const struct tracking *tracking, struct pagemap_scan *scan,
+			      struct pagemap_region *regions, size_t *count,
+			      struct kioku_error *error)
+{
+	scan->size = sizeof(*scan);
+	scan->regions = (uintptr_t)regions;
+	scan->region_limit = REGIONS;
+	int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, scan);
+	if (found < 0)
+		return error_os(error, "cannot ask what process %d has written",
+				tracking->input.process->pid);
+	*count = (size_t)found;
+	return KIOKU_OK;
+}
+
+static enum kioku_status copy(struct tracking *tracking, uint64_t start, uint64_t end,
+			      struct kioku_error *error)
+{
+	tracking->copied += end - start;
+	return spool_copy(tracking->input.spool, &tracking->memory, start, end, error);
+}
+
+/* Of a range: copies the pages that have content, and those that were in a file are no longer. */
+static enum kioku_status keep(struct tracking *tracking, const struct pagemap_region *region,
+			      bool with_files, struct kioku_error *error)
+{
+	bool is_file = region->categories & PAGE_IS_FILE_BIT && !with_files;
+
+	if (region->categories & tracking->guard)
+		return spool_guard(tracking->input.spool, region->start, region->end, error);
+	if (region->categories & content && !is_file)
+		return copy(tracking, region->start, region->end, error);
+	spool_clear(tracking->input.spool, region->start, region->end);
+	return KIOKU_OK;
+}
+
+/* Copies pages of [start, end) that are in all_of and any_of of the categories. */
+static enum kioku_status copy_some(struct tracking *tracking, uint64_t start, uint64_t end,
+				   const struct pagemap_scan *what, bool with_files,
+				   struct kioku_error *error)
+{
+	struct pagemap_region regions[REGIONS];
+	const struct tracking_input *input = &tracking->input;
+	size_t count = 0;
+
+	for (struct pagemap_scan step = *what; start < end; start = step.walk_end) {
+		step.start = start;
+		step.end = end;
+		TRY(scan(tracking, &step, regions, &count, error));
+		for (size_t i = 0; i < count; i++)
+			TRY(keep(tracking, &regions[i], with_files, error));
+		if (input->goes_on && !input->goes_on(input->goes_on_user))
+			return error_set(error, KIOKU_ERROR_STOPPED, "nobody wants it any more");
+	}
+	return KIOKU_OK;
+}
+
+/*
+ * What was written, or never looked at, is protected and then copied: a write after that shows. That is
+ * done for pages that are there, and for the others of the same page tables, which the stop would take
+ * for written otherwise; but not where there is no page table, as one would be made.
+ */
+static enum kioku_status copy_written(struct tracking *tracking, const struct mapping *mapping,
+				      struct kioku_error *error)
+{
+	/* Asking whose a page is costs a look at each one. */
+	bool has_file = mapping->inode != 0 && !mapping->is_shared;
+	/*
+	 * Not SCAN_CHECK_WPASYNC: should there be another mapping by now, the scan would fail with
+	 * pages protected already and not told of. As it is, it passes over that one.
+	 */
+	const struct pagemap_scan any = {
+		.flags = SCAN_WP_MATCHING,
+		.page_limit = STEP,
+		.all_of = PAGE_IS_WRITTEN_BIT,
+		.returned = content | tracking->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
+	};
+	struct pagemap_scan step = any;
+	struct pagemap_region regions[REGIONS];
+	uint64_t done = mapping->start;
+	size_t count = 0;
+
+	step.any_of = content;
+	step.end = mapping->end;
+	for (step.start = mapping->start; step.start < step.end; step.start = step.walk_end) {
+		TRY(scan(tracking, &step, regions, &count, error));
+		for (size_t i = 0; i < count; i++) {
+			TRY(keep(tracking, &regions[i], !has_file, error));
+			uint64_t first = regions[i].start / SPOOL_CHUNK * SPOOL_CHUNK;
+			uint64_t last =
+				(regions[i].end + SPOOL_CHUNK - 1) / SPOOL_CHUNK * SPOOL_CHUNK;
+			first = first > done ? first : done;
+			last = last < mapping->end ? last : mapping->end;
+			if (first >= last)
+				continue;
+			TRY(copy_some(tracking, first, last, &any, !has_file, error));
+			done = last;
+		}
+	}
+	return KIOKU_OK;
+}
+
+/* Whatever it has, of memory that cannot be tracked. */
+static enum kioku_status copy_all(struct tracking *tracking, const struct tracking_range *range,
+				  struct kioku_error *error)
+{
+	const struct pagemap_scan what = { .any_of = content,
+					   .returned = content | tracking->guard };
+
+	spool_clear(tracking->input.spool, range->start, range->end);
+	return copy_some(tracking, range->start, range->end, &what, true, error);
+}
+
+/* An unknown category is refused. */
+static uint64_t guard_category(int pagemap)
+{
+	struct pagemap_region region;
+	struct pagemap_scan scan = { .size = sizeof(scan),
+				     .end = SPOOL_PAGE,
+				     .regions = (uintptr_t)&region,
+				     .region_limit = 1,
+				     .any_of = PAGE_IS_GUARD_BIT,
+				     .returned = PAGE_IS_GUARD_BIT };
+
+	return ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) < 0 ? 0 : PAGE_IS_GUARD_BIT;
+}
+
+static void suspect(const struct spool *spool, uint64_t start, uint64_t end)
+{
+	struct spool_index *index = spool->index;
+
+	for (size_t i = spool_after(spool, start); i < index->count && index->chunks[i].start < end;
+	     i++)
+		index->chunks[i].is_suspect = true;
+}
+
+/* What has happened to mappings that are tracked. */
+static void follow(struct tracking *tracking)
+{
+	static struct userfault_change changes[USERFAULT_CHANGES];
+	size_t count = 0;
+	bool complete = userfault_changes(&tracking->userfault, changes, &count);
+
+	tracking->mappings_changed |= count > 0 || !complete;
+	for (size_t i = 0; i < count; i++) {
+		if (changes[i].kind == USERFAULT_GONE)
+			suspect(tracking->input.spool, changes[i].start, changes[i].end);
+		else
+			userfault_forget(&tracking->userfault, changes[i].start, changes[i].end);
+	}
+	if (complete)
+		return;
+	suspect(tracking->input.spool, 0, UINT64_MAX);
+	for (size_t i = 0; i < tracking->maps.list.count; i++)
+		userfault_forget(&tracking->userfault, tracking->maps.list.mappings[i].start,
+				 tracking->maps.list.mappings[i].end);
+}
+
+/*
+ * Where memory was given back, page tables may be gone, too, and nothing is told of pages without
+ * them. In a pass, a chunk that still has pages stays suspect: they may be about to go.
+ */
+static enum kioku_status clear_suspects(struct tracking *tracking, bool is_stopped,
+					struct kioku_error *error)
+{
+	struct spool *spool = tracking->input.spool;
+	struct pagemap_region regions[REGIONS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < spool->index->count; i++) {
+		struct spool_chunk *chunk = &spool->index->chunks[i];
+		uint64_t at = chunk->start, end = at + SPOOL_CHUNK;
+		if (!chunk->is_suspect)
+			continue;
+		struct pagemap_scan what = {
+			.start = at, .end = end, .any_of = content, .returned = content
+		};
+		TRY(scan(tracking, &what, regions, &count, error));
+		chunk->is_suspect = count > 0;
+		for (size_t j = 0; is_stopped && j < count; at = regions[j++].end)
+			spool_clear(spool, at, regions[j].start);
+		if (count == 0 || is_stopped)
+			spool_clear(spool, at, end);
+	}
+	return KIOKU_OK;
+}
+
+static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t start, uint64_t end)
+{
+	struct tracking_range *last = *count > 0 ? &(*ranges)[*count - 1] : NULL;
+
+	if (start >= end)
+		return true;
+	if (last && last->end == start) {
+		last->end = end;
+		return true;
+	}
+	struct tracking_range *grown = reallocarray(*ranges, *count + 1, sizeof(*grown));
+	if (!grown)
+		return false;
+	grown[(*count)++] = (struct tracking_range){ start, end };
+	*ranges = grown;
+	return true;
+}
+
+/*
+ * Tracks what mappings there are now, and lists where writes are looked for in the stop: wherever
+ * memory is not known to be of no interest, so that what is mapped until then is found, too.
+ */
+static enum kioku_status track(struct tracking *tracking, struct kioku_error *error)
+{
+	const struct mapping_list *list = &tracking->maps.list;
+	uint64_t gap = 0;
+	bool fits = true;
+
+	tracking->range_count = tracking->untracked_count = 0;
+	for (size_t i = 0; fits && i < list->count && list->mappings[i].start < kernel; i++) {
+		const struct mapping *mapping = &list->mappings[i];
+		uint64_t start = mapping->start, end = mapping->end;
+		bool wanted = wants(tracking, mapping);
+		bool tracked = wanted && userfault_track(&tracking->userfault, start, end);
+		fits = add_range(&tracking->ranges, &tracking->range_count, gap,
+				 tracked ? end : start);
+		if (fits && wanted && !tracked)
+			fits = add_range(&tracking->untracked, &tracking->untracked_count, start,
+					 end);
+		gap = end;
+	}
+	fits = fits && add_range(&tracking->ranges, &tracking->range_count, gap, address_limit);
+	return fits ? KIOKU_OK : error_no_memory(error);
+}
+
+static enum kioku_status read_mappings(struct tracking *tracking, struct kioku_error *error)
+{
+	tracking->mappings_changed = false;
+	return process_mappings(tracking->input.process, false, &tracking->maps, error);
+}
+
+static bool is_in(const struct tracking_range *ranges, size_t count, uint64_t address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (address >= ranges[i].start && address < ranges[i].end)
+			return true;
+	return false;
+}
+
+static enum kioku_status pass(struct tracking *tracking, struct kioku_error *error)
+{
+	tracking->copied = 0;
+	/* In this order: a change after the mappings were read is told of in the next pass. */
+	follow(tracking);
+	TRY(read_mappings(tracking, error));
+	TRY(track(tracking, error));
+	for (size_t i = 0; i < tracking->maps.list.count; i++) {
+		const struct mapping *mapping = &tracking->maps.list.mappings[i];
+		if (!is_in(tracking->ranges, tracking->range_count, mapping->start))
+			continue;
+		TRY(copy_written(tracking, mapping, error));
+	}
+	return clear_suspects(tracking, false, error);
+}
+
+enum kioku_status tracking_begin(struct tracking *tracking, const struct tracking_input *input,
+				 struct errand *errand, int *left, struct kioku_error *error)
+{
+	uint64_t before = UINT64_MAX;
+
+	tracking_init(tracking);
+	tracking->input = *input;
+	tracking->pagemap = process_open_live(input->process, "pagemap");
+	tracking->memory.memory = process_open_live(input->process, "mem");
+	if (tracking->pagemap < 0 || tracking->memory.memory < 0)
+		return error_os(error, "cannot ask what process %d writes", input->process->pid);
+	tracking->guard = guard_category(tracking->pagemap);
+	TRY(userfault_open(&tracking->userfault, errand, left, error));
+	for (unsigned i = 0; i < PASSES; i++) {
+		TRY(pass(tracking, error));
+		tracking->passes++;
+		/* It writes as fast as we copy: no use in going on. */
+		if (i > 0 && (tracking->copied <= ENOUGH || tracking->copied > before / 4 * 3))
+			break;
+		before = tracking->copied;
+	}
+	return KIOKU_OK;
+}
+
+/* Whether the address space is still that of the start: execve(2) gives up the former. */
+static bool is_same(const struct tracking *tracking)
+{
+	uint64_t entry;
+
+	return pread(tracking->pagemap, &entry, sizeof(entry), 0) == sizeof(entry);
+}
+
+static enum kioku_status copy_last(struct tracking *tracking, uint64_t start, uint64_t end,
+				   const struct mapping *mapping, struct kioku_error *error)
+{
+	bool has_file = !mapping || (mapping->inode != 0 && !mapping->is_shared);
+	const struct pagemap_scan what = {
+		.all_of = PAGE_IS_WRITTEN_BIT,
+		.returned = content | tracking->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
+	};
+
+	/* Reading what was never touched would have it appear in the target: no harm for a few. */
+	if (!has_file && end - start < LOOK * SPOOL_PAGE)
+		return copy(tracking, start, end, error);
+	return copy_some(tracking, start, end, &what, !has_file, error);
+}
+
+/* Of one mapping after the other. *next: the first that may hold the region's start. */
+static enum kioku_status copy_region(struct tracking *tracking, const struct pagemap_region *region,
+				     size_t *next, struct kioku_error *error)
+{
+	const struct mapping_list *list = &tracking->maps.list;
+
+	for (uint64_t at = region->start, end; at < region->end; at = end) {
+		while (*next < list->count && list->mappings[*next].end <= at)
+			++*next;
+		const struct mapping *mapping = *next < list->count ? &list->mappings[*next] : NULL;
+		bool known = mapping && mapping->start <= at;
+		uint64_t limit = known ? mapping->end : mapping ? mapping->start : region->end;
+		end = limit < region->end ? limit : region->end;
+		tracking->mappings_changed |= !known;
+		TRY(copy_last(tracking, at, end, known ? mapping : NULL, error));
+	}
+	return KIOKU_OK;
+}
+
+/*
+ * The fast form of the scan: only what was written, asked for by nothing else (fs/proc/task_mmu.c,
+ * pagemap_scan_pmd_entry()). It counts as written what is not there in a page table that is.
+ */
+static enum kioku_status take_written(struct tracking *tracking, const struct tracking_range *range,
+				      size_t *next, struct kioku_error *error)
+{
+	struct pagemap_region regions[REGIONS];
+	struct pagemap_scan step = { .start = range->start,
+				     .end = range->end,
+				     .all_of = PAGE_IS_WRITTEN_BIT,
+				     .returned = PAGE_IS_WRITTEN_BIT };
+	size_t count = 0;
+
+	for (; step.start < step.end; step.start = step.walk_end) {
+		TRY(scan(tracking, &step, regions, &count, error));
+		for (size_t i = 0; i < count; i++)
+			TRY(copy_region(tracking, &regions[i], next, error));
+	}
+	return KIOKU_OK;
+}
+
+enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *error)
+{
+	size_t next = 0;
+
+	if (!is_same(tracking))
+		return error_set(error, KIOKU_ERROR_NOT_FOUND,
+				 "process %d runs another program now",
+				 tracking->input.process->pid);
+	tracking->input.goes_on = NULL;
+	tracking->memory.stopped = tracking->input.process->live_thread;
+	tracking->copied = 0;
+	follow(tracking);
+	for (size_t i = 0; i < tracking->range_count; i++)
+		TRY(take_written(tracking, &tracking->ranges[i], &next, error));
+	TRY(clear_suspects(tracking, true, error));
+	for (size_t i = 0; i < tracking->untracked_count; i++)
+		TRY(copy_all(tracking, &tracking->untracked[i], error));
+	/* Not always: it takes 1.5 us for each mapping. */
+	return tracking->mappings_changed ? read_mappings(tracking, error) : KIOKU_OK;
+}
+
+/* First the protection goes where there are pages, so that what the target writes to waits for nothing. */
+static void untrack(const struct tracking *tracking, const struct mapping *mapping, uint64_t *piece)
+{
+	const struct spool_index *index = tracking->input.spool->index;
+	const struct userfault *userfault = &tracking->userfault;
+
+	for (size_t i = spool_after(tracking->input.spool, mapping->start);
+	     i < index->count && index->chunks[i].start < mapping->end; i++) {
+		uint64_t start = index->chunks[i].start, end = start + SPOOL_CHUNK;
+		userfault_unprotect(userfault, start > mapping->start ? start : mapping->start,
+				    end < mapping->end ? end : mapping->end, piece);
+	}
+	userfault_untrack(userfault, mapping->start, mapping->end);
+}
+
+void tracking_end(struct tracking *tracking)
+{
+	AUTO_MAPS struct process_maps maps = { 0 };
+	uint64_t piece = FIRST_PIECE;
+
+	/* What is tracked is in what there is now, wherever it has been moved to. */
+	if (tracking->userfault.descriptor >= 0 &&
+	    process_mappings(tracking->input.process, false, &maps, NULL) == KIOKU_OK)
+		for (size_t i = 0; i < maps.list.count; i++)
+			if (wants(tracking, &maps.list.mappings[i]))
+				untrack(tracking, &maps.list.mappings[i], &piece);
+	userfault_close(&tracking->userfault);
+	cleanup_close(&tracking->pagemap);
+	cleanup_close(&tracking->memory.memory);
+	tracking->pagemap = tracking->memory.memory = -1;
+}
+
+void tracking_release(struct tracking *tracking)
+{
+	tracking_end(tracking);
+	process_maps_release(&tracking->maps);
+	free(TAKE(tracking->ranges));
+	free(TAKE(tracking->untracked));
+	tracking->range_count = tracking->untracked_count = 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A target's memory copied while it runs, and what it has written meanwhile copied again, until only
+ * little is left for the stop. What is not the target's own, pages of files that it has only read, is
+ * not copied: whoever reads the spool finds nothing there, and takes it from the file.
+ */
+#ifndef SNAPSHOT_TRACKING_H
+#define SNAPSHOT_TRACKING_H
+
+#include "snapshot/process.h"
+#include "snapshot/spool.h"
+#include "snapshot/userfault.h"
+
+struct tracking_range {
+	uint64_t start, end;
+};
+
+struct tracking_input {
+	struct process *process; /* borrowed */
+	struct spool *spool;
+	/* Whether a mapping is to be copied, of what /proc/PID/maps says of it; NULL: all that
+	 * tracking_wants(). */
+	bool (*wants)(const struct mapping *mapping, const void *user);
+	const void *user;
+	bool (*goes_on)(const void *goes_on_user); /* asked now and then */
+	const void *goes_on_user;
+};
+
+struct tracking {
+	struct tracking_input input;
+	struct userfault userfault;
+	int pagemap; /* descriptor; -1: not open */
+	struct spool_target memory;
+	struct process_maps maps;      /* of the last pass; after the stop, of that instant */
+	bool mappings_changed;         /* since they were read */
+	struct tracking_range *ranges; /* where to look for writes in the stop; ascending */
+	size_t range_count;
+	struct tracking_range *untracked; /* to be copied in the stop, whatever was written */
+	size_t untracked_count;
+	uint64_t guard; /* PAGE_IS_GUARD_BIT, if the kernel knows it */
+	unsigned passes;
+	uint64_t copied; /* bytes, in the last pass or the stop */
+};
+
+/* Nothing is tracked yet: tracking_end() and tracking_release() do nothing. */
+void tracking_init(struct tracking *tracking);
+
+/* Memory of its own, or that it shares: neither the kernel's nor a device's. */
+bool tracking_wants(const struct mapping *mapping);
+
+/*
+ * Copies what there is, again and again, while the target runs. errand: of the same target. left: see
+ * userfault_open(). tracking_end() in any case. Errors: STOPPED (goes_on says no), LIMIT (the spool is
+ * full); those of userfault_open().
+ */
+enum kioku_status tracking_begin(struct tracking *tracking, const struct tracking_input *input,
+				 struct errand *errand, int *left, struct kioku_error *error);
+
+/*
+ * All threads are stopped: copies what they have written since. Errors: NOT_FOUND (it runs another
+ * program now), LIMIT, OS.
+ */
+enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *error);
+
+/* Tracks no longer. The mappings stay until tracking_release(). */
+void tracking_end(struct tracking *tracking);
+void tracking_release(struct tracking *tracking);
+
+#endif

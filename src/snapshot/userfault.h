@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Write tracking of another process by its userfaultfd (userfaultfd(2),
+ * Documentation/admin-guide/mm/userfaultfd.rst) in asynchronous mode, where a write to a protected page
+ * only takes the protection off: UFFD_FEATURE_WP_ASYNC, Linux 6.7. Which pages these are tells
+ * PAGEMAP_SCAN (pagemap_scan.h). Nothing of it outlives the descriptor: should we die, all is undone.
+ */
+#ifndef SNAPSHOT_USERFAULT_H
+#define SNAPSHOT_USERFAULT_H
+
+#include <pthread.h>
+
+#include "snapshot/errand.h"
+
+enum userfault_change_kind {
+	USERFAULT_GONE,  /* unmapped, moved away or given back (MADV_DONTNEED); or about to be */
+	USERFAULT_MOVED, /* moved here, with its protection */
+};
+
+struct userfault_change {
+	enum userfault_change_kind kind;
+	uint64_t start, end;
+};
+
+enum { USERFAULT_CHANGES = 4096 };
+
+struct userfault {
+	int descriptor; /* ours; -1: none */
+	int end;        /* eventfd: the reader is to end */
+	bool has_reader;
+	pthread_t reader;
+	pthread_mutex_t lock; /* of what follows */
+	size_t change_count;
+	bool has_lost_changes; /* there were more: anything may have changed */
+	struct userfault_change changes[USERFAULT_CHANGES];
+};
+
+/* Of a target's table, besides numbers of descriptors. */
+enum {
+	USERFAULT_NONE = -1,
+	USERFAULT_ANY = -2, /* one is being made, and it has no other */
+};
+
+/* Whether this kernel can do it, and lets us. */
+bool userfault_works(void);
+
+/*
+ * What it costs here, tried on memory of our own, whole pages that have content: nanoseconds to look for
+ * what was written, for each byte that was not, and by which the first write to a page is delayed.
+ * False: it does not work.
+ */
+bool userfault_measure(uint8_t *memory, size_t size, double *look, double *delay);
+
+/*
+ * Makes the target have a userfaultfd, takes it over, and has it closed in the target: two stops of
+ * one thread. It waits for every change to mappings that are tracked until we know of it, for which
+ * there is a thread of its own. *left: the number of the descriptor while the target has it, else
+ * USERFAULT_NONE; in memory that outlives us, for userfault_repair(). userfault_close() in any case. Errors: UNSUPPORTED, REFUSED, OS; those
+ * of errand_call().
+ */
+enum kioku_status userfault_open(struct userfault *userfault, struct errand *errand, int *left,
+				 struct kioku_error *error);
+
+/* Has the target close what userfault_open() has left in it when it was killed. */
+void userfault_repair(struct errand *errand, int left);
+
+/*
+ * Tracks the writes to mappings in [start, end) from when they are first protected; what is tracked
+ * already stays so. False: it cannot be: they have a userfaultfd of the target's own, or are gone.
+ */
+bool userfault_track(const struct userfault *userfault, uint64_t start, uint64_t end);
+
+/* All in [start, end) counts as written. */
+void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_t end);
+
+/*
+ * What has changed since the last call, oldest first, into changes, of USERFAULT_CHANGES; false: too
+ * much to tell.
+ */
+bool userfault_changes(struct userfault *userfault, struct userfault_change *changes,
+		       size_t *count);
+
+/*
+ * Takes protection off [start, end), in pieces of some 50 us, as the target's page faults wait for some
+ * of it. *piece: bytes at once, which adapts; the same for all calls.
+ */
+void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
+			 uint64_t *piece);
+
+/*
+ * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
+ * lock): some 10 us for each MiB that is populated, less if nothing is protected. Never for a part: two
+ * mappings in place of one are something that mremap(2) refuses.
+ */
+void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end);
+
+void userfault_close(struct userfault *userfault);
+
+#endif

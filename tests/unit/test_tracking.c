@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes that are copied while they write, by write tracking: what is in the copy, and in them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "snapshot/guardian.h"
+#include "snapshot/process.h"
+#include "snapshot/tracking.h"
+#include "tap.h"
+
+enum {
+	PAGE = 4096,
+	WORDS = PAGE / sizeof(uint64_t),
+	PAGES = 2048, /* that are written to, one after the other */
+	STRIDE = 797, /* from one to the next: prime to PAGES */
+	REGION = 64,  /* pages of memory that comes and goes */
+	THREADS = 3,  /* besides, that sleep */
+	MAPS = 1 << 20,
+};
+
+/* What a target and its test share. */
+struct board {
+	volatile uint64_t step;
+	volatile bool is_ready, has_failed;
+	uint64_t *pages, *shared;
+	/* Of the target whose mappings change: its own memory says at what it is. */
+	struct life *life;
+};
+
+/* A copy that was made. */
+struct image {
+	struct process process;
+	struct process_maps before;
+	struct mapping_list mappings;
+	struct guardian_target target;
+	struct guardian guardian;
+	struct spool spool;
+};
+
+static struct board *board;
+
+static void skip_if_impossible(void)
+{
+	if (!userfault_works())
+		SKIP("no write tracking: it takes Linux 6.7, and the right to userfaultfd");
+}
+
+static pid_t start(void (*run)(void))
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run();
+		_exit(1);
+	}
+	while (!board->is_ready)
+		usleep(1000);
+	return pid;
+}
+
+static void check_goes_on(void)
+{
+	uint64_t step = board->step;
+
+	for (int i = 0; i < 10000 && board->step <= step + 1; i++)
+		usleep(1000);
+	CHECK(board->step > step + 1);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error *error)
+{
+	struct guardian_target *target = &image->target;
+
+	*image = (struct image){ .guardian = { .socket = -1 }, .spool = { .descriptor = -1 } };
+	if (process_open(pid, &image->process, error) != KIOKU_OK ||
+	    process_mappings(&image->process, true, &image->before, error) != KIOKU_OK ||
+	    spool_init(&image->spool, -1, 1024, error) != KIOKU_OK)
+		return error->status;
+	*target = (struct guardian_target){
+		.process = &image->process,
+		.thread_limit = 64,
+		.site = { .mappings = &image->before.list },
+		.spool = &image->spool,
+		.records = guardian_memory(64 * sizeof(struct thread_record)),
+		.report = guardian_memory(sizeof(struct guardian_report)),
+		.maps = guardian_memory(MAPS),
+		.maps_limit = MAPS,
+	};
+	site_find_gadgets(&target->site, pid);
+	return guardian_start(&image->guardian, target, 1, GUARDIAN_TRACK, 1000000000, error);
+}
+
+static void let_go(struct image *image)
+{
+	guardian_end(&image->guardian);
+	spool_release(&image->spool);
+	munmap(image->target.records, 64 * sizeof(struct thread_record));
+	munmap(image->target.report, sizeof(struct guardian_report));
+	munmap(image->target.maps, MAPS);
+	process_maps_release(&image->before);
+	process_close(&image->process);
+}
+
+/* A page of the copy; zeros where it has nothing. */
+static enum spool_state read_page(const struct image *image, const void *address, uint64_t *out)
+{
+	uint64_t at = (uintptr_t)address;
+	struct spool_run run = spool_next(&image->spool, at, at + PAGE);
+
+	memset(out, 0, PAGE);
+	if (run.content)
+		memcpy(out, run.content, PAGE);
+	return run.state;
+}
+
+static void *sleep_on(void *argument)
+{
+	for (;;) {
+		struct timespec time = { .tv_nsec = 1000000 };
+		if (nanosleep(&time, NULL) != 0)
+			board->has_failed = true;
+	}
+	return NULL;
+}
+
+static void start_sleepers(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread, NULL, sleep_on, NULL);
+}
+
+/* Page 0 has the number of steps done. Step N writes it at both ends of its page, then into page 0. */
+static void write_steps(void)
+{
+	uint64_t *pages = mmap(NULL, (PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *first = pages;
+
+	board->pages = pages;
+	start_sleepers();
+	for (uint64_t step = 1;; step++) {
+		volatile uint64_t *page = pages + (1 + step * STRIDE % PAGES) * WORDS;
+		page[0] = step;
+		page[WORDS - 1] = step;
+		first[0] = step;
+		board->step = step;
+		board->is_ready = step > PAGES;
+		for (int i = 0; i < 2000; i++)
+			__asm__ volatile("");
+	}
+}
+
+static void check_steps(const struct image *image)
+{
+	static uint64_t last[PAGES], page[WORDS];
+
+	CHECK_EQUAL(read_page(image, board->pages, page), SPOOL_CONTENT);
+	uint64_t steps = page[0];
+	CHECK(steps > PAGES);
+	for (uint64_t step = steps - PAGES + 1; step <= steps; step++)
+		last[step * STRIDE % PAGES] = step;
+	for (size_t i = 0; i < PAGES; i++) {
+		CHECK_EQUAL(read_page(image, board->pages + (i + 1) * WORDS, page), SPOOL_CONTENT);
+		/* The next step may have begun. */
+		bool next = i == (steps + 1) * STRIDE % PAGES;
+		CHECK(page[0] == last[i] || (next && page[0] == steps + 1));
+		CHECK(page[WORDS - 1] == last[i] || (next && page[WORDS - 1] == page[0]));
+	}
+}
+
+static size_t count_files(const struct process *process)
+{
+	DIR *list = fdopendir(openat(process->folder, "fd", O_RDONLY | O_DIRECTORY));
+	size_t count = 0;
+
+	while (list && readdir(list))
+		count++;
+	if (list)
+		closedir(list);
+	return count;
+}
+
+static size_t count_mappings(struct process *process)
+{
+	AUTO_MAPS struct process_maps maps = { 0 };
+
+	CHECK_EQUAL(process_mappings(process, false, &maps, NULL), KIOKU_OK);
+	return maps.list.count;
+}
+
+static void copies_what_is_written(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	size_t files = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(write_steps);
+	for (int i = 0; i < 20; i++) {
+		if (take(&image, pid, &error) != KIOKU_OK)
+			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		check_steps(&image);
+		CHECK_EQUAL(image.target.report->thread_count, THREADS + 1);
+		CHECK(image.target.report->descriptor == -1);
+		check_goes_on();
+		/* Nothing is left of it. */
+		CHECK_EQUAL(count_mappings(&image.process), image.before.list.count);
+		size_t count = count_files(&image.process);
+		CHECK(files == 0 || count == files);
+		files = count;
+		let_go(&image);
+	}
+	CHECK(!board->has_failed);
+	end(pid);
+}
+
+/* What is true of the memory that comes and goes, while it is at rest. */
+struct life {
+	volatile uint64_t at_rest, round;
+	uint64_t *given_back; /* empty in odd rounds */
+	uint64_t *moved;      /* at another place in each round */
+	uint64_t *fresh;      /* unmapped and mapped anew in each round */
+	uint64_t *fixed;      /* mapped anew in its place, and then not touched, in odd rounds */
+};
+
+static void fill(uint64_t *pages, uint64_t value)
+{
+	for (size_t i = 0; i < REGION; i++)
+		*(volatile uint64_t *)(pages + i * WORDS) = value;
+}
+
+static uint64_t *map(void *where)
+{
+	return mmap(where, REGION * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED : 0), -1, 0);
+}
+
+static void live(void)
+{
+	struct life *life = (struct life *)map(NULL);
+
+	*life = (struct life){
+		.given_back = map(NULL), .moved = map(NULL), .fresh = map(NULL), .fixed = map(NULL)
+	};
+	board->life = life;
+	for (uint64_t round = 2;; round++) {
+		life->at_rest = 0;
+		life->round = round;
+		madvise(life->given_back, REGION * PAGE, MADV_DONTNEED);
+		munmap(life->fresh, REGION * PAGE);
+		uint64_t *place = map(NULL);
+		life->fresh = map(NULL);
+		fill(life->moved, round);
+		life->moved = mremap(life->moved, REGION * PAGE, REGION * PAGE,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, place);
+		map(life->fixed);
+		fill(life->fresh, round);
+		if (round % 2 == 0) {
+			fill(life->given_back, round);
+			fill(life->fixed, round);
+		}
+		life->at_rest = 1;
+		board->step = round;
+		board->is_ready = true;
+		struct timespec time = { .tv_nsec = 3000000 };
+		nanosleep(&time, NULL);
+	}
+}
+
+/* Whether the mappings that are told of have it. */
+static bool is_mapped(const struct image *image, const void *address)
+{
+	const char *text = image->target.maps;
+	uint64_t at = (uintptr_t)address, from, to;
+
+	while (text && sscanf(text, "%" SCNx64 "-%" SCNx64, &from, &to) == 2) {
+		if (at >= from && at < to)
+			return true;
+		text = strchr(text, '\n');
+		text += text != NULL;
+	}
+	return false;
+}
+
+static void check_region(const struct image *image, const char *name, const uint64_t *pages,
+			 uint64_t value)
+{
+	uint64_t page[WORDS];
+
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(image, pages + i * WORDS, page);
+		if (state == SPOOL_LOST || page[0] != value)
+			tap_fail(__FILE__, __LINE__,
+				 "%s: page %zu is of state %d and round %llu, "
+				 "not %llu",
+				 name, i, state, (unsigned long long)page[0],
+				 (unsigned long long)value);
+	}
+}
+
+static void follows_mappings(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	int at_rest = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(live);
+	for (int i = 0; i < 100; i++) {
+		uint64_t page[WORDS];
+		if (take(&image, pid, &error) != KIOKU_OK)
+			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		CHECK_EQUAL(read_page(&image, board->life, page), SPOOL_CONTENT);
+		const struct life *life = (const struct life *)page;
+		if (life->at_rest) {
+			uint64_t even = life->round % 2 == 0 ? life->round : 0;
+			at_rest++;
+			check_region(&image, "given back", life->given_back, even);
+			check_region(&image, "fixed", life->fixed, even);
+			check_region(&image, "moved", life->moved, life->round);
+			check_region(&image, "fresh", life->fresh, life->round);
+			CHECK(is_mapped(&image, life->moved));
+			CHECK(is_mapped(&image, life->fresh));
+		}
+		let_go(&image);
+		check_goes_on();
+	}
+	CHECK(at_rest > 20);
+	end(pid);
+}
+
+static void *kill_guardian(void *argument)
+{
+	volatile struct guardian *guardian = argument;
+
+	while (guardian->pid == 0)
+		;
+	usleep((useconds_t)(rand() % 60000));
+	kill(guardian->pid, SIGKILL);
+	return NULL;
+}
+
+/* Whatever it is doing at that moment, nothing is left of it. */
+static void survives_the_guardian(void)
+{
+	struct kioku_error error = { 0 };
+	static struct image image;
+	size_t mappings = 0, files = 0;
+	int killed = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(write_steps);
+	for (int i = 0; i < 60; i++) {
+		pthread_t killer;
+		image.guardian.pid = 0;
+		pthread_create(&killer, NULL, kill_guardian, &image.guardian);
+		killed += take(&image, pid, &error) == KIOKU_ERROR_STOPPED;
+		pthread_join(killer, NULL);
+		guardian_end(&image.guardian);
+		check_goes_on();
+		size_t open = count_files(&image.process);
+		CHECK(files == 0 || open == files);
+		files = open;
+		size_t count = count_mappings(&image.process);
+		CHECK(mappings == 0 || count == mappings);
+		mappings = count;
+		let_go(&image);
+	}
+	CHECK(killed > 10);
+	CHECK(!board->has_failed);
+	end(pid);
+}
+
+static void put_guard(void)
+{
+	uint64_t *pages = map(NULL);
+
+	fill(pages, 7);
+	board->pages = pages;
+	board->has_failed = madvise(pages + 5 * WORDS, PAGE, 102 /* MADV_GUARD_INSTALL, 6.13 */);
+	board->is_ready = true;
+	for (;;)
+		pause();
+}
+
+static void leaves_guards(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	uint64_t page[WORDS];
+
+	skip_if_impossible();
+	pid_t pid = start(put_guard);
+	if (board->has_failed)
+		SKIP("no guard pages: it takes Linux 6.13");
+	if (take(&image, pid, &error) != KIOKU_OK)
+		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
+		CHECK(state == (i == 5 ? SPOOL_GUARD : SPOOL_CONTENT));
+		CHECK_EQUAL(page[0], i == 5 ? 0 : 7);
+	}
+	let_go(&image);
+	uint64_t at = (uintptr_t)(board->pages + 5 * WORDS);
+	CHECK(!target_read(pid, at, page, PAGE));
+	CHECK(target_read(pid, at + PAGE, page, PAGE));
+	end(pid);
+}
+
+/* A file, of which the target has changed page 3 for itself, and read page 1; and what it shares. */
+static void map_file(void)
+{
+	char name[] = "/tmp/kioku-tracking-XXXXXX";
+	int file = mkstemp(name);
+	uint64_t page[WORDS] = { 9 };
+
+	unlink(name);
+	for (size_t i = 0; i < REGION; i++)
+		if (write(file, page, PAGE) != PAGE)
+			_exit(1);
+	uint64_t *pages = mmap(NULL, REGION * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	board->pages = pages;
+	*(volatile uint64_t *)(pages + 3 * WORDS) = 10;
+	(void)*(volatile uint64_t *)(pages + WORDS);
+	board->shared = mmap(NULL, REGION * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	fill(board->shared, 11);
+	/* Memory that it has in common with a child stays so. */
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		board->is_ready = true;
+		for (;;)
+			pause();
+	}
+	for (;;)
+		pause();
+}
+
+static uint64_t anonymous(pid_t pid)
+{
+	char path[64], line[256];
+	unsigned long long size = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "Private_Dirty: %llu", &size);
+	if (file)
+		fclose(file);
+	return size;
+}
+
+static void leaves_files_and_children(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	uint64_t page[WORDS];
+
+	skip_if_impossible();
+	pid_t pid = start(map_file);
+	uint64_t before = anonymous(pid);
+	if (take(&image, pid, &error) != KIOKU_OK)
+		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	for (size_t i = 0; i < REGION; i++) {
+		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
+		CHECK(state == (i == 3 ? SPOOL_CONTENT : SPOOL_NONE));
+		CHECK_EQUAL(page[0], i == 3 ? 10 : 0);
+		CHECK_EQUAL(read_page(&image, board->shared + i * WORDS, page), SPOOL_CONTENT);
+		CHECK_EQUAL(page[0], 11);
+	}
+	let_go(&image);
+	/* KiB: its stack, where a call was injected, and what it writes by itself. */
+	CHECK(anonymous(pid) <= before + 64);
+	end(pid);
+}
+
+TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings), TEST(survives_the_guardian),
+	 TEST(leaves_guards), TEST(leaves_files_and_children))
