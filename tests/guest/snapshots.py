@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Snapshots of processes inside guests: other kernels interrupt other calls, and tell other things of
+pages. The targets and what is asked of them are those of tests/snapshot. Each test yields problems."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import guest
+import kernels
+
+SNAPSHOT = Path(__file__).resolve().parents[1] / "snapshot"
+sys.path.append(str(SNAPSHOT))
+from core_file import CoreFile
+from counters import Checker
+
+TARGETS = SNAPSHOT / "targets"
+HARM = ["harm.c", "harm_blocking.c", "harm_registers.c", "harm_registers.S", "harm_rseq.c",
+        "harm_signals.c", "harm_state.c", "harm_threads.c"]
+COMPILE = ["gcc", "-static", "-O2", "-D_GNU_SOURCE", "-pthread"]
+# As tests/snapshot/targets/meson.build has it: a compiler for 64 bits makes that, too.
+COMPILE_32 = ["gcc", "-static", "-O2", "-m32", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie",
+              "-fno-stack-protector"]
+TIMES = 5  # by each method
+OUTPUT = 1024  # MiB
+
+# Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
+# machine had no time for it, and then counts what was missed all at once.
+EARLY = "was over after"
+
+
+def plans(full):
+    """5.10 and 6.1 know no way but to duplicate a process; 6.12 can track what is written."""
+    return ["bullseye", "bookworm", *(["backports"] if full else [])]
+
+
+def programs(folder):
+    made = {"counters": [*COMPILE, TARGETS / "counters.c", TARGETS / "target.c"],
+            "harm": [*COMPILE, *(TARGETS / name for name in HARM), TARGETS / "target.c", "-lrt"],
+            "thirtytwo": [*COMPILE_32, TARGETS / "thirtytwo.c"]}
+    for name, command in made.items():
+        if not (folder / name).exists():
+            subprocess.run([*command, "-o", folder / name], check=True)
+    return {f"/bin/{name}": folder / name for name in made}
+
+
+class Target:
+    """A process in the guest, of which snapshots are taken one after the other."""
+
+    def __init__(self, machine, *words):
+        self.machine, self.words, self.taken = machine, words, []
+        self.log = f"/run/{'-'.join(words)}"
+        self.pid = int(self.say(f"{' '.join(words)} > {self.log} 2>&1 & echo $!"))
+        self.ready = self.say(self.awaits("ready"))
+
+    def say(self, command):
+        status, text = self.machine.said(command)
+        if status:
+            raise guest.GuestError(f"{command}: {text}")
+        return text
+
+    def methods(self):
+        """auto, and what else this kernel has that does not stop it."""
+        said = self.say(f"kioku snapshot {self.pid} --dry-run --format json").splitlines()
+        return ["auto", *(row["method"] for row in map(json.loads, said)
+                          if row["possible"] and row["method"] not in ("fork", "stop"))]
+
+    def take(self, method):
+        name = f"{self.words[0]}-{self.words[-1]}-{len(self.taken)}.core"
+        self.taken.append((method, name, *self.machine.said(
+            f"kioku snapshot {self.pid} --method {method} -o /output/{name}")))
+
+    def take_all(self):
+        for method in self.methods():
+            for _ in range(TIMES):
+                self.take(method)
+        return self.end()
+
+    def end(self):
+        """Tells it to end, which it does by a line of what it has seen."""
+        self.said = self.say(f"kill {self.pid}; {self.awaits('faults')}")
+        return self
+
+    def awaits(self, word):
+        """What it has printed when the word is there; it may never be, if it was harmed."""
+        return (f"for i in $(busybox seq 200); do grep -q {word} {self.log} && break; "
+                f"busybox sleep 0.1; done; cat {self.log}")
+
+    def problems(self):
+        """What it has noticed, of how many snapshots."""
+        try:
+            yield from (fault for fault in json.loads(self.said.splitlines()[-1])["faults"]
+                        if EARLY not in fault)
+        except (ValueError, LookupError):
+            yield f"{' '.join(self.words)} said at its end: {self.said[-500:]}"
+
+
+class Visit:
+    """A guest in which all snapshots have been taken."""
+
+    def __init__(self, machine, kernel, session):
+        static = session.options.static.resolve()
+        machine.boot(kernels.get(kernel), 512, output=OUTPUT,
+                     files={"/bin/kioku": static, **programs(session.folder)})
+        self.counters = Target(machine, "counters").take_all()
+        self.harmed = [Target(machine, "harm", *parts).take_all() for parts in (
+            ("blocking",), ("signals", "rseq"))]
+        self.other = Target(machine, "thirtytwo")
+        self.other.take("auto")
+        self.other.end()
+        self.folder = machine.folder / "taken"
+        machine.take(self.folder)
+
+
+# --- tests
+
+def consistent(visit):
+    """No core of it is torn."""
+    checker = Checker(int(visit.counters.ready.split("header=")[1].split()[0], 0))
+    for method, name, status, text in visit.counters.taken:
+        if status:
+            yield f"{method}: exit status {status}: {text[-300:]}"
+            continue
+        with CoreFile(visit.folder / name) as core:
+            for problem in checker.problems(core):
+                yield f"{method}, {name}: {problem}"
+    return f"{len(visit.counters.taken)} by {', '.join(methods(visit.counters))}"
+
+
+def unharmed(visit):
+    """No target has noticed anything."""
+    for target in (visit.counters, *visit.harmed):
+        yield from target.problems()
+        for method, name, status, text in target.taken:
+            if status:
+                yield f"{name}, {method}: exit status {status}: {text[-300:]}"
+
+
+def refused(visit):
+    """A 32-bit process, which then goes on as it was."""
+    (_, name, status, text), = visit.other.taken
+    if status != 1 or "32-bit" not in text:
+        yield f"exit status {status}: {text[-300:]}"
+    if (visit.folder / name).exists():
+        yield f"there is a {name}"
+    yield from visit.other.problems()
+
+
+def methods(target):
+    return dict.fromkeys(method for method, *_ in target.taken)
+
+
+TESTS = (consistent, unharmed, refused)
+
+
+def check_all(session):
+    for kernel in plans(session.options.full):
+        name = f"snapshot-{kernel}"
+        if not any(session.results.wants(f"{name}: {test.__name__}") for test in TESTS):
+            continue
+        with guest.Guest(session.folder / name) as machine:
+            try:
+                visit = Visit(machine, kernel, session)
+            except (guest.GuestError, kernels.FetchError) as error:
+                failure = str(error)
+                session.results.check(f"{name}: boot", lambda why=failure: iter([why]))
+                continue
+            for test in TESTS:
+                session.results.check(f"{name}: {test.__name__}", test, visit)
