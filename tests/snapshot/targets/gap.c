@@ -4,7 +4,7 @@
  *        gap --period US [--kilobytes K] [--cpu N]
  *        gap --period US --touch PAGES [--rss MB] [--cpu N]
  * What a stop is as the one who is stopped sees it. The main thread reads the clock all the time and
- * notes each gap of more than 10 us: when it was over (monotonic) and how long it was, in nanoseconds.
+ * notes gaps of more than 10 us: when it was over (monotonic) and how long it was, in nanoseconds.
  * The other threads sleep for 1 ms.
  * With a period, it is a real-time task instead: it writes K KB each period and misses its deadline
  * if that is done later than 250 us after it was due; a gap is then how late it was. Or it writes one
@@ -38,7 +38,7 @@ static struct gaps *gaps;
 static unsigned long buckets[BUCKETS], longest;
 static char *memory;
 
-static void note(long when, long length)
+static void count_gap(long length)
 {
 	unsigned bucket = 0;
 
@@ -47,8 +47,27 @@ static void note(long when, long length)
 	buckets[bucket]++;
 	if ((unsigned long)length > longest)
 		longest = (unsigned long)length;
+}
+
+static void note(long when, long length)
+{
+	count_gap(length);
 	gaps->ring[gaps->count % NOTED] = (struct gap){ when, length };
 	__atomic_store_n(&gaps->count, gaps->count + 1, __ATOMIC_RELEASE);
+}
+
+/* The longest of each millisecond only: while a duplicate is held, each write is a gap. */
+static void note_longest(long when, long length)
+{
+	struct gap *last = &gaps->ring[(gaps->count - 1) % NOTED];
+
+	if (gaps->count == 0 || when - last->when >= MILLISECOND) {
+		note(when, length);
+		return;
+	}
+	count_gap(length);
+	if (length > last->length)
+		*last = (struct gap){ when, length };
 }
 
 static void pin(void)
@@ -82,7 +101,7 @@ static void watch(void)
 			long now = target_now();
 
 			if (now - before > LEAST)
-				note(now, now - before);
+				note_longest(now, now - before);
 			before = now;
 			if (rate != 0 && now >= next_write) {
 				memory[counters_mix(write++) % (rss << 8) * PAGE]++;
