@@ -4,11 +4,13 @@
  *        snapshot_calls METHOD PID read ADDRESS SIZE
  * The library's calls alone, with times in nanoseconds (monotonic) as a line of JSON each.
  * hold: duplicates a process COUNT times, holds each duplicate for HOLD us, and pauses for PAUSE us.
+ * What is refused has no line.
  * read: duplicates it once and reads the SIZE bytes at ADDRESS in pieces, each byte once for each
- * size of piece; then the same by PTRACE_PEEKDATA while it is stopped, and by memcpy().
+ * size of piece; the same by memcpy(), and while it is stopped by /proc/PID/mem and PTRACE_PEEKDATA.
  */
 #include <kioku/kioku.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #include <unistd.h>
 
 static const size_t pieces[] = { 1 << 10, 64 << 10, 256 << 10 };
-enum { PIECES = sizeof(pieces) / sizeof(pieces[0]), MOST = 256 << 10, PEEKED = 4 << 20 };
+enum { PIECES = sizeof(pieces) / sizeof(pieces[0]), MOST = 256 << 10, PEEKED = 2 << 20 };
 
 struct reader {
 	const char *name;
@@ -61,8 +63,10 @@ static int hold(pid_t pid, const struct kioku_snapshot_options *options, char **
 		struct kioku_process *process;
 		long began = now(), made, left_alone, ended;
 
-		if (kioku_process_duplicate(pid, options, &process, &error) != KIOKU_OK)
-			return fail(error.message);
+		if (kioku_process_duplicate(pid, options, &process, &error) != KIOKU_OK) {
+			fail(error.message);
+			continue;
+		}
 		made = now();
 		usleep(held);
 		left_alone = now();
@@ -96,6 +100,11 @@ static bool read_words(void *context, uint64_t address, void *buffer, size_t siz
 		memcpy(out + i, &word, sizeof(word));
 	}
 	return true;
+}
+
+static bool read_file(void *context, uint64_t address, void *buffer, size_t size)
+{
+	return pread(*(int *)context, buffer, size, (off_t)address) == (ssize_t)size;
 }
 
 static bool copy(void *context, uint64_t address, void *buffer, size_t size)
@@ -135,15 +144,21 @@ static bool time_duplicate(pid_t pid, const struct kioku_snapshot_options *optio
 	return good;
 }
 
-static bool time_peeks(pid_t pid, uint64_t address, size_t size, char *buffer)
+static bool time_stopped(pid_t pid, uint64_t address, size_t size, char *buffer)
 {
-	const struct reader reader = { "peek", read_words, &pid };
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	const struct reader reader = { "mem", read_file, &file };
+	const struct reader peeker = { "peek", read_words, &pid };
 
-	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) != 0 ||
+	if (file < 0 || ptrace(PTRACE_SEIZE, pid, NULL, NULL) != 0 ||
 	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) != 0 || waitpid(pid, NULL, __WALL) != pid)
 		return fail("ptrace") == 0;
-	bool good = time_reads(&reader, address, size, buffer);
+	bool good = time_reads(&reader, address, size, buffer) &&
+		    time_reads(&peeker, address, size < PEEKED ? size : PEEKED, buffer);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	close(file);
 	return good;
 }
 
@@ -161,7 +176,7 @@ static char *map(size_t size)
 static int read_all(pid_t pid, const struct kioku_snapshot_options *options, char **words)
 {
 	uint64_t address = strtoull(words[0], NULL, 0);
-	size_t size = strtoull(words[1], NULL, 0), peeked = size < PEEKED ? size : PEEKED;
+	size_t size = strtoull(words[1], NULL, 0);
 	char *buffer = map(MOST), *memory = map(size);
 	const struct reader copier = { "copy", copy, memory };
 
@@ -169,7 +184,7 @@ static int read_all(pid_t pid, const struct kioku_snapshot_options *options, cha
 		return fail("out of memory");
 	return !time_reads(&copier, 0, size, buffer) ||
 	       !time_duplicate(pid, options, address, size, buffer) ||
-	       !time_peeks(pid, address, peeked, buffer);
+	       !time_stopped(pid, address, size, buffer);
 }
 
 int main(int argc, char **argv)

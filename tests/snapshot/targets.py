@@ -118,6 +118,11 @@ def thread_states(pid):
     return {tid: status(pid, "State", tid) for tid in threads(pid)}
 
 
+def live_threads(pid):
+    """Without a first one that has ended."""
+    return [tid for tid, state in thread_states(pid).items() if state and state[0] != "Z"]
+
+
 def traced_threads(pid):
     return [tid for tid in threads(pid) if status(pid, "TracerPid", tid) not in ("0", None)]
 
@@ -129,6 +134,10 @@ def processes():
 def children(pid):
     """Those that are zombies, and those that an ordinary wait() does not see, too."""
     return [child for child in processes() if status(child, "PPid") == str(pid)]
+
+
+def live_children(pid):
+    return [child for child in children(pid) if not (status(child, "State") or "Z").startswith("Z")]
 
 
 def mentioning(text):
