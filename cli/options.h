@@ -89,7 +89,10 @@ struct option_row {
 struct snapshot_request {
 	struct kioku_snapshot_options options; /* but for the areas */
 	struct kioku_area areas[AREA_LIMIT];
-	const char *name; /* of processes, instead of their numbers */
+	const char *name;    /* of processes, instead of their numbers */
+	const char *rebuild; /* the core of a moment of a series */
+	uint64_t repeat;     /* nanoseconds from one moment to the next; 0: there is one only */
+	uint64_t count;      /* moments; 0: until it ends */
 	bool tree, dry_run;
 };
 

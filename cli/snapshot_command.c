@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "capture_command.h"
 #include "cleanup.h"
@@ -183,6 +185,7 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	put_stop(&json, "reap", summary->reap);
 	json_close(&json, ']');
 	json_number(&json, "memory", summary->memory);
+	json_number(&json, "stored", summary->stored);
 	json_number(&json, "inconsistent", summary->inconsistent);
 	json_boolean(&json, "restores_itself", summary->restores_itself);
 	json_boolean(&json, "has_leftover", summary->has_leftover);
@@ -209,16 +212,25 @@ static void print_line(const struct kioku_process_summary *summary)
 				summary->pid, summary->reap / 1000);
 }
 
+/* A snapshot of all targets at one instant. */
+struct moment {
+	const char *destination;
+	struct kioku_series *series; /* NULL: it is the only one */
+	uint64_t number;
+};
+
 static int write_core(struct session *session, struct kioku_process *process,
-		      const char *destination, char **place)
+		      const struct moment *moment, char **place)
 {
 	struct kioku_process_summary summary = kioku_process_summary(process);
-	char name[32];
+	char name[64];
 
-	snprintf(name, sizeof(name), "%s-%d", summary.name, summary.pid);
+	int size = snprintf(name, sizeof(name), "%s-%d", summary.name, summary.pid);
+	if (moment->series)
+		snprintf(name + size, sizeof(name) - (size_t)size, "-%06" PRIu64, moment->number);
 	session->process = name;
 	session->source = kioku_process_source(process);
-	*place = capture_place(session, destination);
+	*place = capture_place(session, moment->destination);
 	int status = *place ? capture_to(session, *place) : (int)message_error("out of memory");
 	session->source = NULL; /* the process's, not ours to close */
 	session->process = NULL;
@@ -248,7 +260,7 @@ static void warn_of_leftover(const struct kioku_process *process)
 			summary.pid);
 }
 
-static int take(struct session *session, const struct targets *targets, const char *destination)
+static int take(struct session *session, const struct targets *targets, const struct moment *moment)
 {
 	struct kioku_snapshot_options options = session->options.snapshot.options;
 	AUTO_FREE struct kioku_process **processes = calloc(targets->count, sizeof(*processes));
@@ -261,6 +273,7 @@ static int take(struct session *session, const struct targets *targets, const ch
 	options.size = sizeof(options);
 	options.areas = options.area_count > 0 ? session->options.snapshot.areas : NULL;
 	options.facts = true;
+	options.series = moment->series;
 	options.diagnostic = message_diagnostic;
 	if (kioku_process_duplicate_all(targets->pids, targets->count, &options, processes,
 					&error) != KIOKU_OK)
@@ -268,7 +281,7 @@ static int take(struct session *session, const struct targets *targets, const ch
 			       ? message_usage("snapshot: %s", error.message)
 			       : message_error("%s", error.message);
 	for (size_t i = 0; i < targets->count && status == STATUS_COMPLETE; i++)
-		status = write_core(session, processes[i], destination, &places[i]);
+		status = write_core(session, processes[i], moment, &places[i]);
 	for (size_t i = 0; i < targets->count; i++)
 		kioku_process_let_go(processes[i]);
 	for (size_t i = 0; i < targets->count; i++) {
@@ -281,28 +294,143 @@ static int take(struct session *session, const struct targets *targets, const ch
 	return status;
 }
 
-static int run(struct session *session)
+static int take_found(struct session *session, const struct moment *moment)
 {
 	CLEANUP(release_targets) struct targets targets = { 0 };
+	int status = find_targets(session, &targets);
+
+	if (status != STATUS_COMPLETE)
+		return status;
+	if (targets.count > 1 && !place_is_folder(moment->destination))
+		return message_usage("snapshot: several processes need a folder: -o DIR/");
+	return take(session, &targets, moment);
+}
+
+/* Until a time of CLOCK_MONOTONIC, or a signal. */
+static void sleep_until(const struct timespec *time)
+{
+	while (!interrupt_name() &&
+	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, time, NULL) == EINTR)
+		;
+}
+
+static void add_time(struct timespec *time, uint64_t nanoseconds)
+{
+	uint64_t sum = (uint64_t)time->tv_nsec + nanoseconds;
+
+	time->tv_sec += (time_t)(sum / 1000000000);
+	time->tv_nsec = (long)(sum % 1000000000);
+}
+
+/* Moments that would begin while another is still being written are left out: it says so. */
+static int repeat(struct session *session, struct moment *moment)
+{
+	const struct snapshot_request *request = &session->options.snapshot;
+	struct timespec next, now;
+	uint64_t late = 0;
+	int status = STATUS_COMPLETE;
+
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	while (status == STATUS_COMPLETE && !interrupt_name() &&
+	       (request->count == 0 || moment->number < request->count)) {
+		sleep_until(&next);
+		if (interrupt_name())
+			break;
+		status = take_found(session, moment);
+		moment->number++;
+		add_time(&next, request->repeat);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		for (; next.tv_sec < now.tv_sec ||
+		       (next.tv_sec == now.tv_sec && next.tv_nsec < now.tv_nsec);
+		     late++)
+			add_time(&next, request->repeat);
+	}
+	message_finding(KIOKU_NOTE, "%" PRIu64 " moments", moment->number);
+	if (late > 0)
+		message_finding(KIOKU_WARNING,
+				"%" PRIu64 " were left out, as the one before took too long", late);
+	return status;
+}
+
+/* NAME of NAME_DATE.core. */
+static void name_of_core(const char *path, char *out, size_t size)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *end = strrchr(name, '_');
+
+	snprintf(out, size, "%.*s", end ? (int)(end - name) : (int)strlen(name), name);
+}
+
+static int rebuild(struct session *session, const char *destination)
+{
+	const char *path = session->options.snapshot.rebuild;
+	struct kioku_error error = { 0 };
+	char name[64];
+
+	if (kioku_series_open(path, &session->source, &error) != KIOKU_OK)
+		return message_error("%s: %s", path, error.message);
+	name_of_core(path, name, sizeof(name));
+	session->process = name;
+	AUTO_FREE char *place = capture_place(session, destination);
+	int status = place ? capture_to(session, place) : (int)message_error("out of memory");
+	session->process = NULL;
+	return status;
+}
+
+static int check_places(const struct options *options, const char *destination)
+{
+	const struct snapshot_request *request = &options->snapshot;
+
+	if (options->format != formats[0] && strcmp(destination, "-") == 0)
+		return message_usage("snapshot: --format json and -o - both want the output");
+	if (request->repeat && !place_is_folder(destination))
+		return message_usage("snapshot: --repeat needs a folder: -o DIR/");
+	if (request->count && !request->repeat)
+		return message_usage("snapshot: --count is for --repeat");
+	if (request->rebuild && (request->repeat || request->name || options->argument_count > 0))
+		return message_usage("snapshot: --rebuild takes no snapshot");
+	return STATUS_COMPLETE;
+}
+
+static int take_all(struct session *session, const char *destination)
+{
+	struct moment moment = { .destination = destination };
+
+	if (session->options.snapshot.repeat == 0)
+		return take_found(session, &moment);
+	moment.series = kioku_series_new();
+	if (!moment.series)
+		return message_error("out of memory");
+	int status = repeat(session, &moment);
+	kioku_series_free(moment.series);
+	return status;
+}
+
+static int dry_run(const struct session *session)
+{
+	CLEANUP(release_targets) struct targets targets = { 0 };
+	int status = find_targets(session, &targets);
+
+	return status == STATUS_COMPLETE ? predict(session, &targets) : status;
+}
+
+static int run(struct session *session)
+{
 	const struct options *options = &session->options;
 	const char *destination;
 
-	int status = find_targets(session, &targets);
-	if (status != STATUS_COMPLETE)
-		return status;
 	if (options->snapshot.dry_run)
-		return predict(session, &targets);
+		return dry_run(session);
 	if (!options->output && !options->to)
 		return message_usage("snapshot: where to? -o FILE, -o DIR/, -o - or --to DEST");
-	status = capture_begin(session, options->output, &destination);
+	int status = capture_begin(session, options->output, &destination);
+	if (status == STATUS_COMPLETE)
+		status = check_places(options, destination);
 	if (status != STATUS_COMPLETE)
 		return status;
-	if (targets.count > 1 && !place_is_folder(destination))
-		return message_usage("snapshot: several processes need a folder: -o DIR/");
-	if (options->format != formats[0] && strcmp(destination, "-") == 0)
-		return message_usage("snapshot: --format json and -o - both want the output");
 	interrupt_catch();
-	return take(session, &targets, destination);
+	return options->snapshot.rebuild ? rebuild(session, destination)
+					 : take_all(session, destination);
 }
 
 const struct command snapshot_command = {

@@ -42,6 +42,22 @@ static bool parse_tree(struct options *options, const struct command *command, c
 	return true;
 }
 
+static bool parse_repeat(struct options *options, const struct command *command, const char *text)
+{
+	return time_parse(text, &options->snapshot.repeat) && options->snapshot.repeat > 0;
+}
+
+static bool parse_count(struct options *options, const struct command *command, const char *text)
+{
+	return number_parse(text, &options->snapshot.count) && options->snapshot.count > 0;
+}
+
+static bool parse_rebuild(struct options *options, const struct command *command, const char *text)
+{
+	options->snapshot.rebuild = text;
+	return text[0] != '\0';
+}
+
 static bool parse_dry_run(struct options *options, const struct command *command, const char *text)
 {
 	options->snapshot.dry_run = true;
@@ -90,5 +106,10 @@ const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT] = {
 	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
 	  "only this part of memory, END included; may be given again" },
 	{ "exclude", 0, "file-backed", parse_exclude, "leave out pages that are those of files" },
+	{ "repeat", 0, "TIME", parse_repeat,
+	  "go on, a snapshot each TIME; after the first, with what has changed only" },
+	{ "count", 0, "NUMBER", parse_count, "with --repeat: so many" },
+	{ "rebuild", 0, "CORE", parse_rebuild,
+	  "take no snapshot, but make one of a series whole again" },
 	{ "dry-run", 0, NULL, parse_dry_run, "only say what each method would cost the process" },
 };

@@ -4,7 +4,7 @@
 
 #include "options.h"
 
-#define SNAPSHOT_OPTION_COUNT 8
+#define SNAPSHOT_OPTION_COUNT 11
 
 extern const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT];
 

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "snapshot/process_facts.h"
+#include "snapshot/series.h"
 #include "snapshot/tracking.h"
 
 /* That may be needed for what is mapped meanwhile. */
@@ -222,11 +223,21 @@ static enum kioku_status make_source(struct kioku_process *process, struct kioku
 {
 	const struct kioku_snapshot_options *options = process->options;
 	size_t size;
-	AUTO_FREE uint8_t *notes = process_notes_make(process, &size);
 	AUTO_FREE char *description = process_description_make(process);
+	AUTO_FREE uint8_t *series = NULL;
+	size_t series_size = 0;
 	char where[32];
 
-	if (!notes || !description)
+	if (!description)
+		return error_no_memory(error);
+	process->layout.stored = process->layout.memory;
+	if (options->series)
+		TRY(series_reduce(options->series, &process->process, &process->memory,
+				  &process->layout, description, &series, &series_size, error));
+	process->summary.stored = process->layout.stored;
+	AUTO_FREE uint8_t *notes =
+		process_notes_make(process, (struct bytes){ series, series_size }, &size);
+	if (!notes)
 		return error_no_memory(error);
 	snprintf(where, sizeof(where), "process:%d", process->process.pid);
 	struct source_recipe recipe = {

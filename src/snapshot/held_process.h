@@ -53,8 +53,8 @@ enum kioku_status held_process_open(struct kioku_process *process, struct kioku_
 
 void held_process_release(struct kioku_process *process);
 
-/* The notes of its core, for the caller to free; NULL: no memory. */
-uint8_t *process_notes_make(const struct kioku_process *process, size_t *size);
+/* The notes of its core, with that of a series, if it has one; for the caller to free; NULL: no memory. */
+uint8_t *process_notes_make(const struct kioku_process *process, struct bytes series, size_t *size);
 
 /* What the manifest says of it, a JSON object, for the caller to free; NULL: no memory. */
 char *process_description_make(const struct kioku_process *process);

@@ -24,7 +24,8 @@ struct layout {
 	struct range_map extents; /* kind: enum kioku_range_state */
 	struct source_segment *segments;
 	size_t segment_count;
-	uint64_t memory;       /* bytes that are PRESENT */
+	uint64_t memory;       /* bytes that have content */
+	uint64_t stored;       /* bytes of them, of a series: that have changed */
 	uint64_t inconsistent; /* of them, not of the instant of the stop */
 };
 

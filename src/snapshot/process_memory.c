@@ -93,15 +93,20 @@ static enum kioku_status read_copies(const struct process_memory *memory, uint64
 	return KIOKU_OK;
 }
 
-static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
-				     size_t size, struct kioku_error *error)
+enum kioku_status process_memory_read(const struct process_memory *memory, uint64_t address,
+				      uint64_t offset, void *buffer, size_t size,
+				      struct kioku_error *error)
 {
-	const struct process_memory *memory = access;
-
 	if (offset & LAYOUT_COPIED)
 		return read_copies(memory, address, buffer, size, error);
 	return read_memory(offset & LAYOUT_LIVE ? memory->target : memory->held, address, buffer,
 			   size, error);
+}
+
+static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
+				     size_t size, struct kioku_error *error)
+{
+	return process_memory_read(access, address, offset, buffer, size, error);
 }
 
 static bool states(void *access, uint64_t address, size_t count, uint8_t *out)

@@ -14,6 +14,11 @@ struct process_memory {
 	const struct mapping_list *mappings; /* at the instant of the stop */
 };
 
+/* Of the layout that the memory has: an extent's address and offset. Errors: ABSENT, OS. */
+enum kioku_status process_memory_read(const struct process_memory *memory, uint64_t address,
+				      uint64_t offset, void *buffer, size_t size,
+				      struct kioku_error *error);
+
 /* The driver of such sources, whose state is a struct process_memory, borrowed. */
 extern const struct source_driver process_source;
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/cleanup.h"
 #include "format/core_format.h"
+#include "format/elf_format.h"
+#include "format/series_format.h"
 #include "snapshot/held_process.h"
 #include "snapshot/xstate.h"
 
@@ -55,7 +58,25 @@ static size_t fill_files(struct core_file *out, const struct mapping_list *list)
 	return count;
 }
 
-uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
+/* Behind all the others. */
+static uint8_t *add_series(uint8_t *notes, struct bytes series, size_t *size)
+{
+	const struct elf_note note = { { (const uint8_t *)SERIES_NOTE_NAME,
+					 strlen(SERIES_NOTE_NAME) },
+				       series,
+				       SERIES_NOTE_TYPE };
+	uint8_t *all = realloc(notes, *size + elf_note_size(&note));
+
+	if (!all) {
+		free(notes);
+		return NULL;
+	}
+	elf_note_encode(&note, all + *size);
+	*size += elf_note_size(&note);
+	return all;
+}
+
+uint8_t *process_notes_make(const struct kioku_process *process, struct bytes series, size_t *size)
 {
 	const struct process *about = &process->process;
 	size_t thread_count = process->target->report->thread_count;
@@ -83,5 +104,6 @@ uint8_t *process_notes_make(const struct kioku_process *process, size_t *size)
 		.thread_count = thread_count,
 	};
 	memcpy(core.name, about->name, sizeof(core.name));
-	return core_notes_encode(&core, size);
+	uint8_t *notes = core_notes_encode(&core, size);
+	return notes && series.size > 0 ? add_series(notes, series, size) : notes;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ELF cores of whole machines: QEMU, virsh, /proc/vmcore, makedumpfile -E, VirtualBox. */
 #include "base/error.h"
+#include "source/elf_table.h"
 #include "source/notes.h"
 
 /* DUMP_ELF_INCOMPLETE of makedumpfile; x86-64 and AArch64 kernels define no flags of their own. */
@@ -89,34 +90,6 @@ static enum kioku_status add_load(struct reading *reading, const struct elf_segm
 	return KIOKU_OK;
 }
 
-/* The header, and the table of program headers as far as it is there. */
-static enum kioku_status read_headers(struct reading *reading, struct kioku_error *error)
-{
-	struct image_file *file = &reading->source->file;
-	struct elf_header *header = &reading->header;
-	uint8_t head[ELF_HEADER_SIZE], section[ELF_SECTION_SIZE];
-	const char *unused;
-	bool is_there;
-
-	size_t size = image_file_read(file, 0, head, sizeof(head), &unused);
-	const char *problem = elf_header_decode((struct bytes){ head, size }, header);
-	if (!problem && header->segment_count == PN_XNUM) {
-		size = image_file_read(file, header->section_offset, section, sizeof(section),
-				       &unused);
-		problem = elf_large_count_decode((struct bytes){ section, size }, header);
-	}
-	if (!problem && header->segment_count > 0 && header->segment_offset > file->size)
-		problem = "its ELF header puts the program headers outside the file";
-	if (problem)
-		return error_set(error, KIOKU_ERROR_CORRUPT, "%s", problem);
-
-	uint64_t table_size = (uint64_t)header->segment_count * header->segment_entry_size;
-	uint64_t there = image_file_run(file, header->segment_offset, table_size, &is_there);
-	if (table_size == 0 || !is_there)
-		return KIOKU_OK;
-	return image_file_keep(file, header->segment_offset, there, &reading->table, error);
-}
-
 static enum kioku_status read_segments(struct reading *reading, struct kioku_error *error)
 {
 	const struct elf_header *header = &reading->header;
@@ -176,7 +149,7 @@ static enum kioku_status open_elf(struct kioku_source *source,
 	const struct elf_header *header = &reading.header;
 
 	reading.notes = (struct note_reading){ source, header, .cpu_note = ELF_REGISTERS_NONE };
-	TRY(read_headers(&reading, error));
+	TRY(elf_table_read(&source->file, &reading.header, &reading.table, error));
 	TRY(check_type(header, error));
 	TRY(read_segments(&reading, error));
 	TRY(check_machine(&reading, error));

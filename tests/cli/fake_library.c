@@ -637,7 +637,7 @@ struct kioku_process {
 
 const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
 {
-	static const char *const names[] = { "auto", "fork", "stop" };
+	static const char *const names[] = { "auto", "track", "fork", "stop" };
 
 	return names[method];
 }
@@ -651,6 +651,26 @@ enum kioku_status kioku_process_find(const char *name, pid_t **out, size_t *coun
 	**out = 7;
 	*count = 1;
 	return KIOKU_OK;
+}
+
+struct kioku_series {
+	char unused;
+};
+
+struct kioku_series *kioku_series_new(void)
+{
+	return calloc(1, sizeof(struct kioku_series));
+}
+
+void kioku_series_free(struct kioku_series *series)
+{
+	free(series);
+}
+
+enum kioku_status kioku_series_open(const char *path, struct kioku_source **out,
+				    struct kioku_error *error)
+{
+	return fail(error, KIOKU_ERROR_UNSUPPORTED, "it is no core of a series");
 }
 
 enum kioku_status kioku_process_tree(pid_t pid, pid_t **out, size_t *count,
@@ -667,9 +687,15 @@ enum kioku_status
 kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAPSHOT_METHODS],
 		      struct kioku_error *error)
 {
-	out[0] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_FORK,
+	out[0] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_TRACK,
+						     .possible = true,
+						     .setup = 100000,
+						     .stop = 250000,
+						     .memory = 4096,
+						     .delay = 700 };
+	out[1] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_FORK,
 						     .reason = "it has no code" };
-	out[1] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_STOP,
+	out[2] = (struct kioku_snapshot_prediction){ .method = KIOKU_SNAPSHOT_STOP,
 						     .possible = true,
 						     .stop = 1500000 };
 	return KIOKU_OK;

@@ -687,7 +687,7 @@ class Snapshot(unittest.TestCase):
                    "--max-stop", "250us", "--exclude", "file-backed", "--area", "heap", "--area",
                    "0x1000-0x1fff", "--area", "a-b.so")
         self.assertEqual(done.returncode, 0)
-        for line in ("method 2 allow_stop 1 max_stop 250000 exclude 1", "area heap 0 0",
+        for line in ("method 3 allow_stop 1 max_stop 250000 exclude 1", "area heap 0 0",
                      "area - 1000 2000", "area a-b.so 0 0"):
             self.assertIn(f"snapshot: {line}\n", done.errors)
 
@@ -705,20 +705,41 @@ class Snapshot(unittest.TestCase):
             self.assertEqual(row["stops"], [{"what": "duplicate", "nanoseconds": 40000},
                                             {"what": "reap", "nanoseconds": 1000}])
 
+    def test_series(self):
+        """Cores are numbered, as several may be of one second."""
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("snapshot", "7", "-o", folder, "-f", "json", "--repeat", "1us", "--count", "3")
+        self.assertEqual(done.returncode, 0, done.errors)
+        rows = [json.loads(line) for line in done.text.splitlines()]
+        for number, row in enumerate(rows):
+            self.assertRegex(row["path"], rf"^{folder}/o__d-7-00000{number}_\d{{8}}-\d{{6}}\.core$")
+        self.assertEqual(len(rows), 3)
+        self.assertIn("kioku: note: 3 moments\n", done.errors)
+
+    def test_rebuild(self):
+        done = run("snapshot", "--rebuild", "a.core", "-o", "b.core")
+        self.assertEqual((done.returncode, done.text), (1, ""))
+        self.assertIn("kioku: error: a.core: it is no core of a series\n", done.errors)
+
     def test_dry_run(self):
         done = run("snapshot", "7", "--dry-run")
         self.assertEqual((done.returncode, done.errors), (0, ""))
-        self.assertEqual(done.text, "process 7\nfork   impossible: it has no code\n"
+        self.assertEqual(done.text, "process 7\ntrack  stopped for 250 us, one thread for 100 us "
+                                    "before; each page's first write takes 700 ns longer; at most "
+                                    "4 KiB of memory more\nfork   impossible: it has no code\n"
                                     "stop   stopped for 1500 us\n")
         rows = [json.loads(line)
                 for line in run("snapshot", "7", "--dry-run", "-f", "json").text.splitlines()]
-        self.assertEqual([row["possible"] for row in rows], [False, True])
+        self.assertEqual([row["possible"] for row in rows], [True, False, True])
 
     def test_refused(self):
         for words in ((), ("0",), ("x",), ("-1",), ("7", "8"), ("7", "--max-stop", "0us"),
                       ("7", "--method", "none"), ("7", "--exclude", "heap"), ("7", "--area", ""),
                       ("7", "--area", "0x2-0x1"), ("7", "--as", "elf"),
-                      ("7", "--format", "json", "-o", "-")):
+                      ("7", "--format", "json", "-o", "-"), ("7", "--repeat", "1s"),
+                      ("7", "--repeat", "0s", "-o", "."), ("7", "--count", "2"),
+                      ("7", "--repeat", "1s", "--count", "0", "-o", "."),
+                      ("7", "--rebuild", "core"), ("--rebuild", "")):
             more = () if "-o" in words else ("-o", "a.core")
             done = run("snapshot", *words, *more)
             self.assertEqual((done.returncode, done.text), (2, ""), words)

@@ -320,6 +320,24 @@ def packets():
     yield "noise", b"\x03QEMU$$#24"
 
 
+def series_note(moment, segments, runs, digests, text=b'{"pid":1}', version=1):
+    head = struct.pack("<II16sQQQ", version, moment, bytes(range(16)), len(segments), len(runs),
+                       digests)
+    ranges = b"".join(struct.pack("<QQQ", *fields) for fields in (*segments, *runs))
+    return head + ranges + bytes(16 * digests) + text
+
+
+def series():
+    segments = [(0x1000, 0x3000, 6), (0x4000, 0x1000, 4)]
+    runs = [(0x1000, 0x1000, 0), (0x2000, 0x2000, 4), (0x4000, 0x1000, 1)]
+    yield "base", series_note(0, segments, [(0x1000, 0x4000, 0)], 4)
+    yield "changes", series_note(3, segments, runs, 1)
+    yield "empty", series_note(0, [], [], 0, b"")
+    yield "backwards", series_note(1, segments[::-1], runs, 1)
+    yield "version_2", series_note(1, segments, runs, 1, version=2)
+    yield "cut", series_note(1, segments, runs, 1)[:90]
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
@@ -327,7 +345,8 @@ def main():
                           ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
-                          ("nettlp_requester", answers()), ("rsp_format", packets())):
+                          ("nettlp_requester", answers()), ("rsp_format", packets()),
+                          ("series_format", series())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

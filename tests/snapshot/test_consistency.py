@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Images are of one instant."""
 
+import json
+import os
+from pathlib import Path
+
 from case import ToolCase, count
 from core_file import CoreFile
 from counters import Checker
@@ -45,14 +49,56 @@ class Consistency(ToolCase):
         self.assertEqual(result["torn"], 0, result["first"])
         self.check_unharmed(target)
 
-    def test_series(self):
-        """Each of a series, those that are of changes only put together again."""
-        self.need("--repeat")
-        target = self.start("counters")
+    def series(self, target, times):
+        """The cores of a series, as they are said."""
         folder = self.new_path("series")
-        times = count(4, 50)
+        folder.mkdir()
         done = self.run_tool(target.pid, "-o", f"{folder}/", "--repeat", "100ms", "--count", times,
                              "--format", "json")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(done.stdout.splitlines()), times)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(rows), times)
+        return [Path(row["path"]) for row in rows], rows
+
+    def rebuild(self, core, status=0):
+        path = self.new_path("whole")
+        done = self.run_tool("--rebuild", core, "-o", path)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return path, done.stderr
+
+    def test_series(self):
+        """Each of a series, those that are of changes only put together again."""
+        target = self.start("counters", "--pad", 16)
+        cores, rows = self.series(target, count(4, 50))
+        checker = Checker(int(target.values["header"], 0))
+        for core, row in zip(cores, rows):
+            whole, _ = self.rebuild(core)
+            with CoreFile(whole) as image:
+                self.assertEqual(list(checker.problems(image)), [], core.name)
+                self.assertEqual(len(image.threads()), row["threads"])
+            if core != cores[0]:
+                self.assertLess(row["stored"], row["memory"] // 2)
+                self.assertLess(core.stat().st_size, cores[0].stat().st_size // 2)
         self.check_unharmed(target)
+
+    def test_damaged_series(self):
+        """Nothing is put together of what is not as it was taken."""
+        target = self.start("counters")
+        cores, _ = self.series(target, 3)
+        target.kill()
+        last_page = cores[1].stat().st_size - 4096
+        with open(cores[1], "r+b") as file:
+            file.seek(last_page)
+            byte = file.read(1)
+            file.seek(last_page)
+            file.write(bytes([byte[0] ^ 1]))
+        self.rebuild(cores[0])
+        _, said = self.rebuild(cores[1], 3)
+        self.assertIn("4096 bytes", said)
+        os.remove(cores[1])
+        _, said = self.rebuild(cores[2], 1)
+        self.assertIn("moment 1 of the series is not in its folder", said)
+        _, said = self.rebuild(cores[0], 0)
+        whole = self.snapshot(self.start("harm", "futex")).core
+        _, said = self.rebuild(whole, 1)
+        self.assertIn("no core of a series", said)

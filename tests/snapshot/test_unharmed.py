@@ -59,8 +59,10 @@ class Unharmed(ToolCase):
     def test_series(self):
         self.need("--repeat")
         target = self.start("harm", *HARM[0])
-        done = self.run_tool(target.pid, "-o", f"{self.new_path('series')}/", "--repeat", "200ms",
-                             "--count", count(5, 100))
+        folder = self.new_path("series")
+        folder.mkdir()
+        done = self.run_tool(target.pid, "-o", f"{folder}/", "--repeat", "200ms", "--count",
+                             count(5, 100))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_unharmed(target)
 
