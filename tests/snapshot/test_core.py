@@ -21,11 +21,24 @@ GENERAL = "rax rbx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15".split()  # of 
 RED_ZONE = 128  # below a stack pointer, that the ABI lets a function use
 DEAD_STACK = 64 << 10
 RSEQ_SIZE = 32
+RESTARTS = (1 << 64) - 516, (1 << 64) - 512  # ERESTART_RESTARTBLOCK to ERESTARTSYS
+NO_CALL = (1 << 64) - 1                      # in orig_rax
 
 
 def run(*words):
     return subprocess.run([str(word) for word in words], capture_output=True, text=True,
                           timeout=LIMIT, check=False)
+
+
+def about_to_go_on(ours, theirs):
+    """Registers that an injection before may have changed: it leaves the thread as it would be without
+    a call, or about to make it again."""
+    registers = dict(theirs)
+    if ours["orig_rax"] == NO_CALL:
+        registers["orig_rax"] = NO_CALL
+        if RESTARTS[0] <= theirs["rax"] <= RESTARTS[1]:
+            registers.update(rax=ours["rax"], rip=theirs["rip"] - 2)
+    return registers
 
 
 class Core(ToolCase):
@@ -167,7 +180,10 @@ class Core(ToolCase):
                               f"stored: {ours.stores(address)}")
         self.assertGreater(compared, 50)
         registers = {thread.tid: thread.registers for thread in theirs.threads()}
-        self.assertEqual({thread.tid: thread.registers for thread in ours.threads()}, registers)
+        self.assertEqual(len(registers), len(ours.threads()))
+        for thread in ours.threads():
+            self.assertEqual(thread.registers,
+                             about_to_go_on(thread.registers, registers[thread.tid]))
 
     def test_other_debuggers(self):
         target = self.start("harm", "futex")
