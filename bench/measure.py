@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What benches share: two ways of doing the same work, measured in turns, and their ratio."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 PEERS = Path(os.environ.get("KIOKU_PEERS", "/nonexistent"))
+
+full = False  # --full of scripts/bench: as often as the goals have it
 
 
 class Skipped(Exception):
@@ -23,12 +26,40 @@ class Line:
     ours: str
     theirs: str
     ratio: float
-    goal: float  # the ratio that it should not pass
+    goal: float = math.inf  # the ratio that it should not pass; without one it is only reported
 
     def markdown(self):
-        verdict = "met" if self.ratio <= self.goal else "**missed**"
+        goal, verdict = f"{self.goal:.3g}", "met" if self.ratio <= self.goal else "**missed**"
+        if self.goal == math.inf:
+            goal, verdict = "", "reported"
         return f"| {self.what} | {self.ours} | {self.theirs} | {self.ratio:.3g} | " \
-               f"{self.goal:.3g} | {verdict} |"
+               f"{goal} | {verdict} |"
+
+
+@dataclass
+class Distribution:
+    """One line of the second table of RESULTS.md."""
+    what: str
+    times: list  # nanoseconds
+    note: str = ""
+
+    def __str__(self):
+        return " / ".join(microseconds(percentile(self.times, part)) for part in (50, 99, 100))
+
+    def markdown(self):
+        return f"| {self.what} | {len(self.times)} | {str(self).replace(' / ', ' | ')} | " \
+               f"{self.note} |"
+
+
+def percentile(times, part):
+    """The least of times that so many percent of them do not exceed; 100: the largest."""
+    return sorted(times)[max(math.ceil(len(times) * part / 100), 1) - 1]
+
+
+def microseconds(nanoseconds):
+    """With three digits at least."""
+    value = nanoseconds / 1000
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def run(command, **how):

@@ -153,7 +153,7 @@ enum kioku_status site_refuse(pid_t pid, struct kioku_error *error)
 {
 	return error_set(error, KIOKU_ERROR_REFUSED,
 			 "no thread of process %d stops: all wait in the kernel where nothing "
-			 "interrupts them (a vforked child, a disk)",
+			 "interrupts them (a vforked child, a disk), or get no CPU",
 			 pid);
 }
 

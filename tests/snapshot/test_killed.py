@@ -41,8 +41,6 @@ class Killed(ToolCase):
                     duration = self.duration(target, method)
                     for _ in range(times):
                         self.kill_once(target, method, who, number, duration)
-                        if who != guardian:
-                            wait_until(lambda pid=target.pid: not children(pid), "reaped", SOON)
                     _, problems = target.end()
                     if who == guardian:
                         problems = [problem for problem in problems
@@ -64,7 +62,10 @@ class Killed(ToolCase):
             who(running, number)
         running.wait(LIMIT)
         wait_until(lambda: not traced_threads(target.pid), "let go of", SOON)
-        wait_until(lambda: not live_children(target.pid), "rid of the clone", SOON)
+        # What the target itself has started ends soon.
+        those = live_children if who == guardian else children
+        seen = set(those(target.pid))
+        wait_until(lambda: not seen.intersection(those(target.pid)), "rid of the clone", SOON)
         wait_until(lambda: not mentioning(str(path)), "rid of what kioku had started", SOON)
         self.forget_path(path)
 

@@ -1,39 +1,44 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: gap [FILE] [--rss MB] [--threads N] [--rate WRITES] [--cpu N]
- *        gap [FILE] --period US --kilobytes K
+ * usage: gap [--rss MB] [--threads N] [--rate WRITES] [--cpu N]
+ *        gap --period US [--kilobytes K] [--cpu N]
+ *        gap --period US --touch PAGES [--rss MB] [--cpu N]
  * What a stop is as the one who is stopped sees it. The main thread reads the clock all the time and
- * notes each gap of more than 10 us in FILE: pairs of 64-bit numbers, when it was over (monotonic) and
- * how long it was, both in nanoseconds; a pair of zeros is none. The other threads sleep for 1 ms.
+ * notes gaps of more than 10 us: when it was over (monotonic) and how long it was, in nanoseconds.
+ * The other threads sleep for 1 ms.
  * With a period, it is a real-time task instead: it writes K KB each period and misses its deadline
- * if that is done later than 250 us after it was due; a gap is then how late it was.
+ * if that is done later than 250 us after it was due; a gap is then how late it was. Or it writes one
+ * word of each of the next PAGES pages, and a gap is how long that took.
+ * "ready" says where the notes are, for who reads its memory: how many there were, then the last
+ * of them in a ring. They are ordinary memory: what is shared is copied while the target is stopped.
  */
 #include "target.h"
 #include "counters.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#define NOTED   (1UL << 20) /* gaps */
+#define NOTED   (1UL << 16) /* gaps, in the ring */
 #define LEAST   10000L
 #define SLACK   250000L
 #define BUCKETS 24 /* bucket n: up to 2^n us */
 
-struct gap {
-	int64_t when, length;
+/* The same layout is read by bench/snapshot_bench.py. */
+struct gaps {
+	uint64_t count;
+	struct gap {
+		int64_t when, length;
+	} ring[NOTED];
 };
 
-static unsigned long rss = 28, threads = 1, rate, cpu = ~0UL, period, kilobytes = 16;
-static struct gap *gaps;
-static unsigned long gap_count, buckets[BUCKETS], longest;
+static unsigned long rss = 28, threads = 1, rate, cpu = ~0UL, period, kilobytes = 16, touch;
+static struct gaps *gaps;
+static unsigned long buckets[BUCKETS], longest;
 static char *memory;
 
-static void note(long when, long length)
+static void count_gap(long length)
 {
 	unsigned bucket = 0;
 
@@ -42,25 +47,27 @@ static void note(long when, long length)
 	buckets[bucket]++;
 	if ((unsigned long)length > longest)
 		longest = (unsigned long)length;
-	if (gap_count < NOTED)
-		gaps[gap_count] = (struct gap){ when, length };
-	gap_count++;
 }
 
-static void map_gaps(const char *path)
+static void note(long when, long length)
 {
-	int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int flags = path == NULL ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+	count_gap(length);
+	gaps->ring[gaps->count % NOTED] = (struct gap){ when, length };
+	__atomic_store_n(&gaps->count, gaps->count + 1, __ATOMIC_RELEASE);
+}
 
-	if (path != NULL && (fd < 0 || ftruncate(fd, NOTED * sizeof(*gaps)) != 0))
-		target_die(path);
-	gaps = mmap(NULL, NOTED * sizeof(*gaps), PROT_READ | PROT_WRITE, flags, fd, 0);
-	if (gaps == MAP_FAILED)
-		target_die("mmap");
-	if (fd >= 0)
-		close(fd);
-	/* A fault of our own is no gap: the pages of an hour of them. */
-	memset(gaps, 0, NOTED * sizeof(*gaps));
+/* The longest of each millisecond only: while a duplicate is held, each write is a gap. */
+static void note_longest(long when, long length)
+{
+	struct gap *last = &gaps->ring[(gaps->count - 1) % NOTED];
+
+	if (gaps->count == 0 || when - last->when >= MILLISECOND) {
+		note(when, length);
+		return;
+	}
+	count_gap(length);
+	if (length > last->length)
+		*last = (struct gap){ when, length };
 }
 
 static void pin(void)
@@ -94,7 +101,7 @@ static void watch(void)
 			long now = target_now();
 
 			if (now - before > LEAST)
-				note(now, now - before);
+				note_longest(now, now - before);
 			before = now;
 			if (rate != 0 && now >= next_write) {
 				memory[counters_mix(write++) % (rss << 8) * PAGE]++;
@@ -105,20 +112,36 @@ static void watch(void)
 	target_count("writes", write);
 }
 
+static long write_kilobytes(unsigned long period_number)
+{
+	for (unsigned long page = 0; page < kilobytes / 4; page++)
+		memset(memory + page * PAGE, (int)period_number, PAGE);
+	return target_now();
+}
+
+/* Pages in turn, so that a page is not written twice while one snapshot is taken. */
+static long touch_pages(unsigned long period_number)
+{
+	for (unsigned long page = period_number * touch; page < (period_number + 1) * touch; page++)
+		memory[page % (rss << 8) * PAGE]++;
+	return target_now();
+}
+
 static void run_periods(void)
 {
 	unsigned long periods = 0, missed = 0;
 	long due = target_now();
 
 	while (target_goes_on()) {
-		long late;
+		long now, late;
 
 		due += (long)period * 1000;
 		target_sleep(due - target_now());
-		for (unsigned long page = 0; page < kilobytes / 4; page++)
-			memset(memory + page * PAGE, (int)periods, PAGE);
-		late = target_now() - due;
-		note(due, late);
+		if (touch != 0)
+			due = target_now(); /* it is only about how long it takes */
+		now = touch != 0 ? touch_pages(periods) : write_kilobytes(periods);
+		late = now - due;
+		note(now, late);
 		missed += late > SLACK;
 		periods++;
 	}
@@ -140,28 +163,30 @@ int main(int argc, char **argv)
 {
 	static char names[BUCKETS][24];
 	const struct target_option options[] = {
-		{ "rss", &rss }, { "threads", &threads }, { "rate", &rate },
-		{ "cpu", &cpu }, { "period", &period },   { "kilobytes", &kilobytes },
-		{ NULL, NULL },
+		{ "rss", &rss },     { "threads", &threads }, { "rate", &rate },
+		{ "cpu", &cpu },     { "period", &period },   { "kilobytes", &kilobytes },
+		{ "touch", &touch }, { NULL, NULL },
 	};
-	char **words = target_begin(argc, argv, options);
 
-	map_gaps(*words);
+	target_begin(argc, argv, options);
+	gaps = target_map(sizeof(*gaps));
 	memory = target_map(rss << 20);
+	/* A fault of our own is no gap. */
+	memset(gaps, 0, sizeof(*gaps));
 	memset(memory, 1, rss << 20);
-	pin();
 	for (unsigned long i = 1; i < threads; i++)
 		target_thread(sleep_and_sleep, NULL);
-	if (period != 0)
+	pin();
+	if (period != 0 && touch == 0)
 		be_real_time();
-	target_ready("memory=%p", (void *)memory);
+	target_ready("gaps=%p memory=%p", (void *)gaps, (void *)memory);
 	if (period != 0)
 		run_periods();
 	else
 		watch();
 	target_finish();
 	target_join();
-	target_count("gaps", gap_count);
+	target_count("gaps", gaps->count);
 	target_count("longest", longest);
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		snprintf(names[i], sizeof(names[i]), "up_to_%lu_us", 1UL << i);
