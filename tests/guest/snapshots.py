@@ -61,10 +61,10 @@ class Target:
         return text
 
     def methods(self):
-        """auto, and what else this kernel has that does not stop it."""
+        """Those that this kernel has, but for the one that stops it."""
         said = self.say(f"kioku snapshot {self.pid} --dry-run --format json").splitlines()
-        return ["auto", *(row["method"] for row in map(json.loads, said)
-                          if row["possible"] and row["method"] not in ("fork", "stop"))]
+        return [row["method"] for row in map(json.loads, said)
+                if row["possible"] and row["method"] != "stop"]
 
     def take(self, method):
         name = f"{self.words[0]}-{self.words[-1]}-{len(self.taken)}.core"

@@ -45,7 +45,7 @@ class Consistency(ToolCase):
 
     def test_many_in_a_row(self):
         target = self.start("counters")
-        result = self.duplicate(target, count(200, 10000), header=target.values["header"])
+        result = self.duplicate(target, count(100, 10000), header=target.values["header"])
         self.assertEqual(result["torn"], 0, result["first"])
         self.check_unharmed(target)
 

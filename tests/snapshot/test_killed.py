@@ -38,12 +38,9 @@ class Killed(ToolCase):
             for method in self.methods:
                 with self.subTest(target=words, method=method):
                     target = self.start(*words)
-                    own = children(target.pid)
                     duration = self.duration(target, method)
                     for _ in range(times):
                         self.kill_once(target, method, who, number, duration)
-                        if who != guardian:
-                            self.assertEqual(children(target.pid), own)
                     _, problems = target.end()
                     if who == guardian:
                         problems = [problem for problem in problems
@@ -65,7 +62,10 @@ class Killed(ToolCase):
             who(running, number)
         running.wait(LIMIT)
         wait_until(lambda: not traced_threads(target.pid), "let go of", SOON)
-        wait_until(lambda: not live_children(target.pid), "rid of the clone", SOON)
+        # What the target itself has started ends soon.
+        those = live_children if who == guardian else children
+        seen = set(those(target.pid))
+        wait_until(lambda: not seen.intersection(those(target.pid)), "rid of the clone", SOON)
         wait_until(lambda: not mentioning(str(path)), "rid of what kioku had started", SOON)
         self.forget_path(path)
 
@@ -76,18 +76,18 @@ class Killed(ToolCase):
 
     def test_guardian_killed(self):
         """What was injected comes back by itself."""
-        self.kill_at_random(guardian, signal.SIGKILL, count(5, 42))
+        self.kill_at_random(guardian, signal.SIGKILL, count(3, 42))
 
-    # 3 targets and 2 methods each
+    # 3 targets, each method
     def test_front_end_killed(self):
-        self.kill_at_random(front_end, signal.SIGKILL, count(3, 42))
+        self.kill_at_random(front_end, signal.SIGKILL, count(2, 42))
 
     def test_front_end_terminated(self):
-        self.kill_at_random(front_end, signal.SIGTERM, count(2, 21))
+        self.kill_at_random(front_end, signal.SIGTERM, count(1, 21))
 
     def test_group_killed(self):
         """As by a shell's kill -9 %1."""
-        self.kill_at_random(whole_group, signal.SIGKILL, count(3, 21))
+        self.kill_at_random(whole_group, signal.SIGKILL, count(2, 21))
 
     def test_terminal_gone(self):
         self.kill_at_random(whole_group, signal.SIGHUP, count(1, 5))

@@ -53,7 +53,7 @@ class Unharmed(ToolCase):
                 continue
             with self.subTest(parts=words):
                 target = self.start("harm", *words)
-                self.duplicate(target, count(50, 10000))
+                self.duplicate(target, count(25, 10000))
                 self.check_unharmed(target)
 
     def test_series(self):
