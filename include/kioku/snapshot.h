@@ -55,9 +55,8 @@ KIOKU_PUBLIC void kioku_series_free(struct kioku_series *series);
  * it was taken, is lost. kioku_source_close() it. Errors: UNSUPPORTED (it is no core of a series),
  * NOT_FOUND (a moment before it is not there: the message says which), CORRUPT, OS, NO_MEMORY.
  */
-KIOKU_PUBLIC KIOKU_CHECK enum kioku_status kioku_series_open(const char *path,
-							     struct kioku_source **out,
-							     struct kioku_error *error);
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_series_open(const char *path, struct kioku_source **out, struct kioku_error *error);
 
 struct kioku_snapshot_options {
 	size_t size;                       /* sizeof(struct kioku_snapshot_options) */
@@ -68,7 +67,7 @@ struct kioku_snapshot_options {
 	bool facts; /* also find out, for the manifest, what the process has besides memory */
 	const struct kioku_area *areas; /* only the memory in these; NULL: all */
 	size_t area_count;
-	struct kioku_series *series; /* of which this is the next moment; NULL: of none */
+	struct kioku_series *series;     /* of which this is the next moment; NULL: of none */
 	kioku_diagnostic_fn *diagnostic; /* may be NULL */
 	void *diagnostic_user;
 };
@@ -118,8 +117,8 @@ struct kioku_process_summary {
 	uint64_t setup;   /* nanoseconds, the longest for which one thread was stopped before */
 	uint64_t stop;    /* nanoseconds for which the target was stopped; STOP: so far 0 */
 	uint64_t reap;    /* of one thread, once it is released; 0 before */
-	uint64_t memory;       /* bytes that have content */
-	uint64_t stored;       /* bytes of them that are in the source: less in a series */
+	uint64_t memory;  /* bytes that have content */
+	uint64_t stored;  /* bytes of them that are in the source: less in a series */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
 	bool has_leftover;     /* the dead duplicate stays on the target's table, as a zombie */
