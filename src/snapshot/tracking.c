@@ -19,7 +19,7 @@ enum {
 	PASSES = 8,
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
 	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
-	FIRST_PIECE = 1 << 20,
+	FIRST_PIECE = 64 << 10,
 };
 
 static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;

@@ -296,7 +296,7 @@ void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint
 		usleep((useconds_t)(time / 1000));
 		if (time > PIECE_TIME && *piece > PIECE_LEAST)
 			*piece /= 2;
-		else if (time < PIECE_TIME / 4 && *piece < PIECE_MOST)
+		else if (time < PIECE_TIME / 4 && size == *piece && *piece < PIECE_MOST)
 			*piece *= 2;
 	}
 }
