@@ -174,17 +174,11 @@ static uint64_t dirty_limit(const struct taking *taking, uint64_t predicted)
 	return options->method == KIOKU_SNAPSHOT_AUTO ? DIRTY_LIMIT : 0;
 }
 
-static enum kioku_status check(const struct taking *taking, const struct method *method,
-			       struct kioku_error *error)
+static enum kioku_status check_promise(const struct kioku_snapshot_options *options,
+				       const struct method *method, uint64_t stop,
+				       struct kioku_error *error)
 {
-	const struct kioku_snapshot_options *options = taking->options;
-
-	for (size_t i = 0; i < taking->count; i++)
-		TRY(method->check(taking->processes[i], error));
-	if (options->max_stop == 0)
-		return KIOKU_OK;
-	uint64_t stop = predict_all(taking, method);
-	if (stop > options->max_stop)
+	if (options->max_stop > 0 && stop > options->max_stop)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "with method %s, a stop of %llu us is to be expected, and at most "
 				 "%llu us are allowed",
@@ -205,9 +199,12 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 		copy_limit = (uint64_t)((double)patience / taking->pace.copy);
 	}
 	for (size_t i = 0; i < taking->count; i++)
+		TRY(method->check(taking->processes[i], error));
+	for (size_t i = 0; i < taking->count; i++)
 		TRY(held_process_plan(taking->processes[i], method->kind, copy_limit, error));
-	TRY(check(taking, method, error));
-	uint64_t limit = dirty_limit(taking, predict_all(taking, method));
+	uint64_t stop = predict_all(taking, method);
+	TRY(check_promise(options, method, stop, error));
+	uint64_t limit = dirty_limit(taking, stop);
 	for (size_t i = 0; i < taking->count; i++)
 		group->targets[i].dirty_limit = limit;
 	group->held = taking->count;
