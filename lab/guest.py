@@ -18,6 +18,7 @@ from qmp import QMP, QMPError
 
 GIB = 1 << 30
 FIRMWARE = Path("/usr/share/OVMF")
+WORDS_TIMEOUT = 20  # seconds for what a command has said to arrive
 TRUTH_DISK = 256 << 20  # sparse; an archive takes 10 to 20 MiB
 
 # What boot(output=...) adds: an ext4 disk, and ports whose other ends are files here. ext4 asks for
@@ -165,8 +166,16 @@ class Guest:
         """Run a shell command in the guest; (exit status, what it said on stdout and stderr)."""
         words = self.folder / "words"
         start = words.stat().st_size
-        status = self.run(f"({command}) > /dev/words 2>&1", timeout)
-        return status, words.read_bytes()[start:].decode(errors="backslashreplace")
+        # The status comes by another port, and may be here before the words are. This one can be
+        # opened once only, so that all of them come from one place.
+        end = f"end-{start}"
+        status = self.run(f"(({command}); s=$?; printf {end}; exit $s) > /dev/words 2>&1", timeout)
+        limit = time.monotonic() + WORDS_TIMEOUT
+        while not (text := words.read_bytes()[start:]).endswith(end.encode()):
+            if time.monotonic() > limit:
+                raise GuestError(f"{command}: not all that it says arrives: {text[-300:]}")
+            time.sleep(0.01)
+        return status, text.removesuffix(end.encode()).decode(errors="backslashreplace")
 
     def stream(self, command, path, timeout=600):
         """Run a shell command whose standard output, a pipe, ends in a file here; (exit status,
