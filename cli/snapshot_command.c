@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "amount.h"
 #include "capture_command.h"
 #include "cleanup.h"
 #include "escape.h"
@@ -306,44 +306,37 @@ static int take_found(struct session *session, const struct moment *moment)
 	return take(session, &targets, moment);
 }
 
-/* Until a time of CLOCK_MONOTONIC, or a signal. */
-static void sleep_until(const struct timespec *time)
+/* Until a time of clock_now(), or a signal. */
+static void sleep_until(double time)
 {
-	while (!interrupt_name() &&
-	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, time, NULL) == EINTR)
-		;
-}
-
-static void add_time(struct timespec *time, uint64_t nanoseconds)
-{
-	uint64_t sum = (uint64_t)time->tv_nsec + nanoseconds;
-
-	time->tv_sec += (time_t)(sum / 1000000000);
-	time->tv_nsec = (long)(sum % 1000000000);
+	for (double left; !interrupt_name() && (left = time - clock_now()) > 0;) {
+		struct timespec span = { .tv_sec = (time_t)left };
+		span.tv_nsec = (long)((left - (double)span.tv_sec) * 1e9);
+		nanosleep(&span, NULL);
+	}
 }
 
 /* Moments that would begin while another is still being written are left out: it says so. */
 static int repeat(struct session *session, struct moment *moment)
 {
 	const struct snapshot_request *request = &session->options.snapshot;
-	struct timespec next, now;
+	const double interval = (double)request->repeat / 1e9;
+	double next = clock_now();
 	uint64_t late = 0;
 	int status = STATUS_COMPLETE;
 
-	clock_gettime(CLOCK_MONOTONIC, &next);
 	while (status == STATUS_COMPLETE && !interrupt_name() &&
 	       (request->count == 0 || moment->number < request->count)) {
-		sleep_until(&next);
+		sleep_until(next);
 		if (interrupt_name())
 			break;
 		status = take_found(session, moment);
 		moment->number++;
-		add_time(&next, request->repeat);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		for (; next.tv_sec < now.tv_sec ||
-		       (next.tv_sec == now.tv_sec && next.tv_nsec < now.tv_nsec);
-		     late++)
-			add_time(&next, request->repeat);
+		next += interval;
+		double behind = clock_now() - next;
+		uint64_t missed = behind > 0 ? (uint64_t)(behind / interval) + 1 : 0;
+		next += (double)missed * interval;
+		late += missed;
 	}
 	message_finding(KIOKU_NOTE, "%" PRIu64 " moments", moment->number);
 	if (late > 0)

@@ -99,18 +99,6 @@ static size_t list_threads(const struct process *process, pid_t *out)
 	return count;
 }
 
-/* While it alone is traced, signals that the process ignores end calls of other threads: site_choose(). */
-static void leader_last(pid_t *tids, size_t count, pid_t leader)
-{
-	for (size_t i = 0; i + 1 < count; i++) {
-		if (tids[i] != leader)
-			continue;
-		memmove(&tids[i], &tids[i + 1], (count - i - 1) * sizeof(*tids));
-		tids[count - 1] = leader;
-		return;
-	}
-}
-
 enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 			      const uint64_t arguments[6], int64_t *result,
 			      struct kioku_error *error)
@@ -119,7 +107,6 @@ enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 	size_t first = tid == 0, count = 1 + list_threads(errand->process, tids + 1);
 	enum kioku_status status = KIOKU_ERROR_NOT_FOUND;
 
-	leader_last(tids + 1, count - 1, errand->process->pid);
 	if (count == 1)
 		return site_refuse(errand->process->pid, error);
 	for (size_t i = first; i < count; i++) {

@@ -274,7 +274,6 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 						  &target->report->descriptor, error);
 
 	target->report->setup = charge->errand.stop;
-	target->report->passes = charge->tracking.passes;
 	if (status == KIOKU_OK && target->dirty_limit > 0 &&
 	    charge->tracking.copied > target->dirty_limit)
 		return error_set(error, KIOKU_ERROR_REFUSED,
@@ -303,8 +302,6 @@ static enum kioku_status end_tracking(struct charge *charge, struct kioku_error 
 				 target->process->pid);
 	memcpy(target->maps, text->data, text->size);
 	report->maps_size = text->size;
-	report->copied = charge->tracking.copied;
-	report->has_changed_memory = charge->tracking.mappings_changed;
 	return KIOKU_OK;
 }
 

@@ -29,10 +29,7 @@ struct guardian_report {
 	/* Of TRACK. */
 	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */
 	int descriptor;   /* that the target has, and we made it have: userfault.h */
-	unsigned passes;  /* over its memory, while it ran */
-	uint64_t copied;  /* bytes, in the stop */
 	size_t maps_size; /* bytes of struct guardian_target.maps */
-	bool has_changed_memory; /* mappings changed from when they were last read to the stop */
 };
 
 struct guardian_target {

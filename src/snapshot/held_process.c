@@ -172,7 +172,6 @@ enum kioku_status held_process_plan(struct kioku_process *process, enum layout_k
 static enum kioku_status open_copy(struct kioku_process *process, struct kioku_error *error)
 {
 	const struct guardian_target *target = process->target;
-
 	const struct bytes maps = { (const uint8_t *)target->maps, target->report->maps_size };
 
 	(void)!mapped_files_open(&process->files, &process->process, NULL);

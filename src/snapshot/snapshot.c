@@ -16,9 +16,8 @@ enum {
 	COPY_LIMIT = 4 << 20, /* bytes that are copied within a stop, if nothing is promised */
 	PATIENCE = 5 * 1000 * 1000, /* nanoseconds for threads that do not stop */
 	PROMISE_PART = 4,           /* of a promised time, what copies and waiting may take, each */
-	DIRTY_LIMIT =
-		8
-		<< 20, /* bytes that auto copies within a stop, about as long as a fork of 1 GiB */
+	/* Bytes that auto copies within a stop: about as long as a fork of 1 GiB. */
+	DIRTY_LIMIT = 8 << 20,
 };
 
 /* Processes that are stopped at one instant, and held by one guardian. */
@@ -63,7 +62,6 @@ static struct prediction_input input_of(const struct kioku_process *process)
 	return input;
 }
 
-/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
 static enum kioku_status check_call(const struct kioku_process *process, struct kioku_error *error)
 {
 	if (process->target->site.gadgets.syscall)
@@ -73,6 +71,7 @@ static enum kioku_status check_call(const struct kioku_process *process, struct 
 			 process->process.pid);
 }
 
+/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
 static enum kioku_status check_fork(const struct kioku_process *process, struct kioku_error *error)
 {
 	const struct process_need need = process_need(&process->before.list);

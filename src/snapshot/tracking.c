@@ -336,7 +336,6 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 	TRY(userfault_open(&tracking->userfault, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
 		TRY(pass(tracking, error));
-		tracking->passes++;
 		/* It writes as fast as we copy: no use in going on. */
 		if (i > 0 && (tracking->copied <= ENOUGH || tracking->copied > before / 4 * 3))
 			break;

@@ -37,8 +37,7 @@ struct tracking {
 	size_t range_count;
 	struct tracking_range *untracked; /* to be copied in the stop, whatever was written */
 	size_t untracked_count;
-	uint64_t guard; /* PAGE_IS_GUARD_BIT, if the kernel knows it */
-	unsigned passes;
+	uint64_t guard;  /* PAGE_IS_GUARD_BIT, if the kernel knows it */
 	uint64_t copied; /* bytes, in the last pass or the stop */
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/userfault.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -178,18 +177,13 @@ static bool is_userfault(int folder, int number)
 /* The number of a userfaultfd that a process has, or USERFAULT_NONE. */
 static int find(int folder)
 {
-	int files = openat(folder, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = files < 0 ? NULL : fdopendir(files);
-	int found = USERFAULT_NONE;
+	AUTO_NUMBERS struct number_list files = { 0 };
 
-	if (!list && files >= 0)
-		close(files);
-	for (struct dirent *entry; list && found < 0 && (entry = readdir(list));)
-		if (entry->d_name[0] != '.' && is_userfault(folder, atoi(entry->d_name)))
-			found = atoi(entry->d_name);
-	if (list)
-		closedir(list);
-	return found;
+	(void)!number_list_read(&files, folder, "fd", NULL);
+	for (size_t i = 0; i < files.count; i++)
+		if (is_userfault(folder, files.numbers[i]))
+			return files.numbers[i];
+	return USERFAULT_NONE;
 }
 
 void userfault_repair(struct errand *errand, int left)

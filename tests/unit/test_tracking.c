@@ -105,6 +105,14 @@ static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error
 	return guardian_start(&image->guardian, target, 1, GUARDIAN_TRACK, 1000000000, error);
 }
 
+static void must_take(struct image *image, pid_t pid)
+{
+	struct kioku_error error = { 0 };
+
+	if (take(image, pid, &error) != KIOKU_OK)
+		tap_fail(__FILE__, __LINE__, "%s", error.message);
+}
+
 static void let_go(struct image *image)
 {
 	guardian_end(&image->guardian);
@@ -207,15 +215,13 @@ static size_t count_mappings(struct process *process)
 
 static void copies_what_is_written(void)
 {
-	struct kioku_error error = { 0 };
 	struct image image;
 	size_t files = 0;
 
 	skip_if_impossible();
 	pid_t pid = start(write_steps);
 	for (int i = 0; i < 20; i++) {
-		if (take(&image, pid, &error) != KIOKU_OK)
-			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		must_take(&image, pid);
 		check_steps(&image);
 		CHECK_EQUAL(image.target.report->thread_count, THREADS + 1);
 		CHECK(image.target.report->descriptor == -1);
@@ -317,7 +323,6 @@ static void check_region(const struct image *image, const char *name, const uint
 
 static void follows_mappings(void)
 {
-	struct kioku_error error = { 0 };
 	struct image image;
 	int at_rest = 0;
 
@@ -325,8 +330,7 @@ static void follows_mappings(void)
 	pid_t pid = start(live);
 	for (int i = 0; i < 100; i++) {
 		uint64_t page[WORDS];
-		if (take(&image, pid, &error) != KIOKU_OK)
-			tap_fail(__FILE__, __LINE__, "%s", error.message);
+		must_take(&image, pid);
 		CHECK_EQUAL(read_page(&image, board->life, page), SPOOL_CONTENT);
 		const struct life *life = (const struct life *)page;
 		if (life->at_rest) {
@@ -402,7 +406,6 @@ static void put_guard(void)
 
 static void leaves_guards(void)
 {
-	struct kioku_error error = { 0 };
 	struct image image;
 	uint64_t page[WORDS];
 
@@ -410,8 +413,7 @@ static void leaves_guards(void)
 	pid_t pid = start(put_guard);
 	if (board->has_failed)
 		SKIP("no guard pages: it takes Linux 6.13");
-	if (take(&image, pid, &error) != KIOKU_OK)
-		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	must_take(&image, pid);
 	for (size_t i = 0; i < REGION; i++) {
 		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
 		CHECK(state == (i == 5 ? SPOOL_GUARD : SPOOL_CONTENT));
@@ -469,15 +471,13 @@ static uint64_t anonymous(pid_t pid)
 
 static void leaves_files_and_children(void)
 {
-	struct kioku_error error = { 0 };
 	struct image image;
 	uint64_t page[WORDS];
 
 	skip_if_impossible();
 	pid_t pid = start(map_file);
 	uint64_t before = anonymous(pid);
-	if (take(&image, pid, &error) != KIOKU_OK)
-		tap_fail(__FILE__, __LINE__, "%s", error.message);
+	must_take(&image, pid);
 	for (size_t i = 0; i < REGION; i++) {
 		enum spool_state state = read_page(&image, board->pages + i * WORDS, page);
 		CHECK(state == (i == 3 ? SPOOL_CONTENT : SPOOL_NONE));
