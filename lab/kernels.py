@@ -230,7 +230,8 @@ def packages(name, folder):
     with alone():
         root, version = private_apt(NAMES[name][0]), kernel.package.split("_")[1]
         debs = download_headers(name, kernel.release, version)
-        debs += download_packages(root, [f"linux-image-{kernel.release}"], version)
+        image = f"linux-image-{kernel.release}"
+        debs += download_packages(root, [image], {image: version})
         folder.mkdir(parents=True)
         for deb in debs:
             shutil.move(deb, folder)
@@ -287,23 +288,29 @@ def unpack_headers(debs, folder, release):
 
 
 def download_headers(name, release, version):
-    """The packages of a kernel's headers, of just its version."""
+    """The packages of a kernel's headers, of just its version.
+
+    The programs that build with them may be newer: an archive keeps the headers of a former kernel
+    for a while, but of what is not called after a kernel only the newest.
+    """
     root = private_apt(NAMES[name][0])
     update(root)
     wanted = [f"linux-headers-{release}"]
     for package in wanted:
         wanted += [other for other in dependencies(root, package) if other not in wanted
                    and re.match(r"linux-(headers-.*-common|kbuild-|compiler-)", other)]
-    return download_packages(root, wanted, version)
+    return download_packages(root, wanted, {package: version for package in wanted
+                                            if package.startswith("linux-headers-")})
 
 
-def download_packages(root, names, version=None):
-    """The .deb files of packages, by the lists that root already has unless they are missing."""
+def download_packages(root, names, versions={}):
+    """The .deb files of packages, by the lists that root already has unless they are missing: the
+    newest, or of the given version."""
     if not any((root / "lists").glob("*Packages*")):
         update(root)
     say(f"downloading {', '.join(names)}")
     patiently(lambda: apt(root, "apt-get", "download",
-                          *(f"{name}={version}" if version else name for name in names),
+                          *(f"{name}={versions[name]}" if name in versions else name for name in names),
                           cwd=root / "archives"))
     # "apt-get download" names the files PACKAGE_VERSION_ARCHITECTURE.deb.
     return [max((root / "archives").glob(f"{name}_*.deb"), key=lambda deb: deb.stat().st_mtime)
