@@ -59,6 +59,9 @@ static const struct member thread_members[] = {
 static const struct record thread_record =
 	RECORD(struct thread_links, "task_struct", thread_members);
 
+/* EXIT_DEAD, include/linux/sched.h, v3.14 to v7.0. */
+static const uint32_t exit_dead = 0x10;
+
 static const struct member signal_members[] = {
 	MEMBER(struct signal, thread_count, "nr_threads"),
 	OPTIONAL(struct signal, thread_head_next, "thread_head.next"),
@@ -209,8 +212,9 @@ enum kioku_status task_read_signal(struct kioku_kernel *kernel, const struct tas
 
 	TRY(record_bind(kernel, &signal_record, &signal, NULL));
 	TRY(record_read(kernel, signal, task->signal, out, NULL));
+	/* Nobody is uncounted before he is EXIT_DEAD (kernel/exit.c, release_task(), v3.14 to v7.0). */
 	if (out->thread_count < 0 || out->thread_count > PID_LIMIT ||
-	    (out->thread_count == 0 && !task->exit_state))
+	    (out->thread_count == 0 && !(task->exit_state & exit_dead)))
 		return KIOKU_ERROR_CORRUPT;
 
 	TRY(record_bind(kernel, &thread_record, &links, NULL));
