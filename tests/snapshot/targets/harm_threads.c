@@ -257,10 +257,15 @@ static void maps_run(unsigned index)
 		mprotect(memory, MAPPED_PAGES * PAGE, PROT_READ | PROT_WRITE);
 		moved = mremap(memory, MAPPED_PAGES * PAGE, 2 * MAPPED_PAGES * PAGE,
 			       MREMAP_MAYMOVE);
-		if (moved == MAP_FAILED || !holds(moved, MAPPED_PAGES, seed))
+		if (moved == MAP_FAILED) {
+			target_fault("a mapping could not be moved: %s", strerror(errno));
+			munmap(memory, MAPPED_PAGES * PAGE);
+			continue;
+		}
+		if (!holds(moved, MAPPED_PAGES, seed))
 			target_fault("a mapping that was moved has lost what was written");
 		madvise(moved, PAGE, MADV_DONTNEED);
-		if (moved != MAP_FAILED && moved[0] != 0)
+		if (moved[0] != 0)
 			target_fault("a page that was dropped is there");
 		munmap(moved, 2 * MAPPED_PAGES * PAGE);
 	}
