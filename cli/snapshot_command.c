@@ -182,6 +182,7 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	json_open(&json, "stops", '[');
 	put_stop(&json, "setup", summary->setup);
 	put_stop(&json, stop_names[summary->method], summary->stop);
+	put_stop(&json, "teardown", summary->teardown);
 	put_stop(&json, "reap", summary->reap);
 	json_close(&json, ']');
 	json_number(&json, "memory", summary->memory);
@@ -202,6 +203,11 @@ static void print_line(const struct kioku_process_summary *summary)
 			" KiB",
 			summary->pid, kioku_snapshot_method_name(summary->method), summary->threads,
 			summary->stop / 1000, summary->memory / 1024);
+	if (summary->teardown)
+		message_finding(KIOKU_NOTE,
+				"process %d: all threads were stopped for %" PRIu64
+				" us once more, at the end",
+				summary->pid, summary->teardown / 1000);
 	if (summary->setup)
 		message_finding(KIOKU_NOTE,
 				"process %d: one thread was stopped for %" PRIu64 " us before",

@@ -113,12 +113,13 @@ struct kioku_process_summary {
 	char name[16];
 	enum kioku_snapshot_method method; /* that was used */
 	size_t threads;
-	uint64_t instant; /* when all had stopped, nanoseconds since 1970 (UTC) */
-	uint64_t setup;   /* nanoseconds, the longest for which one thread was stopped before */
-	uint64_t stop;    /* nanoseconds for which the target was stopped; STOP: so far 0 */
-	uint64_t reap;    /* of one thread, once it is released; 0 before */
-	uint64_t memory;  /* bytes that have content */
-	uint64_t stored;  /* bytes of them that are in the source: less in a series */
+	uint64_t instant;  /* when all had stopped, nanoseconds since 1970 (UTC) */
+	uint64_t setup;    /* nanoseconds, the longest for which one thread was stopped before */
+	uint64_t stop;     /* nanoseconds for which the target was stopped; STOP: so far 0 */
+	uint64_t teardown; /* nanoseconds for which all threads were stopped once more; 0: not so */
+	uint64_t reap;     /* of one thread, once it is released; 0 before */
+	uint64_t memory;   /* bytes that have content */
+	uint64_t stored;   /* bytes of them that are in the source: less in a series */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
 	bool has_leftover;     /* the dead duplicate stays on the target's table, as a zombie */

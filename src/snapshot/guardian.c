@@ -290,12 +290,36 @@ static enum kioku_status take_tracked(struct charge *charge, struct kioku_error 
 	return copy_areas(charge, error);
 }
 
+/* All threads are stopped once more, for what no thread may run in. */
+static void drop_tracking(struct charge *charge)
+{
+	const struct guardian_target *target = charge->target;
+	struct tracee *tracee = &charge->tracee;
+
+	tracee_release(tracee);
+	if (tracee_init(tracee, target->process->pid, target->process->folder,
+			target->process->seccomp != 0, target->thread_limit, NULL) != KIOKU_OK ||
+	    tracee_seize(tracee, NULL) != KIOKU_OK)
+		return;
+	errand_hurry(true);
+	if (tracee_stop(tracee, wait_now() + charge->watch->patience, NULL) == KIOKU_OK &&
+	    tracee_is_stopped(tracee))
+		tracking_drop(&charge->tracking);
+	tracee_resume(tracee);
+	errand_hurry(false);
+	target->report->teardown = tracee->resumed_at - tracee->stopped_at;
+}
+
 static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
 {
 	const struct guardian_target *target = charge->target;
 	struct guardian_report *report = target->report;
 	const struct file_text *text = &charge->tracking.maps.text;
 
+	tracking_loosen(&charge->tracking);
+	/* Threads that did not stop are still attached, and would not have it. */
+	if (charge->tracee.count == 0)
+		drop_tracking(charge);
 	tracking_end(&charge->tracking);
 	if (text->size > target->maps_limit)
 		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",

@@ -27,9 +27,10 @@ struct guardian_report {
 	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
 
 	/* Of TRACK. */
-	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */
-	int descriptor;   /* that the target has, and we made it have: userfault.h */
-	size_t maps_size; /* bytes of struct guardian_target.maps */
+	uint64_t setup;    /* nanoseconds: the longest for which one thread was stopped before */
+	int descriptor;    /* that the target has, and we made it have: userfault.h */
+	uint64_t teardown; /* nanoseconds for which all were stopped at the end; 0: not so */
+	size_t maps_size;  /* bytes of struct guardian_target.maps */
 };
 
 struct guardian_target {

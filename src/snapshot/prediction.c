@@ -15,10 +15,11 @@ enum { SAMPLE = 16 << 20, PAGE = 4096, HUGE = 2 << 20, ROUNDS = 3 };
 /* Nanoseconds; measured where tracer and target have a CPU each (bench/RESULTS.md). */
 enum {
 	STOP_BASE = 60000,
-	STOP_THREAD = 12000, /* stopping, reading registers, letting go */
-	CALL = 25000,        /* an injected call, but for what it does */
-	MAPPING = 1500,      /* a fork copies it */
-	DIRTY_PAGE = 1500,   /* read by itself */
+	STOP_THREAD = 12000,   /* stopping, reading registers, letting go */
+	CALL = 25000,          /* an injected call, but for what it does */
+	MAPPING = 1500,        /* a fork copies it */
+	TRACKED_MAPPING = 500, /* that is tracked, is so no longer */
+	DIRTY_PAGE = 1500,     /* read by itself */
 };
 
 /* A fork of a process that has not been forked of late takes about twice as long: cold caches. */
@@ -96,9 +97,10 @@ uint64_t prediction_of_track(const struct prediction_pace *pace,
 			     const struct prediction_input *input)
 {
 	double entries = (double)input->small_pages + (double)input->huge_pages * PAGE / HUGE;
+	double stop = entries * pace->look * look_margin + (double)input->dirty / PAGE * DIRTY_PAGE;
+	double teardown = (double)input->mappings * TRACKED_MAPPING;
 
-	return (uint64_t)(base(pace, input) + entries * pace->look * look_margin +
-			  (double)input->dirty / PAGE * DIRTY_PAGE);
+	return (uint64_t)(base(pace, input) + (stop > teardown ? stop : teardown));
 }
 
 uint64_t prediction_of_dirty(uint64_t time)

@@ -40,7 +40,7 @@ struct prediction_pace {
 /* Takes some milliseconds. Errors: OS. */
 enum kioku_status prediction_measure(struct prediction_pace *pace, struct kioku_error *error);
 
-/* Nanoseconds, of all threads. */
+/* Nanoseconds, the longest for which all threads are stopped. */
 uint64_t prediction_of_fork(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 uint64_t prediction_of_track(const struct prediction_pace *pace,

@@ -42,6 +42,7 @@ static void put_stop(struct json_writer *json, const struct kioku_process *proce
 	json_begin_array(json, "stops");
 	put_one_stop(json, "setup", report->setup);
 	put_one_stop(json, is_copy ? "copy" : "duplicate", report->stop);
+	put_one_stop(json, "teardown", report->teardown);
 	json_end_array(json);
 	json_put_unsigned(json, "inconsistent_bytes", process->layout.inconsistent);
 }

@@ -265,11 +265,13 @@ static void say_broken(const struct kioku_process *process,
 		       const struct kioku_snapshot_options *options)
 {
 	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
+	const struct kioku_process_summary *summary = &process->summary;
+	uint64_t longest = summary->stop > summary->teardown ? summary->stop : summary->teardown;
 
-	if (options->max_stop > 0 && process->summary.stop > options->max_stop)
+	if (options->max_stop > 0 && longest > options->max_stop)
 		diagnose(&diagnostics, KIOKU_WARNING,
 			 "process %d was stopped for %llu us, longer than the %llu us allowed",
-			 process->process.pid, (unsigned long long)(process->summary.stop / 1000),
+			 summary->pid, (unsigned long long)(longest / 1000),
 			 (unsigned long long)(options->max_stop / 1000));
 	if (!process->summary.restores_itself && process->summary.method == KIOKU_SNAPSHOT_FORK)
 		diagnose(&diagnostics, KIOKU_NOTE,

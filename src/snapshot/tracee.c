@@ -177,6 +177,14 @@ enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct k
 	return KIOKU_OK;
 }
 
+bool tracee_is_stopped(const struct tracee *tracee)
+{
+	for (size_t i = 0; i < tracee->count; i++)
+		if (!tracee->threads[i].is_stopped)
+			return false;
+	return true;
+}
+
 enum kioku_status tracee_read(struct tracee *tracee, struct thread_record *records,
 			      struct kioku_error *error)
 {

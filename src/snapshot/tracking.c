@@ -20,6 +20,9 @@ enum {
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
 	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
 	FIRST_PIECE = 64 << 10,
+	GROUP = 64, /* mappings that are changed at once, and a few more up to the next hole */
+	GROUP_LIMIT = 512,
+	LARGE = 8 << 20, /* bytes of a mapping */
 };
 
 static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;
@@ -265,30 +268,125 @@ static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t st
 }
 
 /*
+ * Mappings that follow one another, changed by one call, with halves of the holes around them: that of two
+ * which touch only one is changed would be seen by mremap(2), which refuses what is no longer one
+ * mapping; the target may have split, joined or enlarged them meanwhile.
+ */
+struct group {
+	const struct mapping_list *list;
+	size_t first, past;
+};
+
+static uint64_t middle(const struct mapping_list *list, size_t i)
+{
+	uint64_t below = list->mappings[i - 1].end, above = list->mappings[i].start;
+
+	return below + (above - below) / 2 / SPOOL_PAGE * SPOOL_PAGE;
+}
+
+static struct tracking_range extent_of(const struct group *group)
+{
+	const struct mapping_list *list = group->list;
+	bool has_next = group->past < list->count && list->mappings[group->past].start < kernel;
+
+	return (struct tracking_range){
+		group->first > 0 ? middle(list, group->first) : list->mappings[0].start,
+		has_next ? middle(list, group->past) : list->mappings[group->past - 1].end,
+	};
+}
+
+/* The next group from i on of mappings that are fit for something; false: no more. */
+static bool next_group(const struct mapping_list *list, size_t i,
+		       bool (*is_fit)(const struct mapping *mapping), struct group *group)
+{
+	const struct mapping *mappings = list->mappings;
+
+	while (i < list->count && !is_fit(&mappings[i]))
+		i++;
+	*group = (struct group){ list, i, i };
+	while (i < list->count && mappings[i].start < kernel && is_fit(&mappings[i]) &&
+	       i - group->first < GROUP_LIMIT &&
+	       (i - group->first < GROUP || mappings[i].start == mappings[i - 1].end))
+		i++;
+	group->past = i;
+	return group->past > group->first;
+}
+
+/*
+ * Calls change for a group; or if the kernel refuses that because of one of them, for each half, and so
+ * on; and then is told what of a single mapping was done.
+ */
+static void
+change_group(struct tracking *tracking, const struct group *group,
+	     bool (*change)(const struct userfault *userfault, uint64_t start, uint64_t end),
+	     void (*done)(struct tracking *tracking, const struct mapping *mapping, bool changed))
+{
+	const struct userfault *userfault = &tracking->userfault;
+	const struct tracking_range extent = extent_of(group);
+	const struct mapping *only = &group->list->mappings[group->first];
+	bool changed = change(userfault, extent.start, extent.end);
+
+	if (!changed && group->past - group->first > 1) {
+		size_t half = group->first + (group->past - group->first) / 2;
+		const struct group halves[] = { { group->list, group->first, half },
+						{ group->list, half, group->past } };
+		change_group(tracking, &halves[0], change, done);
+		change_group(tracking, &halves[1], change, done);
+		return;
+	}
+	/* Of huge pages, there are no halves of holes. */
+	if (!changed)
+		changed = change(userfault, only->start, only->end);
+	for (size_t i = group->first; done && i < group->past; i++)
+		done(tracking, &group->list->mappings[i], changed);
+}
+
+static void add_looked_for(struct tracking *tracking, uint64_t end)
+{
+	tracking->fits &=
+		add_range(&tracking->ranges, &tracking->range_count, tracking->looked_for, end);
+}
+
+static void leave_out(struct tracking *tracking, const struct mapping *mapping)
+{
+	add_looked_for(tracking, mapping->start);
+	tracking->looked_for = mapping->end;
+}
+
+static void note_tracked(struct tracking *tracking, const struct mapping *mapping, bool tracked)
+{
+	bool wanted = wants(tracking, mapping);
+
+	if (!wanted || !tracked)
+		leave_out(tracking, mapping);
+	if (wanted && !tracked)
+		tracking->fits &= add_range(&tracking->untracked, &tracking->untracked_count,
+					    mapping->start, mapping->end);
+}
+
+/*
  * Tracks what mappings there are now, and lists where writes are looked for in the stop: wherever
  * memory is not known to be of no interest, so that what is mapped until then is found, too.
  */
 static enum kioku_status track(struct tracking *tracking, struct kioku_error *error)
 {
 	const struct mapping_list *list = &tracking->maps.list;
-	uint64_t gap = 0;
-	bool fits = true;
+	struct group group;
+	size_t next = 0;
 
 	tracking->range_count = tracking->untracked_count = 0;
-	for (size_t i = 0; fits && i < list->count && list->mappings[i].start < kernel; i++) {
-		const struct mapping *mapping = &list->mappings[i];
-		uint64_t start = mapping->start, end = mapping->end;
-		bool wanted = wants(tracking, mapping);
-		bool tracked = wanted && userfault_track(&tracking->userfault, start, end);
-		fits = add_range(&tracking->ranges, &tracking->range_count, gap,
-				 tracked ? end : start);
-		if (fits && wanted && !tracked)
-			fits = add_range(&tracking->untracked, &tracking->untracked_count, start,
-					 end);
-		gap = end;
+	tracking->looked_for = 0;
+	tracking->fits = true;
+	while (next_group(list, next, tracking_wants, &group)) {
+		for (; next < group.first; next++)
+			leave_out(tracking, &list->mappings[next]);
+		change_group(tracking, &group, userfault_track, note_tracked);
+		next = group.past;
 	}
-	fits = fits && add_range(&tracking->ranges, &tracking->range_count, gap, address_limit);
-	return fits ? KIOKU_OK : error_no_memory(error);
+	for (; next < list->count && list->mappings[next].start < kernel; next++)
+		leave_out(tracking, &list->mappings[next]);
+	add_looked_for(tracking, address_limit);
+	return tracking->fits ? KIOKU_OK : error_no_memory(error);
 }
 
 static enum kioku_status read_mappings(struct tracking *tracking, struct kioku_error *error)
@@ -429,8 +527,9 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 	return tracking->mappings_changed ? read_mappings(tracking, error) : KIOKU_OK;
 }
 
-/* First the protection goes where there are pages, so that what the target writes to waits for nothing. */
-static void untrack(const struct tracking *tracking, const struct mapping *mapping, uint64_t *piece)
+/* Where there are pages. */
+static void unprotect(const struct tracking *tracking, const struct mapping *mapping,
+		      uint64_t *piece)
 {
 	const struct spool_index *index = tracking->input.spool->index;
 	const struct userfault *userfault = &tracking->userfault;
@@ -441,20 +540,65 @@ static void untrack(const struct tracking *tracking, const struct mapping *mappi
 		userfault_unprotect(userfault, start > mapping->start ? start : mapping->start,
 				    end < mapping->end ? end : mapping->end, piece);
 	}
-	userfault_untrack(userfault, mapping->start, mapping->end);
+}
+
+/* What is tracked is in what there is now, wherever it has been moved to. */
+static bool read_loosened(struct tracking *tracking)
+{
+	return process_mappings(tracking->input.process, false, &tracking->loosened, NULL) ==
+	       KIOKU_OK;
+}
+
+void tracking_loosen(struct tracking *tracking)
+{
+	const struct mapping_list *list = &tracking->loosened.list;
+	uint64_t piece = FIRST_PIECE;
+
+	tracking->is_loosened = true;
+	if (tracking->userfault.descriptor < 0 || !read_loosened(tracking))
+		return;
+	for (size_t i = 0; i < list->count; i++)
+		if (wants(tracking, &list->mappings[i]))
+			unprotect(tracking, &list->mappings[i], &piece);
+}
+
+/* Small ones of files, such as libraries, cannot be, and trying takes time. */
+static bool may_be_dropped(const struct mapping *mapping)
+{
+	return tracking_wants(mapping) &&
+	       (mapping->inode == 0 || mapping->end - mapping->start >= LARGE);
+}
+
+void tracking_drop(struct tracking *tracking)
+{
+	static struct userfault_change changes[USERFAULT_CHANGES];
+	const struct mapping_list *list = &tracking->loosened.list;
+	struct group group;
+	size_t count = 0;
+
+	/* What was moved before it was its turn is still protected. */
+	if (!userfault_changes(&tracking->userfault, changes, &count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].kind == USERFAULT_MOVED)
+			userfault_forget(&tracking->userfault, changes[i].start, changes[i].end);
+	if (count > 0 && !read_loosened(tracking))
+		return;
+	for (size_t next = 0; next_group(list, next, may_be_dropped, &group); next = group.past)
+		change_group(tracking, &group, userfault_drop, NULL);
 }
 
 void tracking_end(struct tracking *tracking)
 {
-	AUTO_MAPS struct process_maps maps = { 0 };
-	uint64_t piece = FIRST_PIECE;
+	const struct mapping_list *list = &tracking->loosened.list;
+	struct group group;
 
-	/* What is tracked is in what there is now, wherever it has been moved to. */
-	if (tracking->userfault.descriptor >= 0 &&
-	    process_mappings(tracking->input.process, false, &maps, NULL) == KIOKU_OK)
-		for (size_t i = 0; i < maps.list.count; i++)
-			if (wants(tracking, &maps.list.mappings[i]))
-				untrack(tracking, &maps.list.mappings[i], &piece);
+	if (tracking->userfault.descriptor >= 0 && !tracking->is_loosened)
+		tracking_loosen(tracking);
+	if (tracking->userfault.descriptor >= 0 && read_loosened(tracking))
+		for (size_t next = 0; next_group(list, next, tracking_wants, &group);
+		     next = group.past)
+			change_group(tracking, &group, userfault_untrack, NULL);
 	userfault_close(&tracking->userfault);
 	cleanup_close(&tracking->pagemap);
 	cleanup_close(&tracking->memory.memory);
@@ -465,6 +609,7 @@ void tracking_release(struct tracking *tracking)
 {
 	tracking_end(tracking);
 	process_maps_release(&tracking->maps);
+	process_maps_release(&tracking->loosened);
 	free(TAKE(tracking->ranges));
 	free(TAKE(tracking->untracked));
 	tracking->range_count = tracking->untracked_count = 0;

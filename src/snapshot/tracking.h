@@ -31,12 +31,17 @@ struct tracking {
 	struct userfault userfault;
 	int pagemap; /* descriptor; -1: not open */
 	struct spool_target memory;
-	struct process_maps maps;      /* of the last pass; after the stop, of that instant */
+	struct process_maps maps;     /* of the last pass; after the stop, of that instant */
+	struct process_maps loosened; /* when protection was taken off */
+	bool is_loosened;
 	bool mappings_changed;         /* since they were read */
 	struct tracking_range *ranges; /* where to look for writes in the stop; ascending */
 	size_t range_count;
 	struct tracking_range *untracked; /* to be copied in the stop, whatever was written */
 	size_t untracked_count;
+	uint64_t
+		looked_for; /* while these are made: up to there they are; and whether there was room */
+	bool fits;
 	uint64_t guard;  /* PAGE_IS_GUARD_BIT, if the kernel knows it */
 	uint64_t copied; /* bytes, in the last pass or the stop */
 };
@@ -60,6 +65,16 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
  * program now), LIMIT, OS.
  */
 enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *error);
+
+/* Takes protection off all pages, while the target runs: first in tracking_end(), if not by itself. */
+void tracking_loosen(struct tracking *tracking);
+
+/*
+ * All threads are stopped, and it is loosened: gives up what it can of tracking, in less than 1 us for each
+ * mapping. tracking_end() takes 10 to 30 us for each MiB of the rest, for which what maps or faults
+ * has to wait; and its target may see that two mappings which touch are changed one after the other.
+ */
+void tracking_drop(struct tracking *tracking);
 
 /* Tracks no longer. The mappings stay until tracking_release(). */
 void tracking_end(struct tracking *tracking);

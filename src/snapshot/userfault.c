@@ -295,14 +295,24 @@ void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint
 	}
 }
 
-void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)
+bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = { start, end - start };
 
 	/* The target's faults wait for the lock that this takes: nobody may run in our place now. */
 	errand_hurry(true);
-	ioctl(userfault->descriptor, UFFDIO_UNREGISTER, &range);
+	bool done = ioctl(userfault->descriptor, UFFDIO_UNREGISTER, &range) == 0;
 	errand_hurry(false);
+	return done;
+}
+
+bool userfault_drop(const struct userfault *userfault, uint64_t start, uint64_t end)
+{
+	struct uffdio_register other = { .range = { start, end - start },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	return ioctl(userfault->descriptor, UFFDIO_REGISTER, &other) == 0 &&
+	       ioctl(userfault->descriptor, UFFDIO_UNREGISTER, &other.range) == 0;
 }
 
 void userfault_close(struct userfault *userfault)

@@ -90,9 +90,19 @@ void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint
 /*
  * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
  * lock): some 10 us for each MiB that is populated, less if nothing is protected. Never for a part: two
- * mappings in place of one are something that mremap(2) refuses.
+ * mappings in place of one are something that mremap(2) refuses. False: some of them are such that they
+ * are tracked by nobody, and could not be; nothing was done.
  */
-void userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end);
+bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end);
+
+/*
+ * The same at once, without a look at any page, for memory whose protection is off: the mode is changed to
+ * one that has none, and given up (userfaultfd_register_range() and userfaultfd_clear_vma(), which resets
+ * pages of VM_UFFD_WP only). For a stop: a thread that touched a page meanwhile which is not there would
+ * wait, and a system call that did so fail. False: some of them cannot be (a file's mapping); nothing
+ * was done.
+ */
+bool userfault_drop(const struct userfault *userfault, uint64_t start, uint64_t end);
 
 void userfault_close(struct userfault *userfault);
 

@@ -71,6 +71,15 @@ class Unharmed(ToolCase):
         self.take(target, "stop", count(3, 100))
         self.check_unharmed(target)
 
+    def test_mappings(self):
+        """Two that touch, as what was one mapping may be for a moment, are never tracked one without
+        the other: mremap() would refuse both."""
+        if "track" not in self.methods:
+            self.skipTest("there is no method track here")
+        target = self.start("harm", "maps")
+        self.take(target, "track", count(40, 1000))
+        self.check_unharmed(target)
+
     def test_stopped_stays_stopped(self):
         """By SIGSTOP, before and after; and goes on when it is told to, not before."""
         for method in self.methods:
