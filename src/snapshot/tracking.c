@@ -10,29 +10,30 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "snapshot/mapping_group.h"
 #include "snapshot/pagemap_scan.h"
 #include "snapshot/wait.h"
 
 enum {
 	REGIONS = 512,
-	STEP = 4096, /* pages that are protected at once: the mmap lock is held for it */
+	STEP = 4096, /* pages */
 	PASSES = 8,
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
 	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
-	FIRST_PIECE = 64 << 10,
-	GROUP = 64, /* mappings that are changed at once, and a few more up to the next hole */
-	GROUP_LIMIT = 512,
+	/* Bytes that are protected at once, or are no longer: page tables, and so huge pages, as a whole. */
+	LEAST_PIECE = 2 << 20,
+	MOST_PIECE = 64 << 20,
 	LARGE = 8 << 20, /* bytes of a mapping */
 };
 
 static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;
 /* TASK_SIZE_MAX with four levels; with five, more is only given to those that ask for it. */
 static const uint64_t address_limit = UINT64_C(0x7ffffffff000);
-static const uint64_t kernel = UINT64_C(1) << 63; /* above it lies [vsyscall] */
 
 void tracking_init(struct tracking *tracking)
 {
 	*tracking = (struct tracking){ .pagemap = -1, .memory = { .memory = -1 } };
+	tracking->pace = (struct pace){ LEAST_PIECE, LEAST_PIECE, MOST_PIECE, 0, 0 };
 	tracking->userfault.descriptor = tracking->userfault.end = -1;
 }
 
@@ -62,14 +63,25 @@ static bool wants(const struct tracking *tracking, const struct mapping *mapping
 	return input->wants ? input->wants(mapping, input->user) : tracking_wants(mapping);
 }
 
-static enum kioku_status scan(const struct tracking *tracking, struct pagemap_scan *scan,
+/* What protects pages may do less than it was asked for; scan->walk_end says how much was done. */
+static enum kioku_status scan(struct tracking *tracking, struct pagemap_scan *scan,
 			      struct pagemap_region *regions, size_t *count,
 			      struct kioku_error *error)
 {
 	scan->size = sizeof(*scan);
 	scan->regions = (uintptr_t)regions;
 	scan->region_limit = REGIONS;
+	bool protects = scan->flags & SCAN_WP_MATCHING;
+	uint64_t end = scan->end;
+	if (protects) {
+		uint64_t skew = scan->start % LEAST_PIECE;
+		scan->end =
+			scan->start - skew + pace_begin(&tracking->pace, end - scan->start + skew);
+	}
 	int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, scan);
+	scan->end = end;
+	if (protects)
+		(void)pace_end(&tracking->pace);
 	if (found < 0)
 		return error_os(error, "cannot ask what process %d has written",
 				tracking->input.process->pid);
@@ -267,80 +279,6 @@ static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t st
 	return true;
 }
 
-/*
- * Mappings that follow one another, changed by one call, with halves of the holes around them: that of two
- * which touch only one is changed would be seen by mremap(2), which refuses what is no longer one
- * mapping; the target may have split, joined or enlarged them meanwhile.
- */
-struct group {
-	const struct mapping_list *list;
-	size_t first, past;
-};
-
-static uint64_t middle(const struct mapping_list *list, size_t i)
-{
-	uint64_t below = list->mappings[i - 1].end, above = list->mappings[i].start;
-
-	return below + (above - below) / 2 / SPOOL_PAGE * SPOOL_PAGE;
-}
-
-static struct tracking_range extent_of(const struct group *group)
-{
-	const struct mapping_list *list = group->list;
-	bool has_next = group->past < list->count && list->mappings[group->past].start < kernel;
-
-	return (struct tracking_range){
-		group->first > 0 ? middle(list, group->first) : list->mappings[0].start,
-		has_next ? middle(list, group->past) : list->mappings[group->past - 1].end,
-	};
-}
-
-/* The next group from i on of mappings that are fit for something; false: no more. */
-static bool next_group(const struct mapping_list *list, size_t i,
-		       bool (*is_fit)(const struct mapping *mapping), struct group *group)
-{
-	const struct mapping *mappings = list->mappings;
-
-	while (i < list->count && !is_fit(&mappings[i]))
-		i++;
-	*group = (struct group){ list, i, i };
-	while (i < list->count && mappings[i].start < kernel && is_fit(&mappings[i]) &&
-	       i - group->first < GROUP_LIMIT &&
-	       (i - group->first < GROUP || mappings[i].start == mappings[i - 1].end))
-		i++;
-	group->past = i;
-	return group->past > group->first;
-}
-
-/*
- * Calls change for a group; or if the kernel refuses that because of one of them, for each half, and so
- * on; and then is told what of a single mapping was done.
- */
-static void
-change_group(struct tracking *tracking, const struct group *group,
-	     bool (*change)(const struct userfault *userfault, uint64_t start, uint64_t end),
-	     void (*done)(struct tracking *tracking, const struct mapping *mapping, bool changed))
-{
-	const struct userfault *userfault = &tracking->userfault;
-	const struct tracking_range extent = extent_of(group);
-	const struct mapping *only = &group->list->mappings[group->first];
-	bool changed = change(userfault, extent.start, extent.end);
-
-	if (!changed && group->past - group->first > 1) {
-		size_t half = group->first + (group->past - group->first) / 2;
-		const struct group halves[] = { { group->list, group->first, half },
-						{ group->list, half, group->past } };
-		change_group(tracking, &halves[0], change, done);
-		change_group(tracking, &halves[1], change, done);
-		return;
-	}
-	/* Of huge pages, there are no halves of holes. */
-	if (!changed)
-		changed = change(userfault, only->start, only->end);
-	for (size_t i = group->first; done && i < group->past; i++)
-		done(tracking, &group->list->mappings[i], changed);
-}
-
 static void add_looked_for(struct tracking *tracking, uint64_t end)
 {
 	tracking->fits &=
@@ -353,8 +291,9 @@ static void leave_out(struct tracking *tracking, const struct mapping *mapping)
 	tracking->looked_for = mapping->end;
 }
 
-static void note_tracked(struct tracking *tracking, const struct mapping *mapping, bool tracked)
+static void note_tracked(void *user, const struct mapping *mapping, bool tracked)
 {
+	struct tracking *tracking = user;
 	bool wanted = wants(tracking, mapping);
 
 	if (!wanted || !tracked)
@@ -371,19 +310,20 @@ static void note_tracked(struct tracking *tracking, const struct mapping *mappin
 static enum kioku_status track(struct tracking *tracking, struct kioku_error *error)
 {
 	const struct mapping_list *list = &tracking->maps.list;
-	struct group group;
+	struct mapping_group group;
 	size_t next = 0;
 
 	tracking->range_count = tracking->untracked_count = 0;
 	tracking->looked_for = 0;
 	tracking->fits = true;
-	while (next_group(list, next, tracking_wants, &group)) {
+	while (mapping_group_next(list, next, tracking_wants, &group)) {
 		for (; next < group.first; next++)
 			leave_out(tracking, &list->mappings[next]);
-		change_group(tracking, &group, userfault_track, note_tracked);
+		mapping_group_change(&group, &tracking->userfault, userfault_track, note_tracked,
+				     tracking);
 		next = group.past;
 	}
-	for (; next < list->count && list->mappings[next].start < kernel; next++)
+	for (; next < list->count && list->mappings[next].start < MAPPING_KERNEL; next++)
 		leave_out(tracking, &list->mappings[next]);
 	add_looked_for(tracking, address_limit);
 	return tracking->fits ? KIOKU_OK : error_no_memory(error);
@@ -528,8 +468,7 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 }
 
 /* Where there are pages. */
-static void unprotect(const struct tracking *tracking, const struct mapping *mapping,
-		      uint64_t *piece)
+static void unprotect(struct tracking *tracking, const struct mapping *mapping)
 {
 	const struct spool_index *index = tracking->input.spool->index;
 	const struct userfault *userfault = &tracking->userfault;
@@ -538,7 +477,7 @@ static void unprotect(const struct tracking *tracking, const struct mapping *map
 	     i < index->count && index->chunks[i].start < mapping->end; i++) {
 		uint64_t start = index->chunks[i].start, end = start + SPOOL_CHUNK;
 		userfault_unprotect(userfault, start > mapping->start ? start : mapping->start,
-				    end < mapping->end ? end : mapping->end, piece);
+				    end < mapping->end ? end : mapping->end, &tracking->pace);
 	}
 }
 
@@ -552,14 +491,13 @@ static bool read_loosened(struct tracking *tracking)
 void tracking_loosen(struct tracking *tracking)
 {
 	const struct mapping_list *list = &tracking->loosened.list;
-	uint64_t piece = FIRST_PIECE;
 
 	tracking->is_loosened = true;
 	if (tracking->userfault.descriptor < 0 || !read_loosened(tracking))
 		return;
 	for (size_t i = 0; i < list->count; i++)
 		if (wants(tracking, &list->mappings[i]))
-			unprotect(tracking, &list->mappings[i], &piece);
+			unprotect(tracking, &list->mappings[i]);
 }
 
 /* Small ones of files, such as libraries, cannot be, and trying takes time. */
@@ -573,7 +511,7 @@ void tracking_drop(struct tracking *tracking)
 {
 	static struct userfault_change changes[USERFAULT_CHANGES];
 	const struct mapping_list *list = &tracking->loosened.list;
-	struct group group;
+	struct mapping_group group;
 	size_t count = 0;
 
 	/* What was moved before it was its turn is still protected. */
@@ -584,21 +522,23 @@ void tracking_drop(struct tracking *tracking)
 			userfault_forget(&tracking->userfault, changes[i].start, changes[i].end);
 	if (count > 0 && !read_loosened(tracking))
 		return;
-	for (size_t next = 0; next_group(list, next, may_be_dropped, &group); next = group.past)
-		change_group(tracking, &group, userfault_drop, NULL);
+	for (size_t next = 0; mapping_group_next(list, next, may_be_dropped, &group);
+	     next = group.past)
+		mapping_group_change(&group, &tracking->userfault, userfault_drop, NULL, NULL);
 }
 
 void tracking_end(struct tracking *tracking)
 {
 	const struct mapping_list *list = &tracking->loosened.list;
-	struct group group;
+	struct mapping_group group;
 
 	if (tracking->userfault.descriptor >= 0 && !tracking->is_loosened)
 		tracking_loosen(tracking);
 	if (tracking->userfault.descriptor >= 0 && read_loosened(tracking))
-		for (size_t next = 0; next_group(list, next, tracking_wants, &group);
+		for (size_t next = 0; mapping_group_next(list, next, tracking_wants, &group);
 		     next = group.past)
-			change_group(tracking, &group, userfault_untrack, NULL);
+			mapping_group_change(&group, &tracking->userfault, userfault_untrack, NULL,
+					     NULL);
 	userfault_close(&tracking->userfault);
 	cleanup_close(&tracking->pagemap);
 	cleanup_close(&tracking->memory.memory);

@@ -7,6 +7,7 @@
 #ifndef SNAPSHOT_TRACKING_H
 #define SNAPSHOT_TRACKING_H
 
+#include "snapshot/pace.h"
 #include "snapshot/process.h"
 #include "snapshot/spool.h"
 #include "snapshot/userfault.h"
@@ -31,6 +32,7 @@ struct tracking {
 	struct userfault userfault;
 	int pagemap; /* descriptor; -1: not open */
 	struct spool_target memory;
+	struct pace pace;
 	struct process_maps maps;     /* of the last pass; after the stop, of that instant */
 	struct process_maps loosened; /* when protection was taken off */
 	bool is_loosened;

@@ -32,10 +32,7 @@ enum {
 	/* Nobody ever waits for a page here, for which alone more than this would be needed: it is
 	 * allowed to everybody. */
 	FLAGS = O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY,
-	READER_PRIORITY = 2,    /* above that of who copies in the stop */
-	PIECE_TIME = 50000,     /* nanoseconds */
-	PIECE_LEAST = 64 << 10, /* bytes */
-	PIECE_MOST = 4 << 20,
+	READER_PRIORITY = 2, /* above that of who copies in the stop */
 	REPAIR_ROUNDS = 100,
 	REPAIR_INTERVAL = 5000, /* microseconds */
 };
@@ -279,19 +276,13 @@ bool userfault_changes(struct userfault *userfault, struct userfault_change *cha
 }
 
 void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
-			 uint64_t *piece)
+			 struct pace *pace)
 {
 	for (uint64_t at = start, size; at < end; at += size) {
-		uint64_t before = wait_now();
-		size = *piece < end - at ? *piece : end - at;
+		size = pace_begin(pace, end - at);
 		userfault_forget(userfault, at, at + size);
-		uint64_t time = wait_now() - before;
 		/* Page faults that have waited for this go on before the next. */
-		usleep((useconds_t)(time / 1000));
-		if (time > PIECE_TIME && *piece > PIECE_LEAST)
-			*piece /= 2;
-		else if (time < PIECE_TIME / 4 && size == *piece && *piece < PIECE_MOST)
-			*piece *= 2;
+		usleep((useconds_t)(pace_end(pace) / 1000));
 	}
 }
 

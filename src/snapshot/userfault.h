@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "snapshot/errand.h"
+#include "snapshot/pace.h"
 
 enum userfault_change_kind {
 	USERFAULT_GONE,  /* unmapped, moved away or given back (MADV_DONTNEED); or about to be */
@@ -80,12 +81,9 @@ void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_
 bool userfault_changes(struct userfault *userfault, struct userfault_change *changes,
 		       size_t *count);
 
-/*
- * Takes protection off [start, end), in pieces of some 50 us, as the target's page faults wait for some
- * of it. *piece: bytes at once, which adapts; the same for all calls.
- */
+/* Takes protection off [start, end), piece by piece. */
 void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
-			 uint64_t *piece);
+			 struct pace *pace);
 
 /*
  * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
