@@ -67,7 +67,7 @@ class Case(unittest.TestCase):
         self.assertEqual(problems, [])
         return seen
 
-    def duplicate(self, target, times, maker="kioku", header=None):
+    def duplicate(self, target, times, maker="auto", header=None):
         """Many images by the library, checked in C; what the program says. Without a header no
         image is checked."""
         done = subprocess.run([settings.duplicates, str(target.pid), header or "0", str(times), maker],

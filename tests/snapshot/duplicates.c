@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: duplicates PID HEADER COUNT [kioku|stopped|torn]
+ * usage: duplicates PID HEADER COUNT [auto|fork|track|stopped|torn]
  * Duplicates a process COUNT times in one of its own. HEADER is that of a running "counters", and each
  * duplicate is checked; 0: it is another target, and none is. What it is
  * measured against: "stopped" reads it while ptrace has it stopped, "torn" while it runs.
@@ -26,12 +26,14 @@
 /* What makes duplicates. */
 struct maker {
 	const char *name;
+	enum kioku_snapshot_method method;
 	bool (*make)(pid_t pid);
 	bool (*read)(void *context, uint64_t address, void *buffer, size_t size);
 	void (*release)(void);
 };
 
 static pid_t target;
+static const struct maker *maker;
 
 static bool read_target(void *context, uint64_t address, void *buffer, size_t size)
 {
@@ -105,9 +107,11 @@ static bool complain(enum kioku_status status, const struct kioku_error *error)
 
 static bool make_duplicate(pid_t pid)
 {
+	const struct kioku_snapshot_options options = { .size = sizeof(options),
+							.method = maker->method };
 	struct kioku_error error;
 
-	return complain(kioku_process_duplicate(pid, NULL, &duplicate, &error), &error);
+	return complain(kioku_process_duplicate(pid, &options, &duplicate, &error), &error);
 }
 
 static bool read_duplicate(void *context, uint64_t address, void *buffer, size_t size)
@@ -125,9 +129,11 @@ static void release_duplicate(void)
 }
 
 static const struct maker makers[] = {
-	{ "kioku", make_duplicate, read_duplicate, release_duplicate },
-	{ "stopped", stop, read_target, resume },
-	{ "torn", start_torn, read_target, end_torn },
+	{ "auto", KIOKU_SNAPSHOT_AUTO, make_duplicate, read_duplicate, release_duplicate },
+	{ "fork", KIOKU_SNAPSHOT_FORK, make_duplicate, read_duplicate, release_duplicate },
+	{ "track", KIOKU_SNAPSHOT_TRACK, make_duplicate, read_duplicate, release_duplicate },
+	{ "stopped", 0, stop, read_target, resume },
+	{ "torn", 0, start_torn, read_target, end_torn },
 };
 
 static const struct maker *find_maker(const char *name)
@@ -161,7 +167,6 @@ static unsigned count_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	const struct maker *maker = argc < 4 ? NULL : find_maker(argc > 4 ? argv[4] : "kioku");
 	struct check_rolls rolls = { 0 };
 	unsigned long made = 0, torn = 0, count;
 	struct check_result first = { 0 };
@@ -169,8 +174,10 @@ int main(int argc, char **argv)
 	unsigned descriptors = count_descriptors();
 	uint64_t header;
 
+	maker = argc < 4 ? NULL : find_maker(argc > 4 ? argv[4] : "auto");
 	if (maker == NULL) {
-		fprintf(stderr, "usage: duplicates PID HEADER COUNT [kioku|stopped|torn]\n");
+		fprintf(stderr,
+			"usage: duplicates PID HEADER COUNT [auto|fork|track|stopped|torn]\n");
 		return 2;
 	}
 	target = atoi(argv[1]);

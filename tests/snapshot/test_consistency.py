@@ -44,10 +44,12 @@ class Consistency(ToolCase):
                 self.check_unharmed(target)
 
     def test_many_in_a_row(self):
-        target = self.start("counters")
-        result = self.duplicate(target, count(100, 10000), header=target.values["header"])
-        self.assertEqual(result["torn"], 0, result["first"])
-        self.check_unharmed(target)
+        for method in self.methods:
+            with self.subTest(method=method):
+                target = self.start("counters")
+                result = self.duplicate(target, count(50, 10000), method, target.values["header"])
+                self.assertEqual(result["torn"], 0, result["first"])
+                self.check_unharmed(target)
 
     def series(self, target, times):
         """The cores of a series, as they are said."""

@@ -53,7 +53,8 @@ class Unharmed(ToolCase):
                 continue
             with self.subTest(parts=words):
                 target = self.start("harm", *words)
-                self.duplicate(target, count(25, 10000))
+                for method in self.methods:
+                    self.duplicate(target, count(26, 10000) // len(self.methods), method)
                 self.check_unharmed(target)
 
     def test_series(self):
