@@ -109,13 +109,13 @@ class ToolCase(Case):
     def words(self, *options):
         return [settings.kioku, "snapshot", *(str(option) for option in options)]
 
-    def run_tool(self, *options):
+    def run_tool(self, *options, limit=LIMIT):
         with (tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors):
             # No pipes, whose end a process that is left behind would keep from being seen.
             running = subprocess.Popen(self.words(*options), stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=errors, cwd=self.folder)
             try:
-                status = running.wait(LIMIT)
+                status = running.wait(limit)
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
@@ -123,7 +123,7 @@ class ToolCase(Case):
             out.seek(0)
             errors.seek(0)
             done = subprocess.CompletedProcess(running.args, status, out.read(), errors.read())
-        self.assertIsNotNone(status, f"{options}: no end after {LIMIT} s: {done.stderr}")
+        self.assertIsNotNone(status, f"{options}: no end after {limit} s: {done.stderr}")
         self.assertNotIn("Sanitizer", done.stderr)
         return done
 

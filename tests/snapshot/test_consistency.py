@@ -8,6 +8,7 @@ from pathlib import Path
 from case import ToolCase, count
 from core_file import CoreFile
 from counters import Checker
+from targets import LIMIT
 
 
 class Consistency(ToolCase):
@@ -56,7 +57,7 @@ class Consistency(ToolCase):
         folder = self.new_path("series")
         folder.mkdir()
         done = self.run_tool(target.pid, "-o", f"{folder}/", "--repeat", "100ms", "--count", times,
-                             "--format", "json")
+                             "--format", "json", limit=LIMIT + 5 * times)
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual(len(rows), times)

@@ -62,8 +62,9 @@ class Unharmed(ToolCase):
         target = self.start("harm", *HARM[0])
         folder = self.new_path("series")
         folder.mkdir()
-        done = self.run_tool(target.pid, "-o", f"{folder}/", "--repeat", "200ms", "--count",
-                             count(5, 100))
+        times = count(5, 100)
+        done = self.run_tool(target.pid, "-o", f"{folder}/", "--repeat", "200ms", "--count", times,
+                             limit=LIMIT + 5 * times)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_unharmed(target)
 
