@@ -7,18 +7,17 @@ enum { LONG = 50000, SHORT = LONG / 4 }; /* nanoseconds */
 
 uint64_t pace_begin(struct pace *pace, uint64_t size)
 {
-	pace->size = pace->piece < size ? pace->piece : size;
 	pace->began = wait_now();
-	return pace->size;
+	return pace->piece < size ? pace->piece : size;
 }
 
-uint64_t pace_end(struct pace *pace)
+uint64_t pace_end(struct pace *pace, uint64_t done)
 {
 	uint64_t time = wait_now() - pace->began;
 
-	if (time > LONG && pace->piece / 2 >= pace->least)
-		pace->piece /= 2;
-	else if (time < SHORT && pace->size == pace->piece && pace->piece * 2 <= pace->most)
+	if (time > LONG)
+		pace->piece = done / 2 > pace->least ? done / 2 : pace->least;
+	else if (time < SHORT && done == pace->piece && pace->piece <= UINT64_MAX / 4)
 		pace->piece *= 2;
 	return time;
 }

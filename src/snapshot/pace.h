@@ -10,14 +10,14 @@
 #include <stdint.h>
 
 struct pace {
-	uint64_t piece;       /* bytes, to begin with; it adapts */
-	uint64_t least, most; /* bytes */
-	uint64_t size, began;
+	uint64_t piece; /* bytes, to begin with; it adapts: terabytes may have hardly a page */
+	uint64_t least; /* bytes */
+	uint64_t began;
 };
 
 /* Begins a piece: how much of size bytes it is. */
 uint64_t pace_begin(struct pace *pace, uint64_t size);
-/* Ends it: how long it took, in nanoseconds. */
-uint64_t pace_end(struct pace *pace);
+/* Ends it, when so many bytes of it have been done: how long it took, in nanoseconds. */
+uint64_t pace_end(struct pace *pace, uint64_t done);
 
 #endif

@@ -16,13 +16,12 @@
 
 enum {
 	REGIONS = 512,
-	STEP = 4096, /* pages */
+	STEP = 4096, /* pages that are protected at once, however large the piece; a huge page is 512 */
 	PASSES = 8,
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
 	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
 	/* Bytes that are protected at once, or are no longer: page tables, and so huge pages, as a whole. */
 	LEAST_PIECE = 2 << 20,
-	MOST_PIECE = 64 << 20,
 	LARGE = 8 << 20, /* bytes of a mapping */
 };
 
@@ -33,7 +32,7 @@ static const uint64_t address_limit = UINT64_C(0x7ffffffff000);
 void tracking_init(struct tracking *tracking)
 {
 	*tracking = (struct tracking){ .pagemap = -1, .memory = { .memory = -1 } };
-	tracking->pace = (struct pace){ LEAST_PIECE, LEAST_PIECE, MOST_PIECE, 0, 0 };
+	tracking->pace = (struct pace){ .piece = LEAST_PIECE, .least = LEAST_PIECE };
 	tracking->userfault.descriptor = tracking->userfault.end = -1;
 }
 
@@ -72,16 +71,13 @@ static enum kioku_status scan(struct tracking *tracking, struct pagemap_scan *sc
 	scan->regions = (uintptr_t)regions;
 	scan->region_limit = REGIONS;
 	bool protects = scan->flags & SCAN_WP_MATCHING;
-	uint64_t end = scan->end;
-	if (protects) {
-		uint64_t skew = scan->start % LEAST_PIECE;
-		scan->end =
-			scan->start - skew + pace_begin(&tracking->pace, end - scan->start + skew);
-	}
+	uint64_t first = scan->start - scan->start % LEAST_PIECE, end = scan->end;
+	if (protects)
+		scan->end = first + pace_begin(&tracking->pace, end - first);
 	int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, scan);
 	scan->end = end;
 	if (protects)
-		(void)pace_end(&tracking->pace);
+		(void)pace_end(&tracking->pace, scan->walk_end - first);
 	if (found < 0)
 		return error_os(error, "cannot ask what process %d has written",
 				tracking->input.process->pid);

@@ -282,7 +282,7 @@ void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint
 		size = pace_begin(pace, end - at);
 		userfault_forget(userfault, at, at + size);
 		/* Page faults that have waited for this go on before the next. */
-		usleep((useconds_t)(pace_end(pace) / 1000));
+		usleep((useconds_t)(pace_end(pace, size) / 1000));
 	}
 }
 
