@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "snapshot/tracking.h"
@@ -62,6 +63,7 @@ enum {
 };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds; a large fork takes some */
+static const uint64_t reap_patience = 2000000000;         /* nanoseconds */
 
 void *guardian_memory(size_t size)
 {
@@ -242,8 +244,14 @@ static void leave_duplicate(struct charge *charge)
 
 	if (charge->duplicate.inner_pid == 0)
 		return;
-	bool reaped = duplicate_reap(&charge->duplicate, &charge->errand, NULL) == KIOKU_OK;
-	report->reap = reaped ? charge->errand.stop : 0;
+	/* All threads may be in vfork(2) just now, where nothing stops them. */
+	const uint64_t limit = wait_now() + reap_patience;
+	enum kioku_status status = duplicate_reap(&charge->duplicate, &charge->errand, NULL);
+	while (status == KIOKU_ERROR_REFUSED && wait_now() < limit) {
+		usleep(SETTLE_INTERVAL * 1000);
+		status = duplicate_reap(&charge->duplicate, &charge->errand, NULL);
+	}
+	report->reap = status == KIOKU_OK ? charge->errand.stop : 0;
 }
 
 static enum kioku_status take_held(struct charge *charge, struct kioku_error *error)

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from case import ToolCase
-from targets import children, live_threads, status, traced_threads
+from targets import children, live_threads, status, traced_threads, wait_until
 
 # A fork of these is to be had all the same.
 ODD = ("seccomp", "undumpable", "setuid", "zombie", "blocked")
@@ -66,6 +66,7 @@ class Refusals(ToolCase):
 
     def test_traced(self):
         target = self.start("odd", "traced")
+        wait_until(lambda: traced_threads(target.pid), "traced")
         tracer = status(target.pid, "TracerPid")
         for method in ("auto", *self.methods):
             self.refuse(target.pid, "--method", method, mentions=rf"\b{tracer}\b")
