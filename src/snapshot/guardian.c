@@ -246,11 +246,11 @@ static void leave_duplicate(struct charge *charge)
 		return;
 	/* All threads may be in vfork(2) just now, where nothing stops them. */
 	const uint64_t limit = wait_now() + reap_patience;
-	enum kioku_status status = duplicate_reap(&charge->duplicate, &charge->errand, NULL);
-	while (status == KIOKU_ERROR_REFUSED && wait_now() < limit) {
-		usleep(SETTLE_INTERVAL * 1000);
+	enum kioku_status status;
+	do
 		status = duplicate_reap(&charge->duplicate, &charge->errand, NULL);
-	}
+	while (status == KIOKU_ERROR_REFUSED && wait_now() < limit &&
+	       usleep(SETTLE_INTERVAL * 1000) == 0);
 	report->reap = status == KIOKU_OK ? charge->errand.stop : 0;
 }
 

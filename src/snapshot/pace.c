@@ -11,7 +11,7 @@ uint64_t pace_begin(struct pace *pace, uint64_t size)
 	return pace->piece < size ? pace->piece : size;
 }
 
-uint64_t pace_end(struct pace *pace, uint64_t done)
+void pace_end(struct pace *pace, uint64_t done)
 {
 	uint64_t time = wait_now() - pace->began;
 
@@ -19,5 +19,4 @@ uint64_t pace_end(struct pace *pace, uint64_t done)
 		pace->piece = done / 2 > pace->least ? done / 2 : pace->least;
 	else if (time < SHORT && done == pace->piece && pace->piece <= UINT64_MAX / 4)
 		pace->piece *= 2;
-	return time;
 }

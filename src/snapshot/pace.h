@@ -17,7 +17,7 @@ struct pace {
 
 /* Begins a piece: how much of size bytes it is. */
 uint64_t pace_begin(struct pace *pace, uint64_t size);
-/* Ends it, when so many bytes of it have been done: how long it took, in nanoseconds. */
-uint64_t pace_end(struct pace *pace, uint64_t done);
+/* Ends it, when so many bytes of it have been done. */
+void pace_end(struct pace *pace, uint64_t done);
 
 #endif

@@ -20,7 +20,7 @@ enum {
 	PASSES = 8,
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
 	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
-	/* Bytes that are protected at once, or are no longer: page tables, and so huge pages, as a whole. */
+	/* Bytes that are protected at once: page tables, and so huge pages, as a whole. */
 	LEAST_PIECE = 2 << 20,
 	LARGE = 8 << 20, /* bytes of a mapping */
 };
@@ -77,7 +77,7 @@ static enum kioku_status scan(struct tracking *tracking, struct pagemap_scan *sc
 	int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, scan);
 	scan->end = end;
 	if (protects)
-		(void)pace_end(&tracking->pace, scan->walk_end - first);
+		pace_end(&tracking->pace, scan->walk_end - first);
 	if (found < 0)
 		return error_os(error, "cannot ask what process %d has written",
 				tracking->input.process->pid);
@@ -275,28 +275,37 @@ static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t st
 	return true;
 }
 
-static void add_looked_for(struct tracking *tracking, uint64_t end)
+/* The making of tracking's lists. */
+struct listing {
+	struct tracking *tracking;
+	uint64_t done; /* up to there */
+	bool fits;     /* there was memory for them */
+};
+
+static void look_until(struct listing *listing, uint64_t end)
 {
-	tracking->fits &=
-		add_range(&tracking->ranges, &tracking->range_count, tracking->looked_for, end);
+	struct tracking *tracking = listing->tracking;
+
+	listing->fits &= add_range(&tracking->ranges, &tracking->range_count, listing->done, end);
 }
 
-static void leave_out(struct tracking *tracking, const struct mapping *mapping)
+static void leave_out(struct listing *listing, const struct mapping *mapping)
 {
-	add_looked_for(tracking, mapping->start);
-	tracking->looked_for = mapping->end;
+	look_until(listing, mapping->start);
+	listing->done = mapping->end;
 }
 
 static void note_tracked(void *user, const struct mapping *mapping, bool tracked)
 {
-	struct tracking *tracking = user;
+	struct listing *listing = user;
+	struct tracking *tracking = listing->tracking;
 	bool wanted = wants(tracking, mapping);
 
 	if (!wanted || !tracked)
-		leave_out(tracking, mapping);
+		leave_out(listing, mapping);
 	if (wanted && !tracked)
-		tracking->fits &= add_range(&tracking->untracked, &tracking->untracked_count,
-					    mapping->start, mapping->end);
+		listing->fits &= add_range(&tracking->untracked, &tracking->untracked_count,
+					   mapping->start, mapping->end);
 }
 
 /*
@@ -306,23 +315,22 @@ static void note_tracked(void *user, const struct mapping *mapping, bool tracked
 static enum kioku_status track(struct tracking *tracking, struct kioku_error *error)
 {
 	const struct mapping_list *list = &tracking->maps.list;
+	struct listing listing = { .tracking = tracking, .fits = true };
 	struct mapping_group group;
 	size_t next = 0;
 
 	tracking->range_count = tracking->untracked_count = 0;
-	tracking->looked_for = 0;
-	tracking->fits = true;
 	while (mapping_group_next(list, next, tracking_wants, &group)) {
 		for (; next < group.first; next++)
-			leave_out(tracking, &list->mappings[next]);
+			leave_out(&listing, &list->mappings[next]);
 		mapping_group_change(&group, &tracking->userfault, userfault_track, note_tracked,
-				     tracking);
+				     &listing);
 		next = group.past;
 	}
 	for (; next < list->count && list->mappings[next].start < MAPPING_KERNEL; next++)
-		leave_out(tracking, &list->mappings[next]);
-	add_looked_for(tracking, address_limit);
-	return tracking->fits ? KIOKU_OK : error_no_memory(error);
+		leave_out(&listing, &list->mappings[next]);
+	look_until(&listing, address_limit);
+	return listing.fits ? KIOKU_OK : error_no_memory(error);
 }
 
 static enum kioku_status read_mappings(struct tracking *tracking, struct kioku_error *error)
@@ -463,17 +471,19 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 	return tracking->mappings_changed ? read_mappings(tracking, error) : KIOKU_OK;
 }
 
-/* Where there are pages. */
-static void unprotect(struct tracking *tracking, const struct mapping *mapping)
+/* Where there are pages; faults that have waited for that go on before the next. */
+static void unprotect(const struct tracking *tracking, const struct mapping *mapping)
 {
 	const struct spool_index *index = tracking->input.spool->index;
-	const struct userfault *userfault = &tracking->userfault;
 
 	for (size_t i = spool_after(tracking->input.spool, mapping->start);
 	     i < index->count && index->chunks[i].start < mapping->end; i++) {
 		uint64_t start = index->chunks[i].start, end = start + SPOOL_CHUNK;
-		userfault_unprotect(userfault, start > mapping->start ? start : mapping->start,
-				    end < mapping->end ? end : mapping->end, &tracking->pace);
+		uint64_t began = wait_now();
+		userfault_forget(&tracking->userfault,
+				 start > mapping->start ? start : mapping->start,
+				 end < mapping->end ? end : mapping->end);
+		usleep((useconds_t)((wait_now() - began) / 1000));
 	}
 }
 
@@ -528,7 +538,7 @@ void tracking_end(struct tracking *tracking)
 	const struct mapping_list *list = &tracking->loosened.list;
 	struct mapping_group group;
 
-	if (tracking->userfault.descriptor >= 0 && !tracking->is_loosened)
+	if (!tracking->is_loosened)
 		tracking_loosen(tracking);
 	if (tracking->userfault.descriptor >= 0 && read_loosened(tracking))
 		for (size_t next = 0; mapping_group_next(list, next, tracking_wants, &group);

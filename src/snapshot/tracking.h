@@ -41,9 +41,6 @@ struct tracking {
 	size_t range_count;
 	struct tracking_range *untracked; /* to be copied in the stop, whatever was written */
 	size_t untracked_count;
-	uint64_t
-		looked_for; /* while these are made: up to there they are; and whether there was room */
-	bool fits;
 	uint64_t guard;  /* PAGE_IS_GUARD_BIT, if the kernel knows it */
 	uint64_t copied; /* bytes, in the last pass or the stop */
 };

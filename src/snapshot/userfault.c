@@ -275,17 +275,6 @@ bool userfault_changes(struct userfault *userfault, struct userfault_change *cha
 	return complete;
 }
 
-void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
-			 struct pace *pace)
-{
-	for (uint64_t at = start, size; at < end; at += size) {
-		size = pace_begin(pace, end - at);
-		userfault_forget(userfault, at, at + size);
-		/* Page faults that have waited for this go on before the next. */
-		usleep((useconds_t)(pace_end(pace, size) / 1000));
-	}
-}
-
 bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = { start, end - start };

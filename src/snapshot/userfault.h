@@ -11,7 +11,6 @@
 #include <pthread.h>
 
 #include "snapshot/errand.h"
-#include "snapshot/pace.h"
 
 enum userfault_change_kind {
 	USERFAULT_GONE,  /* unmapped, moved away or given back (MADV_DONTNEED); or about to be */
@@ -71,7 +70,7 @@ void userfault_repair(struct errand *errand, int left);
  */
 bool userfault_track(const struct userfault *userfault, uint64_t start, uint64_t end);
 
-/* All in [start, end) counts as written. */
+/* Takes protection off: all in [start, end) counts as written. */
 void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_t end);
 
 /*
@@ -80,10 +79,6 @@ void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_
  */
 bool userfault_changes(struct userfault *userfault, struct userfault_change *changes,
 		       size_t *count);
-
-/* Takes protection off [start, end), piece by piece. */
-void userfault_unprotect(const struct userfault *userfault, uint64_t start, uint64_t end,
-			 struct pace *pace);
 
 /*
  * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
