@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define THREADS 4
-#define SPINS   200000
+#define SPINS   2000000 /* long beside what faults on the way cost: most are found in it */
 
 /* As harm_registers.S has it. Bytes of general register i of thread t: 0x10 * (t + 1) + i. */
 struct registers {
