@@ -32,7 +32,8 @@ enum kioku_status {
 	KIOKU_ERROR_NOT_FOUND,   /* a name, process or kernel was looked for and is not there */
 	KIOKU_ERROR_LIMIT,       /* a bound on time, size or loop length was reached */
 	KIOKU_ERROR_STOPPED,     /* a callback asked to stop */
-	KIOKU_ERROR_REFUSED, /* evidence contradicts what was given (stale profile, wrong file) */
+	KIOKU_ERROR_REFUSED,   /* evidence contradicts what was given (stale profile, wrong file) */
+	KIOKU_ERROR_PAGED_OUT, /* this page is in swap, of which the image does not have it */
 };
 
 /* Owned by the caller; any function accepts NULL instead, which also skips formatting. */

@@ -21,6 +21,7 @@ const char *kioku_status_name(enum kioku_status status)
 	case KIOKU_ERROR_LIMIT: return "limit reached";
 	case KIOKU_ERROR_STOPPED: return "stopped";
 	case KIOKU_ERROR_REFUSED: return "refused";
+	case KIOKU_ERROR_PAGED_OUT: return "paged out";
 	}
 	return "unknown status";
 }

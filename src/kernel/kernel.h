@@ -17,7 +17,6 @@
 #define VMCOREINFO_LIMIT (4 * PAGE_SIZE)
 #define FACT_LIMIT       32
 #define BUILD_ID_MAX     32
-#define BUILD_ID_MAX     32
 #define STATE_LETTERS    16
 
 /* How far a kernel has proved itself; each step includes the ones before. */
@@ -30,6 +29,13 @@ enum proof {
 
 struct profile;
 struct record_cache;
+
+/* The kernel's struct page of every frame. */
+struct page_array {
+	bool is_known;  /* it was looked for */
+	uint64_t start; /* virtual address; 0: not found */
+	uint64_t size;  /* of an element, in bytes */
+};
 
 struct kioku_kernel {
 	struct kioku_source *source;
@@ -55,6 +61,7 @@ struct kioku_kernel {
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */
 	const char *direct_map_evidence;
+	struct page_array pages; /* see page.h */
 	char vmcoreinfo[VMCOREINFO_LIMIT];
 	size_t vmcoreinfo_size; /* 0: none */
 	const char *vmcoreinfo_evidence;

@@ -62,6 +62,7 @@ enum kioku_presence presence_of(enum kioku_status status)
 	case KIOKU_ERROR_ABSENT: return KIOKU_CELL_UNREADABLE;
 	case KIOKU_ERROR_UNMAPPED: return KIOKU_CELL_UNMAPPED;
 	case KIOKU_ERROR_UNSUPPORTED: return KIOKU_CELL_UNSUPPORTED;
+	case KIOKU_ERROR_PAGED_OUT: return KIOKU_CELL_PAGED_OUT;
 	default: return KIOKU_CELL_CORRUPT;
 	}
 }
