@@ -39,6 +39,21 @@ extern const struct paging x86_64_4level, x86_64_5level;
 
 #define TRANSLATION_CACHE_SIZE 256
 
+/*
+ * Pages that no entry maps, but that are to be had: swapped out, or not yet faulted in. Belongs to an
+ * address space, with which it ends.
+ */
+struct absent_pages {
+	/*
+	 * Of an entry that covers size bytes from virtual on (a multiple of that): the page of 4096 bytes at
+	 * page. Errors: UNMAPPED (there is none), PAGED_OUT, ABSENT, CORRUPT.
+	 */
+	enum kioku_status (*read)(struct absent_pages *absent, uint64_t page, uint64_t virtual,
+				  uint64_t size, uint64_t entry, uint8_t *out,
+				  struct kioku_error *error);
+	void (*release)(struct absent_pages *absent);
+};
+
 struct kioku_address_space {
 	struct kioku_source *source;
 	const struct paging *paging;
@@ -49,6 +64,7 @@ struct kioku_address_space {
 	 * page tables there, and damage to these does not matter. size 0: none.
 	 */
 	uint64_t linear_start, linear_size;
+	struct absent_pages *absent; /* who knows of pages that no entry maps; or NULL */
 	bool ignore_root_nx; /* PTI forbids execution of user memory through the kernel's root */
 	struct {
 		uint64_t page; /* virtual address of a 4 KiB page | 1; 0: empty */
@@ -89,20 +105,33 @@ struct mapping {
 /* Not OK: the walk stops and returns this status. */
 typedef enum kioku_status mapping_fn(void *user, const struct mapping *mapping);
 
+/*
+ * An entry that maps nothing and is not 0, for the size bytes from virtual on: what it says is the
+ * kernel's business. Not OK: as above.
+ */
+typedef enum kioku_status absent_entry_fn(void *user, uint64_t virtual, uint64_t size,
+					  uint64_t entry);
+
 struct walk_losses {
 	uint64_t tables;   /* page tables that could not be read */
 	uint64_t first;    /* virtual address that the first of them would have mapped */
 	uint64_t repeated; /* tables left out because they had been walked too often before */
 };
 
+struct address_walk {
+	uint64_t first, last; /* virtual */
+	mapping_fn *receive;
+	absent_entry_fn *absent; /* NULL: nobody asks */
+	void *user;
+	struct walk_losses losses; /* out */
+};
+
 /*
  * Calls receive for every page mapped in [first, last], in ascending order. Tables that are not in
- * the source, or that hostile tables repeat without end, are counted in losses and skipped.
- * Errors: NO_MEMORY, or receive's.
+ * the source, or that hostile tables repeat without end, are counted as losses and skipped.
+ * Errors: NO_MEMORY, or those of what is called.
  */
-enum kioku_status address_space_walk(struct kioku_address_space *space, uint64_t first,
-				     uint64_t last, mapping_fn *receive, void *user,
-				     struct walk_losses *losses);
+enum kioku_status address_space_walk(struct kioku_address_space *space, struct address_walk *walk);
 
 DEFINE_CLEANUP(address_space, struct kioku_address_space, kioku_address_space_close)
 #define AUTO_ADDRESS_SPACE CLEANUP(cleanup_address_space)

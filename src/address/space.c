@@ -27,6 +27,8 @@ enum kioku_status address_space_open(const struct kioku_address_space *like, uin
 
 void kioku_address_space_close(struct kioku_address_space *space)
 {
+	if (space && space->absent)
+		space->absent->release(space->absent);
 	free(space);
 }
 
@@ -118,20 +120,53 @@ enum kioku_status address_space_locate(struct kioku_address_space *space, uint64
 	return KIOKU_OK;
 }
 
+/* Asks who knows of pages that no entry maps; *size: how much of what is wanted is in that page. */
+static enum kioku_status read_absent(struct kioku_address_space *space, uint64_t virtual,
+				     uint8_t *out, size_t *size, struct kioku_error *error)
+{
+	struct absent_pages *absent = space->absent;
+	struct kioku_translation translation;
+	uint64_t offset = virtual % PAGE_SIZE, page = virtual - offset;
+	uint8_t content[PAGE_SIZE];
+
+	/* Where it ends, once more: this is the slow way in any case. */
+	enum kioku_status status = kioku_translate(space, virtual, &translation, error);
+	if (status != KIOKU_ERROR_UNMAPPED || translation.step_count == 0)
+		return status;
+	unsigned last = translation.step_count - 1;
+	uint64_t covered = 1ull << space->paging->levels[last].shift;
+	TRY(absent->read(absent, page, virtual & ~(covered - 1), covered,
+			 translation.steps[last].entry, content, error));
+	if (*size > PAGE_SIZE - offset)
+		*size = PAGE_SIZE - offset;
+	memcpy(out, content + offset, *size);
+	return KIOKU_OK;
+}
+
+static enum kioku_status read_present(struct kioku_address_space *space, uint64_t virtual,
+				      uint8_t *out, size_t *size, struct kioku_error *error)
+{
+	uint64_t physical, contiguous;
+
+	TRY(address_space_locate(space, virtual, &physical, &contiguous, error));
+	*size = contiguous < *size ? contiguous : *size;
+	return kioku_source_read(space->source, physical, out, *size, error);
+}
+
 enum kioku_status kioku_address_space_read(struct kioku_address_space *space, uint64_t virtual,
 					   void *buffer, size_t size, struct kioku_error *error)
 {
 	uint8_t *out = buffer;
 
 	while (size > 0) {
-		uint64_t physical, contiguous;
-
-		TRY(address_space_locate(space, virtual, &physical, &contiguous, error));
-		size_t part = contiguous < size ? contiguous : size;
-		enum kioku_status status =
-			kioku_source_read(space->source, physical, out, part, error);
+		size_t part = size;
+		enum kioku_status status = read_present(space, virtual, out, &part, error);
+		if (status == KIOKU_ERROR_UNMAPPED && space->absent)
+			status = read_absent(space, virtual, out, &part, error);
 		if (status != KIOKU_OK) {
-			error_prefix(error, "cannot read 0x%016llx", (unsigned long long)virtual);
+			if (status != KIOKU_ERROR_UNMAPPED)
+				error_prefix(error, "cannot read 0x%016llx",
+					     (unsigned long long)virtual);
 			if (error)
 				error->address = virtual;
 			return status;

@@ -13,10 +13,7 @@
 
 struct walk {
 	struct kioku_address_space *space;
-	uint64_t first, last;
-	mapping_fn *receive;
-	void *user;
-	struct walk_losses *losses;
+	struct address_walk *asked;
 	struct address_set tables; /* physical address and depth of those walked so far */
 	uint32_t repeats;
 };
@@ -34,11 +31,14 @@ static enum kioku_status walk_entry(struct walk *walk, unsigned depth, uint64_t 
 {
 	const struct paging *paging = walk->space->paging;
 	const struct paging_level *level = &paging->levels[depth];
+	const struct address_walk *asked = walk->asked;
 	struct paging_entry entry;
 
 	paging->decode(walk->space, level, value, &entry);
 	if (!entry.present)
-		return KIOKU_OK;
+		return asked->absent
+			       ? asked->absent(asked->user, virtual, 1ull << level->shift, value)
+			       : KIOKU_OK;
 	if (!entry.leaf)
 		return depth + 1 < paging->level_count
 			       ? walk_table(walk, depth + 1, entry.physical, virtual,
@@ -51,7 +51,7 @@ static enum kioku_status walk_entry(struct walk *walk, unsigned depth, uint64_t 
 		.page_size = 1ull << level->shift,
 		.permissions = permissions & entry.permissions,
 	};
-	return walk->receive(walk->user, &mapping);
+	return asked->receive(asked->user, &mapping);
 }
 
 static enum kioku_status walk_table(struct walk *walk, unsigned depth, uint64_t table,
@@ -67,14 +67,14 @@ static enum kioku_status walk_table(struct walk *walk, unsigned depth, uint64_t 
 	case ADDRESS_KNOWN:
 		if (++walk->repeats <= REPEAT_LIMIT)
 			break;
-		walk->losses->repeated++;
+		walk->asked->losses.repeated++;
 		return KIOKU_OK;
 	}
 	if (kioku_source_lacks_ranges(walk->space->source))
 		source_admit(walk->space->source, table, PAGE_SIZE);
 	if (kioku_source_read(walk->space->source, table, raw, sizeof(raw), NULL) != KIOKU_OK) {
-		if (walk->losses->tables++ == 0)
-			walk->losses->first = base;
+		if (walk->asked->losses.tables++ == 0)
+			walk->asked->losses.first = base;
 		return KIOKU_OK;
 	}
 
@@ -86,26 +86,19 @@ static enum kioku_status walk_table(struct walk *walk, unsigned depth, uint64_t 
 		/* Sign extension: the upper half of the root is the top of the address space. */
 		if (depth == 0 && index >= 256)
 			virtual |= ~0ull << paging->virtual_bits;
-		if (virtual > walk->last || virtual + ((1ull << level->shift) - 1) < walk->first)
+		if (virtual > walk->asked->last ||
+		    virtual + ((1ull << level->shift) - 1) < walk->asked->first)
 			continue;
 		TRY(walk_entry(walk, depth, value, virtual, permissions));
 	}
 	return KIOKU_OK;
 }
 
-enum kioku_status address_space_walk(struct kioku_address_space *space, uint64_t first,
-				     uint64_t last, mapping_fn *receive, void *user,
-				     struct walk_losses *losses)
+enum kioku_status address_space_walk(struct kioku_address_space *space, struct address_walk *asked)
 {
-	CLEANUP(walk_release)
-	struct walk walk = {
-		.space = space,
-		.first = first,
-		.last = last,
-		.receive = receive,
-		.user = user,
-		.losses = losses,
-	};
+	CLEANUP(walk_release) struct walk walk = { .space = space, .asked = asked };
+
+	asked->losses = (struct walk_losses){ 0 };
 
 	return walk_table(&walk, 0, space->root, 0, ~0u);
 }

@@ -45,7 +45,10 @@ void direct_map_find(struct kioku_kernel *kernel)
 {
 	uint64_t variable = kernel_symbol(kernel, "page_offset_base");
 	struct search search = { .kernel = kernel };
-	struct walk_losses losses = { 0 };
+	struct address_walk below = { .first = 1ull << 63,
+				      .last = KERNEL_MAP_START - 1,
+				      .receive = try_mapping,
+				      .user = &search };
 	uint64_t base;
 
 	if (variable && address_read_u64(&kernel->space, variable, &base, NULL) == KIOKU_OK &&
@@ -55,7 +58,6 @@ void direct_map_find(struct kioku_kernel *kernel)
 		return;
 	}
 	/* Everything below the image: the direct map comes first in the kernel's half. */
-	address_space_walk(&kernel->space, 1ull << 63, KERNEL_MAP_START - 1, try_mapping, &search,
-			   &losses);
+	address_space_walk(&kernel->space, &below);
 	kernel->direct_map_evidence = "page tables";
 }

@@ -42,11 +42,13 @@ enum kioku_status image_map(struct kioku_address_space *space, struct image *out
 			    struct kioku_error *error)
 {
 	struct image image = { 0 };
-	struct walk_losses losses = { 0 };
+	struct address_walk walk = { .first = KERNEL_MAP_START,
+				     .last = KERNEL_MAP_LAST,
+				     .receive = add_run,
+				     .user = &image };
 	uint64_t consistent = 0;
 
-	enum kioku_status status = address_space_walk(space, KERNEL_MAP_START, KERNEL_MAP_LAST,
-						      add_run, &image, &losses);
+	enum kioku_status status = address_space_walk(space, &walk);
 	if (status == KIOKU_OK && image.run_count > 0) {
 		image.start = image.runs[0].virtual;
 		image.physical = image.runs[0].physical;

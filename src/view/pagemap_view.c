@@ -60,24 +60,26 @@ static enum kioku_status run_pagemap(struct view_run *run, struct kioku_error *e
 	AUTO_ADDRESS_SPACE struct kioku_address_space *owned = NULL;
 	struct kioku_address_space *space;
 	struct merge merge = { .run = run };
-	struct walk_losses losses = { 0 };
+	struct address_walk walk = { .last = UINT64_MAX, .receive = add_mapping, .user = &merge };
+	const struct walk_losses *losses = &walk.losses;
 	bool user_only;
 
 	TRY(view_space(run, &space, &owned, &user_only, error));
-	enum kioku_status status = address_space_walk(space, 0, user_only ? INT64_MAX : UINT64_MAX,
-						      add_mapping, &merge, &losses);
+	if (user_only)
+		walk.last = INT64_MAX;
+	enum kioku_status status = address_space_walk(space, &walk);
 	TRY(give_range(&merge));
-	if (losses.tables)
+	if (losses->tables)
 		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
 			 "pagemap: %llu page tables are not in the image, the first of them for "
 			 "0x%016llx",
-			 (unsigned long long)losses.tables, (unsigned long long)losses.first);
-	if (losses.repeated)
+			 (unsigned long long)losses->tables, (unsigned long long)losses->first);
+	if (losses->repeated)
 		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
 			 "pagemap: page tables that point at each other, or are shared as KASAN "
 			 "does, "
 			 "were left out %llu times",
-			 (unsigned long long)losses.repeated);
+			 (unsigned long long)losses->repeated);
 	return status;
 }
 

@@ -123,22 +123,21 @@ static void walks_in_order(void)
 {
 	struct machine machine;
 	struct seen seen = { 0 };
-	struct walk_losses losses = { 0 };
+	struct address_walk walk = { .last = UINT64_MAX, .receive = see, .user = &seen };
 
 	machine_open(&machine, &x86_64_5level);
 	machine_map(&machine, 0x1000, 0x5000 | ENTRY_PRESENT);
 	machine_map(&machine, HIGH, 0x6000 | ENTRY_PRESENT);
 	machine_put(&machine, machine_entry(&machine, 0xff00000000000000ull, 0),
 		    0x7000000000 | ENTRY_PRESENT);
-	CHECK_EQUAL(address_space_walk(&machine.space, 0, UINT64_MAX, see, &seen, &losses),
-		    KIOKU_OK);
+	CHECK_EQUAL(address_space_walk(&machine.space, &walk), KIOKU_OK);
 	CHECK_EQUAL(seen.count, 2);
 	CHECK_EQUAL(seen.last.virtual, HIGH);
-	CHECK_EQUAL(losses.tables, 1);
-	CHECK_EQUAL(losses.first, 0xff00000000000000ull);
+	CHECK_EQUAL(walk.losses.tables, 1);
+	CHECK_EQUAL(walk.losses.first, 0xff00000000000000ull);
 	seen.count = 0;
-	CHECK_EQUAL(address_space_walk(&machine.space, 0, INT64_MAX, see, &seen, &losses),
-		    KIOKU_OK);
+	walk.last = INT64_MAX;
+	CHECK_EQUAL(address_space_walk(&machine.space, &walk), KIOKU_OK);
 	CHECK_EQUAL(seen.count, 1);
 	machine_close(&machine);
 }
@@ -152,14 +151,13 @@ static enum kioku_status ignore(void *user, const struct mapping *mapping)
 static void cyclic_tables_end(void)
 {
 	struct machine machine;
-	struct walk_losses losses = { 0 };
+	struct address_walk walk = { .last = UINT64_MAX, .receive = ignore };
 
 	machine_open(&machine, &x86_64_5level);
 	for (unsigned i = 0; i < 512; i++)
 		machine_put(&machine, MACHINE_ROOT + 8 * i, MACHINE_ROOT | ENTRY_PRESENT);
-	CHECK_EQUAL(address_space_walk(&machine.space, 0, UINT64_MAX, ignore, NULL, &losses),
-		    KIOKU_OK);
-	CHECK(losses.repeated > 0);
+	CHECK_EQUAL(address_space_walk(&machine.space, &walk), KIOKU_OK);
+	CHECK(walk.losses.repeated > 0);
 	machine_close(&machine);
 }
 
