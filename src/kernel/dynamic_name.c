@@ -57,8 +57,6 @@ static const struct record namespace_operations_record =
 	RECORD(struct name_pointer, "proc_ns_operations", name_members);
 static const struct record dma_buffer_record = RECORD(struct name_pointer, "dma_buf", name_members);
 
-enum kind { PIPE, SOCKET, ANONYMOUS, NAMESPACE, PROCESS, DMA_BUFFER, SIMPLE, KINDS };
-
 /*
  * The function that makes a name says which kind it is. Where a compiler has renamed it, and without
  * symbols, the file system does (include/uapi/linux/magic.h, v4.18 to v7.0); simple_dname() has many.
@@ -66,14 +64,14 @@ enum kind { PIPE, SOCKET, ANONYMOUS, NAMESPACE, PROCESS, DMA_BUFFER, SIMPLE, KIN
 static const struct {
 	const char *function;
 	uint64_t magic;
-} kinds[KINDS] = {
-	[PIPE] = { "pipefs_dname", 0x50495045 },
-	[SOCKET] = { "sockfs_dname", 0x534f434b },
-	[ANONYMOUS] = { "anon_inodefs_dname", 0x09041934 },
-	[NAMESPACE] = { "ns_dname", 0x6e736673 },
-	[PROCESS] = { "pidfs_dname", 0x50494446 },
-	[DMA_BUFFER] = { "dmabuffs_dname", 0x444d4142 },
-	[SIMPLE] = { "simple_dname", 0 },
+} kinds[NAME_KINDS] = {
+	[NAME_PIPE] = { "pipefs_dname", 0x50495045 },
+	[NAME_SOCKET] = { "sockfs_dname", 0x534f434b },
+	[NAME_ANONYMOUS] = { "anon_inodefs_dname", 0x09041934 },
+	[NAME_NAMESPACE] = { "ns_dname", 0x6e736673 },
+	[NAME_PROCESS] = { "pidfs_dname", 0x50494446 },
+	[NAME_DMA_BUFFER] = { "dmabuffs_dname", 0x444d4142 },
+	[NAME_SIMPLE] = { "simple_dname", 0 },
 };
 
 static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
@@ -88,15 +86,15 @@ static enum kioku_status read_at(struct kioku_kernel *kernel, const struct recor
 }
 
 static enum kioku_status find_kind(struct kioku_kernel *kernel, const struct dentry *dentry,
-				   uint64_t function, enum kind *out)
+				   uint64_t function, enum name_kind *out)
 {
 	struct superblock_magic superblock;
 
-	for (*out = 0; *out < KINDS; (*out)++)
+	for (*out = NAME_PIPE; *out < NAME_KINDS; (*out)++)
 		if (kernel_symbol(kernel, kinds[*out].function) == function)
 			return KIOKU_OK;
 	TRY(read_at(kernel, &superblock_record, dentry->superblock, &superblock));
-	for (*out = 0; *out < KINDS; (*out)++)
+	for (*out = NAME_PIPE; *out < NAME_KINDS; (*out)++)
 		if (kinds[*out].magic && kinds[*out].magic == superblock.magic)
 			return KIOKU_OK;
 	return KIOKU_ERROR_UNSUPPORTED;
@@ -158,23 +156,23 @@ static enum kioku_status dma_buffer_name(struct kioku_kernel *kernel, const stru
 }
 
 static enum kioku_status make_name(struct kioku_kernel *kernel, const struct dentry *dentry,
-				   enum kind kind, struct path_text *out)
+				   enum name_kind kind, struct path_text *out)
 {
 	struct named_inode inode;
 
 	TRY(read_at(kernel, &inode_record, dentry->inode, &inode));
 	switch (kind) {
-	case PIPE:
-	case SOCKET:
+	case NAME_PIPE:
+	case NAME_SOCKET:
 		out->size = (size_t)snprintf(out->data, PATH_ROOM, "%s:[%" PRIu64 "]",
-					     kind == PIPE ? "pipe" : "socket", inode.number);
+					     kind == NAME_PIPE ? "pipe" : "socket", inode.number);
 		return KIOKU_OK;
-	case ANONYMOUS: return labelled(kernel, dentry, "anon_inode:", out);
-	case PROCESS:
+	case NAME_ANONYMOUS: return labelled(kernel, dentry, "anon_inode:", out);
+	case NAME_PROCESS:
 		out->size = (size_t)snprintf(out->data, PATH_ROOM, "anon_inode:[pidfd]");
 		return KIOKU_OK;
-	case NAMESPACE: return namespace_name(kernel, &inode, out);
-	case DMA_BUFFER: return dma_buffer_name(kernel, dentry, out);
+	case NAME_NAMESPACE: return namespace_name(kernel, &inode, out);
+	case NAME_DMA_BUFFER: return dma_buffer_name(kernel, dentry, out);
 	default: out->deleted = true; return labelled(kernel, dentry, "/", out);
 	}
 }
@@ -183,7 +181,7 @@ enum kioku_status dynamic_name(struct kioku_kernel *kernel, const struct dentry 
 			       struct path_text *out, bool *has_one)
 {
 	struct operations operations;
-	enum kind kind;
+	enum name_kind kind;
 
 	*has_one = false;
 	if (!dentry->operations)
@@ -192,6 +190,7 @@ enum kioku_status dynamic_name(struct kioku_kernel *kernel, const struct dentry 
 	if (!operations.dynamic_name)
 		return KIOKU_OK;
 	TRY(find_kind(kernel, dentry, operations.dynamic_name, &kind));
-	*has_one = out->is_dynamic = out->is_whole = true;
+	*has_one = out->is_whole = true;
+	out->kind = kind;
 	return make_name(kernel, dentry, kind, out);
 }

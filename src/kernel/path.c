@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "kernel/dynamic_name.h"
@@ -250,7 +248,8 @@ static enum kioku_status emptied_unless(enum kioku_status status, struct path_te
 static void begin(struct path_text *out)
 {
 	out->size = 0;
-	out->deleted = out->is_dynamic = out->is_whole = false;
+	out->kind = NAME_PATH;
+	out->deleted = out->is_whole = false;
 }
 
 enum kioku_status path_of_dentry(struct kioku_kernel *kernel, uint64_t dentry,

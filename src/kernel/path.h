@@ -21,11 +21,24 @@ struct path {
 
 extern const struct record path_record; /* members "mnt" and "dentry" */
 
+/* What the kernel makes up names for, when it is asked (d_dname of struct dentry_operations). */
+enum name_kind {
+	NAME_PATH, /* an ordinary one */
+	NAME_PIPE,
+	NAME_SOCKET,
+	NAME_ANONYMOUS, /* "anon_inode:[eventpoll]" */
+	NAME_NAMESPACE,
+	NAME_PROCESS, /* a pidfd, v6.9 on */
+	NAME_DMA_BUFFER,
+	NAME_SIMPLE, /* a file without a name: "/memfd:NAME", "/SYSV00000000", "/dev/zero" */
+	NAME_KINDS
+};
+
 struct path_text {
 	size_t size;
-	bool deleted;    /* there is no such name any more; data does not say so */
-	bool is_dynamic; /* not a path but a description: "pipe:[4711]" */
-	bool is_whole;   /* the way up ended at the file system's root, or that of a namespace */
+	bool deleted; /* there is no such name any more; data does not say so */
+	enum name_kind kind;
+	bool is_whole; /* the way up ended at the file system's root, or that of a namespace */
 	char data[PATH_ROOM]; /* not NUL-terminated */
 };
 
