@@ -18,6 +18,9 @@ static const struct {
 	{ "linux.pslist", "ps" },
 	{ "linux.pstree", "pstree" },
 	{ "linux.psscan", "psscan" },
+	{ "linux.psaux", "args" },
+	{ "linux.envars", "env" },
+	{ "linux.proc", "maps" },
 	{ "linux.kallsyms", "symbols" },
 };
 

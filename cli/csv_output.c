@@ -10,9 +10,8 @@
 #include "output.h"
 
 /* Escapes leave no line break in a text; a quote is doubled by ending the quoted part with it. */
-static void write_quoted(const struct output *output, const char *data, size_t size)
+static void write_part(const struct output *output, const char *data, size_t size)
 {
-	putc('"', output->file);
 	for (const char *quote; size > 0 && (quote = memchr(data, '"', size));) {
 		size_t length = (size_t)(quote - data) + 1;
 		escape_write(output->file, data, length, output->ascii);
@@ -21,6 +20,25 @@ static void write_quoted(const struct output *output, const char *data, size_t s
 		size -= length;
 	}
 	escape_write(output->file, data, size, output->ascii);
+}
+
+static void write_quoted(const struct output *output, const char *data, size_t size)
+{
+	putc('"', output->file);
+	write_part(output, data, size);
+	putc('"', output->file);
+}
+
+/* As one text, with spaces between them. */
+static void write_texts(const struct output *output, const char *data, size_t size)
+{
+	putc('"', output->file);
+	for (size_t at = 0, length; at < size; at += length + 1) {
+		length = strnlen(data + at, size - at);
+		if (at > 0)
+			putc(' ', output->file);
+		write_part(output, data + at, length);
+	}
 	putc('"', output->file);
 }
 
@@ -44,6 +62,9 @@ static void write_cell(const struct output *output, enum kioku_kind kind,
 		break;
 	case KIOKU_KIND_TEXT:
 		write_quoted(output, cell->value.text.data, cell->value.text.size);
+		break;
+	case KIOKU_KIND_TEXTS:
+		write_texts(output, cell->value.text.data, cell->value.text.size);
 		break;
 	}
 }

@@ -1,6 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One object a row: as an array (json), or one a line (jsonl). */
+#include <string.h>
+
 #include "output.h"
+
+/* Whether all of them were UTF-8. */
+static bool write_texts(struct json *json, const char *name, const char *data, size_t size)
+{
+	bool exact = true;
+
+	json_open(json, name, '[');
+	for (size_t at = 0, length; at < size; at += length + 1) {
+		length = strnlen(data + at, size - at);
+		exact &= json_text(json, NULL, data + at, length);
+	}
+	json_close(json, ']');
+	return exact;
+}
 
 static bool write_cell(struct json *json, const struct kioku_column *column,
 		       const struct kioku_cell *cell)
@@ -23,6 +39,9 @@ static bool write_cell(struct json *json, const struct kioku_column *column,
 		break;
 	case KIOKU_KIND_TEXT:
 		return json_text(json, column->name, cell->value.text.data, cell->value.text.size);
+	case KIOKU_KIND_TEXTS:
+		return write_texts(json, column->name, cell->value.text.data,
+				   cell->value.text.size);
 	}
 	return true;
 }

@@ -78,6 +78,17 @@ static void write_size(FILE *file, uint64_t size)
 		putc(units[unit], file);
 }
 
+/* With spaces between them, as ps shows arguments. */
+static void write_texts(FILE *file, const char *data, size_t size, bool ascii)
+{
+	for (size_t at = 0, length; at < size; at += length + 1) {
+		length = strnlen(data + at, size - at);
+		if (at > 0)
+			putc(' ', file);
+		escape_write(file, data + at, length, ascii);
+	}
+}
+
 static void write_cell(FILE *file, enum kioku_kind kind, const struct kioku_cell *cell, bool ascii)
 {
 	char time[TIME_SIZE];
@@ -104,6 +115,9 @@ static void write_cell(FILE *file, enum kioku_kind kind, const struct kioku_cell
 		if (cell->value.text.size == 0)
 			fputs("\"\"", file);
 		escape_write(file, cell->value.text.data, cell->value.text.size, ascii);
+		break;
+	case KIOKU_KIND_TEXTS:
+		write_texts(file, cell->value.text.data, cell->value.text.size, ascii);
 		break;
 	}
 }

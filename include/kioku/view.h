@@ -23,6 +23,7 @@ enum kioku_kind {
 	KIOKU_KIND_TEXT,     /* cell.value.text: bytes from the target, any value but not escaped */
 	KIOKU_KIND_BOOLEAN,  /* cell.value.boolean */
 	KIOKU_KIND_TIME,     /* cell.value.integer: nanoseconds since 1970-01-01 UTC */
+	KIOKU_KIND_TEXTS,    /* cell.value.text: any number of such texts, with a NUL behind each */
 };
 
 struct kioku_column {

@@ -59,6 +59,7 @@ static bool is_internal(uint64_t entry)
 	return (entry & 3) == 2;
 }
 
+/* Of a tree's root; those of nodes always lead to nodes. */
 static bool is_node(uint64_t entry)
 {
 	return is_internal(entry) && entry > LARGEST_RESERVED;
@@ -108,10 +109,8 @@ static enum kioku_status walk_slots(struct walk *walk, const struct node *node, 
 		const struct place child = { address, first, last, place->depth + 1 };
 		if (is_leaf)
 			TRY(give(walk, first, last, node->slots[i]));
-		else if (is_node(node->slots[i]))
-			TRY(walk_node(walk, node->slots[i], &child));
 		else
-			TRY(damaged(walk, address, "a branch that is none"));
+			TRY(walk_node(walk, node->slots[i], &child));
 		if (last == place->last)
 			return KIOKU_OK;
 		first = last + 1;

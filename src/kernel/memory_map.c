@@ -18,7 +18,8 @@ static const struct member vma_members[] = {
 	MEMBER(struct vma, operations, "vm_ops"),
 	MEMBER(struct vma, private, "vm_private_data"),
 	OPTIONAL(struct vma, anonymous_name, "anon_name"), /* v5.17, CONFIG_ANON_VMA_NAME */
-	OPTIONAL(struct vma, next, "vm_next"),             /* until v6.1 */
+	OPTIONAL(struct vma, of_file, "shared.rb.__rb_parent_color"),
+	OPTIONAL(struct vma, next, "vm_next"), /* until v6.1 */
 };
 const struct record vma_record = RECORD(struct vma, "vm_area_struct", vma_members);
 
@@ -81,6 +82,7 @@ struct walk {
 	uint64_t last_end; /* of the mapping before */
 	uint32_t count;
 	uint64_t next; /* in the list */
+	bool name_is_of_memory_only;
 	vma_fn *receive;
 	void *user;
 };
@@ -116,6 +118,8 @@ static enum kioku_status give(struct walk *walk, uint64_t address, uint64_t firs
 		return KIOKU_OK;
 	}
 	vma.address = address;
+	if (vma.file && walk->name_is_of_memory_only)
+		vma.anonymous_name = 0;
 	walk->last_end = vma.end;
 	walk->next = vma.next;
 	walk->count++;
@@ -153,6 +157,8 @@ enum kioku_status memory_map_each(struct kioku_kernel *kernel, const struct memo
 	char what[48];
 
 	TRY(record_bind(kernel, &vma_record, &walk.binding, error));
+	walk.name_is_of_memory_only = BINDING_OFFSET(walk.binding, struct vma, anonymous_name) ==
+				      BINDING_OFFSET(walk.binding, struct vma, of_file);
 	snprintf(what, sizeof(what), "mappings of process %d", pid);
 	if (record_bind(kernel, &tree_record, &tree, NULL) == KIOKU_OK && maple_is_known(kernel)) {
 		uint64_t start =
@@ -173,7 +179,6 @@ enum kioku_status memory_map_each(struct kioku_kernel *kernel, const struct memo
 static void name_it(struct path_text *out, const char *text)
 {
 	out->size = strlen(text);
-	out->is_dynamic = true;
 	memcpy(out->data, text, out->size);
 }
 
@@ -214,7 +219,7 @@ static enum kioku_status name_anonymous(struct kioku_kernel *kernel, const struc
 }
 
 enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map *map,
-			   const struct vma *vma, const struct path *root, struct path_text *out)
+			   const struct vma *vma, struct path_text *out)
 {
 	struct file file;
 
@@ -223,7 +228,7 @@ enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map 
 		if (vma->anonymous_name)
 			return name_anonymous(kernel, vma, "anon_shmem", out);
 		TRY(file_read(kernel, vma->file, &file));
-		TRY(path_of(kernel, &file.path, root, out));
+		TRY(path_of(kernel, &file.path, NULL, out));
 		path_mark_deleted(out);
 		return KIOKU_OK;
 	}

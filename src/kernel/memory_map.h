@@ -3,8 +3,7 @@
 #ifndef KERNEL_MEMORY_MAP_H
 #define KERNEL_MEMORY_MAP_H
 
-#include "kernel/path.h"
-#include "kernel/task.h"
+#include "kernel/file_table.h"
 
 /* include/linux/mm.h; the same in all kernels so far. */
 enum vma_flags {
@@ -23,6 +22,8 @@ struct vma {
 	uint64_t page_offset; /* of start in the file, in pages */
 	uint64_t file;        /* struct file; 0: none */
 	uint64_t mm, operations, private, anonymous_name, next;
+	uint64_t
+		of_file; /* what shares the place of anonymous_name until v6.2, where there is a file */
 };
 
 /* What a struct mm_struct says of the whole. Addresses but for pgd and exe_file are the process's. */
@@ -37,6 +38,17 @@ struct memory_map {
 };
 
 extern const struct record vma_record, memory_map_record;
+
+/* Whether a task has memory of its own; kernel threads may have borrowed some. */
+bool task_has_memory(const struct task *task);
+
+/*
+ * The address space of a process: what its page tables map, and pages that are elsewhere. Closed by
+ * kioku_address_space_close(). Errors: as of kioku_process_space_open().
+ */
+enum kioku_status memory_map_open_space(struct kioku_kernel *kernel, const struct memory_map *map,
+					int32_t pid, struct kioku_address_space **out,
+					struct kioku_error *error);
 
 /* Errors: UNSUPPORTED, UNMAPPED, ABSENT. */
 enum kioku_status memory_map_read(struct kioku_kernel *kernel, uint64_t mm, struct memory_map *out,
@@ -58,6 +70,6 @@ enum kioku_status memory_map_each(struct kioku_kernel *kernel, const struct memo
  * nothing. Errors: those of the path; the text is empty then.
  */
 enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map *map,
-			   const struct vma *vma, const struct path *root, struct path_text *out);
+			   const struct vma *vma, struct path_text *out);
 
 #endif

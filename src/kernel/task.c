@@ -105,9 +105,6 @@ static const struct member pid_members[] = {
 };
 const struct record pid_record = RECORD(struct pid_head, "pid", pid_members);
 
-static const struct member mm_members[] = { MEMBER(struct mm, pgd, "pgd") };
-const struct record mm_record = RECORD(struct mm, "mm_struct", mm_members);
-
 enum kioku_status task_read(struct kioku_kernel *kernel, uint64_t address, struct task *out,
 			    struct kioku_error *error)
 {

@@ -21,7 +21,7 @@ struct task {
 	char comm[16];
 };
 
-extern const struct record task_record, signal_record, cred_record, pid_record, mm_record;
+extern const struct record task_record, signal_record, cred_record, pid_record;
 
 struct signal {
 	int32_t thread_count;
@@ -31,10 +31,6 @@ struct signal {
 struct cred {
 	uint32_t uid, gid, euid, egid;
 	uint64_t user;
-};
-
-struct mm {
-	uint64_t pgd; /* virtual, in the direct map */
 };
 
 /* Errors: UNSUPPORTED, ABSENT, UNMAPPED. */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Views of what is in the memory of processes, one process after the other. */
+#ifndef VIEW_PROCESS_VIEWS_H
+#define VIEW_PROCESS_VIEWS_H
+
+#include "kernel/memory_map.h"
+#include "view/view.h"
+
+/* A process that has memory. */
+struct process {
+	const struct task *task;
+	struct memory_map map;
+	struct kioku_address_space *space;
+};
+
+/* Not OK: the view stops with this status. */
+typedef enum kioku_status process_fn(struct view_run *run, const struct process *process);
+
+/*
+ * Every process that was asked for; those whose memory cannot be read are reported as a gap, those that
+ * have none are left out. Errors: those of the task walk, or receive's.
+ */
+enum kioku_status view_each_process(struct view_run *run, process_fn *receive,
+				    struct kioku_error *error);
+
+/* Its name, which the process can change. */
+struct kioku_cell process_comm(const struct process *process);
+
+#endif
