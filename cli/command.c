@@ -15,12 +15,8 @@ static const struct command *const commands[] = {
 static const struct {
 	const char *plugin, *view;
 } aliases[] = {
-	{ "linux.pslist", "ps" },
-	{ "linux.pstree", "pstree" },
-	{ "linux.psscan", "psscan" },
-	{ "linux.psaux", "args" },
-	{ "linux.envars", "env" },
-	{ "linux.proc", "maps" },
+	{ "linux.pslist", "ps" },        { "linux.pstree", "pstree" }, { "linux.psscan", "psscan" },
+	{ "linux.psaux", "args" },       { "linux.envars", "env" },    { "linux.proc", "maps" },
 	{ "linux.kallsyms", "symbols" },
 };
 
