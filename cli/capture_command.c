@@ -162,7 +162,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 	capture.context = live && !(given->given & OPTION_NO_CONTEXT) &&
 			  (!place_is_stream(destination) || given->manifest);
 	capture.swap = given->given & OPTION_SWAP;
-	capture.kernel = session->kernel;
+	capture.kernel = session->process ? NULL : session->kernel;
 	capture.progress = on_progress;
 	capture.progress_user = progress;
 	capture.diagnostic = progress_diagnostic;

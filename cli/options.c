@@ -16,7 +16,7 @@ static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, 
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
 	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
 	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
-	parse_store_ca;
+	parse_store_ca, parse_area;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct option_row table[] = {
@@ -76,6 +76,8 @@ static const struct option_row table[] = {
 	{ "store-credentials", 0, "FILE", parse_credentials,
 	  "for the bucket; the default is the environment" },
 	{ "store-ca", 0, "FILE", parse_store_ca, "certificates to trust, in PEM" },
+	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
+	  "only this part of memory, END included; may be given again" },
 };
 
 enum {
@@ -390,6 +392,29 @@ static bool parse_credentials(struct options *options, const struct command *com
 {
 	options->receive.store_credentials = text;
 	return text[0] != '\0';
+}
+
+/* START-END, END included, or a name: no name of a mapping looks like that. */
+static bool parse_area(struct options *options, const struct command *command, const char *text)
+{
+	struct kioku_area *area = &options->areas[options->area_count];
+	const char *dash = strchr(text, '-');
+	char start[32];
+
+	if (options->area_count == AREA_LIMIT || text[0] == '\0')
+		return false;
+	options->area_count++;
+	if (dash && (size_t)(dash - text) < sizeof(start)) {
+		memcpy(start, text, (size_t)(dash - text));
+		start[dash - text] = '\0';
+		uint64_t first, last;
+		if (address_parse(start, &first) && address_parse(dash + 1, &last)) {
+			*area = (struct kioku_area){ .start = first, .end = last + 1 };
+			return first <= last && last < UINT64_MAX;
+		}
+	}
+	area->name = text;
+	return true;
 }
 
 static bool parse_store_ca(struct options *options, const struct command *command, const char *text)

@@ -67,6 +67,7 @@ struct command;
 #define OPTION_REGION       (UINT64_C(1) << 45)
 #define OPTION_CREDENTIALS  (UINT64_C(1) << 46)
 #define OPTION_STORE_CA     (UINT64_C(1) << 47)
+#define OPTION_AREA         (UINT64_C(1) << 48)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
@@ -88,11 +89,10 @@ struct option_row {
 /* What snapshot alone takes. */
 struct snapshot_request {
 	struct kioku_snapshot_options options; /* but for the areas */
-	struct kioku_area areas[AREA_LIMIT];
-	const char *name;    /* of processes, instead of their numbers */
-	const char *rebuild; /* the core of a moment of a series */
-	uint64_t repeat;     /* nanoseconds from one moment to the next; 0: there is one only */
-	uint64_t count;      /* moments; 0: until it ends */
+	const char *name;                      /* of processes, instead of their numbers */
+	const char *rebuild;                   /* the core of a moment of a series */
+	uint64_t repeat; /* nanoseconds from one moment to the next; 0: there is one only */
+	uint64_t count;  /* moments; 0: until it ends */
 	bool tree, dry_run;
 };
 
@@ -110,6 +110,8 @@ struct options {
 	uint64_t range_start, range_size; /* bytes of a file; size 0: not given */
 	struct kioku_placement *placements;
 	size_t placement_count;
+	struct kioku_area areas[AREA_LIMIT];
+	size_t area_count;
 	unsigned threads;                     /* 0: not given */
 	struct kioku_capture_options capture; /* what was given of it; the rest is 0 */
 	struct kioku_receive_options receive; /* likewise */

@@ -277,7 +277,8 @@ static int take(struct session *session, const struct targets *targets, const st
 	if (!processes || !places)
 		return message_error("out of memory");
 	options.size = sizeof(options);
-	options.areas = options.area_count > 0 ? session->options.snapshot.areas : NULL;
+	options.areas = session->options.area_count > 0 ? session->options.areas : NULL;
+	options.area_count = session->options.area_count;
 	options.facts = true;
 	options.series = moment->series;
 	options.diagnostic = message_diagnostic;
@@ -443,7 +444,7 @@ const struct command snapshot_command = {
 		   "--dry-run, and afterwards. Exit status 3: memory was lost, or\nit was stopped.",
 	.options = OPTION_HELP | OPTION_FORMAT | OPTION_IMAGE | OPTION_COMPRESS | OPTION_DIGEST |
 		   OPTION_SIGN | OPTION_MANIFEST | OPTION_RATE | OPTION_THREADS |
-		   OPTION_LOW_PRIORITY | OPTION_TO | OPTION_TOKEN_FILE | OPTION_RETRY,
+		   OPTION_LOW_PRIORITY | OPTION_TO | OPTION_TOKEN_FILE | OPTION_RETRY | OPTION_AREA,
 	.own = snapshot_options,
 	.own_count = SNAPSHOT_OPTION_COUNT,
 	.run = run,

@@ -64,30 +64,6 @@ static bool parse_dry_run(struct options *options, const struct command *command
 	return true;
 }
 
-/* START-END, END included, or a name: no name of a mapping looks like that. */
-static bool parse_area(struct options *options, const struct command *command, const char *text)
-{
-	struct snapshot_request *snapshot = &options->snapshot;
-	struct kioku_area *area = &snapshot->areas[snapshot->options.area_count];
-	const char *dash = strchr(text, '-');
-	char start[32];
-
-	if (snapshot->options.area_count == AREA_LIMIT || text[0] == '\0')
-		return false;
-	snapshot->options.area_count++;
-	if (dash && (size_t)(dash - text) < sizeof(start)) {
-		memcpy(start, text, (size_t)(dash - text));
-		start[dash - text] = '\0';
-		uint64_t first, last;
-		if (address_parse(start, &first) && address_parse(dash + 1, &last)) {
-			*area = (struct kioku_area){ .start = first, .end = last + 1 };
-			return first <= last && last < UINT64_MAX;
-		}
-	}
-	area->name = text;
-	return true;
-}
-
 static bool parse_exclude(struct options *options, const struct command *command, const char *text)
 {
 	options->snapshot.options.exclude_files = true;
@@ -103,8 +79,6 @@ const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT] = {
 	  "refuse what would stop a process for longer: 250us, 10ms" },
 	{ "process", 0, "NAME", parse_name, "all processes of this name" },
 	{ "tree", 0, NULL, parse_tree, "their descendants, too" },
-	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
-	  "only this part of memory, END included; may be given again" },
 	{ "exclude", 0, "file-backed", parse_exclude, "leave out pages that are those of files" },
 	{ "repeat", 0, "TIME", parse_repeat,
 	  "go on, a snapshot each TIME; after the first, with what has changed only" },

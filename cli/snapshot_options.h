@@ -4,7 +4,7 @@
 
 #include "options.h"
 
-#define SNAPSHOT_OPTION_COUNT 11
+#define SNAPSHOT_OPTION_COUNT 10
 
 extern const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT];
 

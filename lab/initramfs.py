@@ -13,7 +13,7 @@ import kernels
 
 GUEST = kernels.LAB / "guest"
 BUSYBOX = Path("/bin/busybox")
-COMPILE = ["gcc", "-static", "-O1", "-Wall", "-Wextra"]
+COMPILE = ["gcc", "-static", "-O1", "-g", "-Wall", "-Wextra"]
 PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c"], "agent": ["agent.c", "archive.c"]}
 APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
            "ln", "rm", "sync"]
@@ -66,12 +66,14 @@ def write(cpio, kernel, load, files):
     cpio.end()
 
 
-def compiled(sources):
+def compiled(sources, stripped=True):
+    """A program of the guests; what strip takes away is for debuggers, and nothing moves by it."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program"
         paths = [GUEST / source for source in sources]
         subprocess.run([*COMPILE, "-o", program, *paths], check=True)
-        subprocess.run(["strip", program], check=True)
+        if stripped:
+            subprocess.run(["strip", program], check=True)
         return program.read_bytes()
 
 

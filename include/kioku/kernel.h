@@ -52,6 +52,17 @@ KIOKU_PUBLIC KIOKU_CHECK enum kioku_status kioku_cr3_space_open(struct kioku_ker
 								struct kioku_address_space **out,
 								struct kioku_error *error);
 
+/*
+ * The memory of a process, with the registers of its threads, as a source of its own, whose addresses are
+ * the process's: for kioku_capture(), which makes an ELF core of it. Only what is in areas, if there are
+ * any. What is lost is said to the kernel's diagnostic function. The caller closes it, before the kernel.
+ * Errors: NOT_FOUND (no such process, or it has nothing in the areas), UNSUPPORTED (a kernel thread; types
+ * are missing; no thread has registers), ABSENT, UNMAPPED, NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_process_core_open(struct kioku_kernel *kernel, int32_t pid, const struct kioku_area *areas,
+			size_t area_count, struct kioku_source **out, struct kioku_error *error);
+
 /* One fact about the kernel: what it is, its value in words, and the evidence that gave it. */
 struct kioku_fact {
 	const char *name;  /* snake_case: "release", "text_virtual", "direct_map_base", ... */

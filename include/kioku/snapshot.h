@@ -28,16 +28,6 @@ enum kioku_snapshot_method {
 KIOKU_PUBLIC const char *kioku_snapshot_method_name(enum kioku_snapshot_method method);
 
 /*
- * A part of a process's memory: "heap", "stack" (of all threads), or the mappings of a file, by its path
- * or the last part of it, or another name of /proc/PID/maps ("[vdso]"); or [start, end) of virtual
- * addresses.
- */
-struct kioku_area {
-	const char *name; /* NULL: by addresses */
-	uint64_t start, end;
-};
-
-/*
  * Snapshots of the same processes, one after the other: each after the first has only the pages that have
  * changed since the one before. Not for several threads at once.
  */

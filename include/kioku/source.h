@@ -109,6 +109,16 @@ struct kioku_read {
 KIOKU_PUBLIC void kioku_source_read_many(struct kioku_source *source, struct kioku_read *reads,
 					 size_t count);
 
+/*
+ * A part of a process's memory: "heap", "stack" (of all threads), or the mappings of a file, by its path
+ * or the last part of it, or another name of /proc/PID/maps ("[vdso]"); or [start, end) of virtual
+ * addresses.
+ */
+struct kioku_area {
+	const char *name; /* NULL: by addresses */
+	uint64_t start, end;
+};
+
 /* Registers of one CPU, as far as the image carries them. */
 struct kioku_cpu {
 	uint64_t cr3; /* 0 if unknown */

@@ -32,8 +32,13 @@ static void fill(char *area, size_t size, const char *name)
 	}
 }
 
+/* What a debugger is to find in a core of this process. */
+int reported_areas;
+char *text_on_heap;
+
 static void report(const char *name, const void *area, size_t size, int protection, int filled)
 {
+	reported_areas++;
 	record("areas", "%s %#lx %zu %c%c%c %d\n", name, (unsigned long)area, size,
 	       protection & PROT_READ ? 'r' : '-', protection & PROT_WRITE ? 'w' : '-',
 	       protection & PROT_EXEC ? 'x' : '-', filled);
@@ -74,6 +79,7 @@ void hold_memory(void)
 	char *heap = malloc(1 << 20);
 	need(heap != NULL, "malloc");
 	fill(heap, 1 << 20, "heap");
+	text_on_heap = heap;
 	report("heap", heap, 1 << 20, PROT_READ | PROT_WRITE, 1);
 
 	area("anonymous", 64 << 10, MAP_PRIVATE, PROT_READ | PROT_WRITE);

@@ -326,6 +326,13 @@ struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel)
 	return &space;
 }
 
+enum kioku_status kioku_process_core_open(struct kioku_kernel *kernel, int32_t pid,
+					  const struct kioku_area *areas, size_t area_count,
+					  struct kioku_source **out, struct kioku_error *error)
+{
+	return fail(error, KIOKU_ERROR_NOT_FOUND, "no process has this pid");
+}
+
 enum kioku_status kioku_process_space_open(struct kioku_kernel *kernel, int32_t pid,
 					   struct kioku_address_space **out,
 					   struct kioku_error *error)

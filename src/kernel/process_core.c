@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The memory of a process as a source of its own: what page tables map, what is swapped out and can be
+ * had, and what was never touched. Pages of files that the process has not mapped are left out: a
+ * debugger has the file.
+ */
+#include <elf.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/core_format.h"
+#include "kernel/memory_map.h"
+#include "kernel/registers.h"
+#include "kernel/swap.h"
+#include "source/driver.h"
+#include "source/made_source.h"
+
+enum {
+	VMA_IO = 0x4000,    /* VM_IO: of a device */
+	VMA_PFNMAP = 0x400, /* VM_PFNMAP: frames that are nobody's pages */
+};
+
+/* --- reading */
+
+/* Ways in are used by several threads at once, and a kernel is not. */
+struct core_state {
+	struct kioku_address_space *space;
+	pthread_mutex_t lock;
+};
+
+static enum kioku_status open_access(const struct kioku_source *source, void **out,
+				     struct kioku_error *error)
+{
+	*out = source->state;
+	return KIOKU_OK;
+}
+
+static void close_access(void *access)
+{
+}
+
+static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
+				     size_t size, struct kioku_error *error)
+{
+	struct core_state *state = access;
+
+	pthread_mutex_lock(&state->lock);
+	enum kioku_status status =
+		kioku_address_space_read(state->space, address, buffer, size, error);
+	pthread_mutex_unlock(&state->lock);
+	return status;
+}
+
+static bool states(void *access, uint64_t address, size_t count, uint8_t *out)
+{
+	return false; /* what can be said of pages is in the extents */
+}
+
+static const struct source_access core_access = {
+	.open = open_access,
+	.close = close_access,
+	.read = read_access,
+	.states = states,
+};
+
+static void core_state_free(struct core_state *state)
+{
+	if (!state)
+		return;
+	kioku_address_space_close(state->space);
+	pthread_mutex_destroy(&state->lock);
+	free(state);
+}
+DEFINE_CLEANUP(core_state, struct core_state, core_state_free)
+
+static void close_core(struct kioku_source *source)
+{
+	core_state_free(TAKE(source->state));
+}
+
+static const struct source_driver core_source = {
+	.name = "process",
+	.help = "process",
+	.access = &core_access,
+	.close = close_core,
+};
+
+/* --- mappings */
+
+/* Grows by doubling; of elements of that size. */
+struct growing {
+	size_t count, capacity;
+};
+
+static void *grow(void *array, struct growing *growing, size_t size)
+{
+	if (growing->count < growing->capacity)
+		return array;
+	size_t capacity = growing->capacity ? 2 * growing->capacity : 64;
+	void *grown = reallocarray(array, capacity, size);
+	if (grown)
+		growing->capacity = capacity;
+	return grown;
+}
+
+struct making {
+	struct kioku_kernel *kernel;
+	const struct task *task;
+	struct memory_map map;
+	struct kioku_address_space *space;
+	const struct kioku_area *areas;
+	size_t area_count;
+
+	struct range_map extents;
+	struct source_segment *segments;
+	struct growing segment_growth;
+	struct core_file *files; /* names in the arena */
+	struct growing file_growth;
+	struct core_thread *threads; /* what they point at, too */
+	struct growing thread_growth;
+	uint64_t outside; /* bytes of files that no page table maps */
+	struct arena arena;
+	struct kioku_error *error;
+};
+
+static void making_release(struct making *making)
+{
+	range_map_release(&making->extents);
+	free(making->segments);
+	free(making->files);
+	free(making->threads);
+	arena_release(&making->arena);
+}
+
+/* Pages of one mapping, in ascending order. */
+struct filling {
+	struct making *making;
+	uint64_t at, end; /* what is filled up to, and what is to be filled */
+	enum kioku_range_state untouched;
+	const struct vma *vma;
+};
+
+static enum kioku_status add(struct making *making, uint64_t start, uint64_t end,
+			     enum kioku_range_state kind)
+{
+	struct extent extent = { .start = start, .size = end - start, .kind = (int)kind };
+
+	return range_map_add(&making->extents, extent) ? KIOKU_OK : KIOKU_ERROR_NO_MEMORY;
+}
+
+/* What lies before is untouched. */
+static enum kioku_status fill(struct filling *filling, uint64_t start, uint64_t end,
+			      enum kioku_range_state kind)
+{
+	start = start > filling->at ? start : filling->at;
+	end = end < filling->end ? end : filling->end;
+	if (start >= end)
+		return KIOKU_OK;
+	if (start > filling->at) {
+		TRY(add(filling->making, filling->at, start, filling->untouched));
+		if (filling->untouched == KIOKU_RANGE_EXCLUDED)
+			filling->making->outside += start - filling->at;
+	}
+	filling->at = end;
+	return add(filling->making, start, end, kind);
+}
+
+static bool is_of_device(const struct vma *vma)
+{
+	return vma->flags & (VMA_IO | VMA_PFNMAP);
+}
+
+static enum kioku_status add_mapped(void *user, const struct mapping *mapping)
+{
+	struct filling *filling = user;
+	const struct kioku_source *source = filling->making->kernel->source;
+	enum kioku_range_state kind = KIOKU_RANGE_PRESENT;
+
+	if (is_of_device(filling->vma))
+		kind = KIOKU_RANGE_EXCLUDED;
+	else if (!source_has(source, mapping->physical, mapping->size))
+		kind = KIOKU_RANGE_UNREADABLE;
+	return fill(filling, mapping->virtual, mapping->virtual + mapping->size, kind);
+}
+
+/* Whether it can be had is found out by having it, before anything is promised. */
+static enum kioku_status add_absent(void *user, uint64_t virtual, uint64_t size, uint64_t entry)
+{
+	struct filling *filling = user;
+	struct making *making = filling->making;
+	uint8_t page[PAGE_SIZE];
+
+	switch (swap_decode(making->kernel, entry, NULL, NULL)) {
+	case SWAP_ENTRY_NONE: return KIOKU_OK;
+	case SWAP_ENTRY_MARKER: return fill(filling, virtual, virtual + size, KIOKU_RANGE_EXCLUDED);
+	default: break;
+	}
+	for (uint64_t at = virtual; at < virtual + size; at += PAGE_SIZE) {
+		enum kioku_status status =
+			kioku_address_space_read(making->space, at, page, sizeof(page), NULL);
+		TRY(fill(filling, at, at + PAGE_SIZE,
+			 status == KIOKU_OK ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE));
+	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status add_pages(struct making *making, const struct vma *vma, uint64_t start,
+				   uint64_t end)
+{
+	struct filling filling = {
+		.making = making,
+		.at = start,
+		.end = end,
+		.untouched =
+			vma->file || is_of_device(vma) ? KIOKU_RANGE_EXCLUDED : KIOKU_RANGE_ZERO,
+		.vma = vma,
+	};
+	struct address_walk walk = { .first = start,
+				     .last = end - 1,
+				     .receive = add_mapped,
+				     .absent = add_absent,
+				     .user = &filling };
+
+	TRY(address_space_walk(making->space, &walk));
+	if (walk.losses.tables || walk.losses.repeated) {
+		diagnose(&making->kernel->diagnostics, KIOKU_GAP,
+			 "process %d: page tables of 0x%llx are lost", making->task->tgid,
+			 (unsigned long long)start);
+		/* Then nobody knows what is untouched: the rest may be anything. */
+		filling.untouched = KIOKU_RANGE_UNREADABLE;
+	}
+	if (filling.at == end)
+		return KIOKU_OK;
+	if (filling.untouched == KIOKU_RANGE_EXCLUDED)
+		making->outside += end - filling.at;
+	return add(making, filling.at, end, filling.untouched);
+}
+
+static bool has_name(const struct path_text *name, const char *wanted)
+{
+	size_t length = strlen(wanted);
+
+	if (strcmp(wanted, "heap") == 0 || strcmp(wanted, "stack") == 0)
+		return name->size == length + 2 && memcmp(name->data + 1, wanted, length) == 0;
+	if (name->size < length || memcmp(name->data + name->size - length, wanted, length) != 0)
+		return false;
+	return name->size == length || name->data[name->size - length - 1] == '/';
+}
+
+/* The part of a mapping that an area has of it; false: none. */
+static bool clip(const struct vma *vma, const struct path_text *name, const struct kioku_area *area,
+		 uint64_t *start, uint64_t *end)
+{
+	*start = vma->start;
+	*end = vma->end;
+	if (area->name)
+		return has_name(name, area->name);
+	uint64_t first = area->start / PAGE_SIZE * PAGE_SIZE;
+	uint64_t past = area->end > UINT64_MAX - PAGE_SIZE
+				? area->end
+				: (area->end + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+	*start = first > *start ? first : *start;
+	*end = past < *end ? past : *end;
+	return *start < *end;
+}
+
+static enum kioku_status add_segment(struct making *making, const struct vma *vma, uint64_t start,
+				     uint64_t end)
+{
+	struct source_segment *segments =
+		grow(making->segments, &making->segment_growth, sizeof(*segments));
+
+	if (!segments)
+		return KIOKU_ERROR_NO_MEMORY;
+	making->segments = segments;
+	segments[making->segment_growth.count++] = (struct source_segment){
+		.start = start,
+		.size = end - start,
+		.flags = (vma->flags & VMA_READ ? PF_R : 0) | (vma->flags & VMA_WRITE ? PF_W : 0) |
+			 (vma->flags & VMA_EXECUTE ? PF_X : 0),
+	};
+	return add_pages(making, vma, start, end);
+}
+
+static enum kioku_status add_file(struct making *making, const struct vma *vma,
+				  const struct path_text *name)
+{
+	struct core_file *files = grow(making->files, &making->file_growth, sizeof(*files));
+	char *copy = arena_copy(&making->arena, name->data, name->size);
+
+	if (files)
+		making->files = files;
+	if (!files || !copy)
+		return KIOKU_ERROR_NO_MEMORY;
+	files[making->file_growth.count++] = (struct core_file){
+		.start = vma->start,
+		.end = vma->end,
+		.offset = vma->page_offset * PAGE_SIZE,
+		.name = { (const uint8_t *)copy, name->size },
+	};
+	return KIOKU_OK;
+}
+
+static enum kioku_status add_mapping(void *user, const struct vma *vma)
+{
+	static const struct kioku_area all = { .end = UINT64_MAX };
+	struct making *making = user;
+	size_t count = making->area_count ? making->area_count : 1;
+	struct path_text name;
+	uint64_t start, end, done = vma->start;
+
+	if (vma_name(making->kernel, &making->map, vma, &name) != KIOKU_OK)
+		diagnose(&making->kernel->diagnostics, KIOKU_GAP,
+			 "process %d: the name of the mapping at 0x%llx is lost",
+			 making->task->tgid, (unsigned long long)vma->start);
+	if (vma->file && name.size > 0 && name.data[0] == '/')
+		TRY(add_file(making, vma, &name));
+	for (size_t i = 0; i < count; i++) {
+		if (!clip(vma, &name, making->area_count ? &making->areas[i] : &all, &start, &end))
+			continue;
+		/* Areas may overlap, and come in any order: what is behind the last one counts. */
+		start = start > done ? start : done;
+		if (start >= end)
+			continue;
+		TRY(add_segment(making, vma, start, end));
+		done = end;
+	}
+	return KIOKU_OK;
+}
+
+/* --- threads */
+
+static enum kioku_status add_thread(void *user, const struct task *task)
+{
+	struct making *making = user;
+	struct kioku_error error = { 0 };
+	struct registers *registers = arena_allocate(&making->arena, sizeof(*registers));
+	struct core_thread *threads =
+		grow(making->threads, &making->thread_growth, sizeof(*threads));
+
+	if (threads)
+		making->threads = threads;
+	if (!threads || !registers)
+		return KIOKU_ERROR_NO_MEMORY;
+	if (task->exit_state)
+		return KIOKU_OK;
+	if (registers_read(making->kernel, task, registers, &error) != KIOKU_OK) {
+		diagnose(&making->kernel->diagnostics, KIOKU_GAP,
+			 "the registers of thread %d are lost: %s", task->pid, error.message);
+		return KIOKU_OK;
+	}
+	if (registers->is_running)
+		diagnose(&making->kernel->diagnostics, KIOKU_WARNING,
+			 "thread %d was on a CPU: its registers are those of when it last entered "
+			 "the kernel",
+			 task->pid);
+	threads[making->thread_growth.count++] = (struct core_thread){
+		.tid = task->pid,
+		.general = { (const uint8_t *)registers->values, sizeof(registers->values) },
+		.floating = { registers->floating,
+			      registers->has_floating ? sizeof(registers->floating) : 0 },
+	};
+	return KIOKU_OK;
+}
+
+/* Debuggers select the first. */
+static void put_leader_first(struct making *making)
+{
+	for (size_t i = 1; i < making->thread_growth.count; i++) {
+		struct core_thread thread = making->threads[i];
+		if (thread.tid != making->task->tgid)
+			continue;
+		making->threads[i] = making->threads[0];
+		making->threads[0] = thread;
+	}
+}
+
+/* --- notes */
+
+static struct bytes read_arguments(struct making *making, uint8_t out[CORE_ARGUMENTS_SIZE])
+{
+	const struct memory_map *map = &making->map;
+	uint64_t size = map->arguments_end - map->arguments_start;
+
+	size = size < CORE_ARGUMENTS_SIZE ? size : CORE_ARGUMENTS_SIZE;
+	if (kioku_address_space_read(making->space, map->arguments_start, out, size, NULL) !=
+	    KIOKU_OK)
+		size = 0;
+	return (struct bytes){ out, size };
+}
+
+/* Up to the entry that ends it (AT_NULL). */
+static struct bytes auxiliary_vector(const struct memory_map *map)
+{
+	size_t size = 0;
+
+	while (size + 16 <= sizeof(map->auxiliary) && load_le64(map->auxiliary + size) != AT_NULL)
+		size += 16;
+	return (struct bytes){ map->auxiliary,
+			       size > 0 && size + 16 <= sizeof(map->auxiliary) ? size + 16 : 0 };
+}
+
+static uint8_t *make_notes(struct making *making, size_t *size)
+{
+	const struct task *task = making->task;
+	uint8_t arguments[CORE_ARGUMENTS_SIZE];
+	struct task_parent parent = { 0 };
+	struct cred cred = { 0 };
+
+	(void)!task_read_parent(making->kernel, task, &parent);
+	(void)!task_read_cred(making->kernel, task, &cred);
+	struct core_process core = {
+		.pid = task->tgid,
+		.ppid = parent.tgid,
+		.uid = cred.uid,
+		.gid = cred.gid,
+		.flags = task->flags,
+		.state = task_state_letter(making->kernel, task->state, task->exit_state),
+		.arguments = read_arguments(making, arguments),
+		.auxv = auxiliary_vector(&making->map),
+		.files = making->files,
+		.file_count = making->file_growth.count,
+		.threads = making->threads,
+		.thread_count = making->thread_growth.count,
+	};
+	memcpy(core.name, task->comm, sizeof(core.name));
+	return core_notes_encode(&core, size);
+}
+
+/* --- all of it */
+
+static enum kioku_status collect(struct making *making)
+{
+	const int32_t pid = making->task->tgid;
+
+	TRY(memory_map_each(making->kernel, &making->map, pid, add_mapping, making, making->error));
+	TRY(task_each_thread(making->kernel, making->task, TASK_IDENTITY | TASK_MEMBERS, add_thread,
+			     making, making->error));
+	if (making->segment_growth.count == 0)
+		return error_set(making->error, KIOKU_ERROR_NOT_FOUND,
+				 "process %d has no such memory", pid);
+	if (making->thread_growth.count == 0)
+		return error_set(making->error, KIOKU_ERROR_UNSUPPORTED,
+				 "no thread of process %d has registers", pid);
+	put_leader_first(making);
+	if (!range_map_normalise(&making->extents))
+		return error_no_memory(making->error);
+	if (making->outside > 0)
+		diagnose(
+			&making->kernel->diagnostics, KIOKU_NOTE,
+			"process %d: %llu bytes of files that it had not mapped to memory are left "
+			"out",
+			pid, (unsigned long long)making->outside);
+	return KIOKU_OK;
+}
+
+static enum kioku_status open_state(struct making *making, struct core_state **out)
+{
+	AUTO_FREE struct core_state *state = calloc(1, sizeof(*state));
+
+	if (!state)
+		return error_no_memory(making->error);
+	TRY(memory_map_open_space(making->kernel, &making->map, making->task->tgid, &state->space,
+				  making->error));
+	pthread_mutex_init(&state->lock, NULL);
+	making->space = state->space;
+	*out = TAKE(state);
+	return KIOKU_OK;
+}
+
+static enum kioku_status make(struct making *making, struct kioku_source **out)
+{
+	CLEANUP(cleanup_core_state) struct core_state *state = NULL;
+	size_t size;
+
+	TRY(open_state(making, &state));
+	enum kioku_status status = collect(making);
+	if (status != KIOKU_OK)
+		return status == KIOKU_ERROR_NO_MEMORY ? error_no_memory(making->error) : status;
+	AUTO_FREE uint8_t *notes = make_notes(making, &size);
+	if (!notes)
+		return error_no_memory(making->error);
+	char where[32];
+	snprintf(where, sizeof(where), "process:%d", making->task->tgid);
+	struct source_recipe recipe = {
+		.driver = &core_source,
+		.where = where,
+		.state = state,
+		.extents = making->extents,
+		.segments = TAKE(making->segments),
+		.segment_count = making->segment_growth.count,
+		.elf_machine = EM_X86_64,
+		.notes = { notes, size },
+		.diagnostics = making->kernel->diagnostics,
+	};
+	making->extents = (struct range_map){ 0 };
+	TRY(source_make(&recipe, out, making->error));
+	state = NULL;
+	return KIOKU_OK;
+}
+
+enum kioku_status kioku_process_core_open(struct kioku_kernel *kernel, int32_t pid,
+					  const struct kioku_area *areas, size_t area_count,
+					  struct kioku_source **out, struct kioku_error *error)
+{
+	struct task task;
+	CLEANUP(making_release)
+	struct making making = { .kernel = kernel,
+				 .task = &task,
+				 .areas = areas,
+				 .area_count = area_count,
+				 .error = error };
+
+	TRY(task_find(kernel, pid, &task, error));
+	if (!task_has_memory(&task))
+		return error_set(
+			error, KIOKU_ERROR_UNSUPPORTED,
+			"process %d has no memory of its own: it is a kernel thread, or it "
+			"has exited",
+			pid);
+	TRY(memory_map_read(kernel, task.mm, &making.map, error));
+	return make(&making, out);
+}
