@@ -70,7 +70,7 @@ uint64_t btf_claimed_size(struct bytes data)
 	return parse_header(data, &header) ? claimed_end(&header) : 0;
 }
 
-bool btf_parse(struct bytes data, struct btf_sections *out)
+bool btf_parse_split(struct bytes data, struct btf_sections *out)
 {
 	struct btf_sections sections = { 0 };
 	struct header header;
@@ -86,9 +86,19 @@ bool btf_parse(struct bytes data, struct btf_sections *out)
 	/* Useful if there, no loss if not. */
 	if (!bytes_slice(body, header.layout, header.layout_size, &sections.layout))
 		sections.layout.size = 0;
-	if (sections.strings.data[0] != 0 || sections.strings.data[sections.strings.size - 1] != 0)
+	if (sections.strings.data[sections.strings.size - 1] != 0)
 		return false;
 	sections.size = claimed_end(&header);
+	*out = sections;
+	return true;
+}
+
+bool btf_parse(struct bytes data, struct btf_sections *out)
+{
+	struct btf_sections sections;
+
+	if (!btf_parse_split(data, &sections) || sections.strings.data[0] != 0)
+		return false;
 	*out = sections;
 	return true;
 }

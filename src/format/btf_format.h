@@ -26,6 +26,12 @@ struct btf_sections {
  */
 bool btf_parse(struct bytes data, struct btf_sections *out);
 
+/*
+ * The same for "split" BTF, a module's: types and strings are counted on from those of the kernel's, so that
+ * its strings need not begin with the empty one.
+ */
+bool btf_parse_split(struct bytes data, struct btf_sections *out);
+
 /* The size that a header claims, sections included, or 0; for a header whose rest is not there. */
 uint64_t btf_claimed_size(struct bytes header);
 

@@ -10,6 +10,7 @@ struct decoder {
 	uint8_t *out;
 	size_t room, size;
 	bool failed; /* it ended too early, gave too much, or referred to before its start */
+	bool has_zero_runs; /* bitstream version 1, lzo-rle */
 };
 
 /* An instruction that copies from what was decoded before, and then a few literals. */
@@ -65,6 +66,31 @@ static void copy_match(struct decoder *decoder, const struct match *match)
 	decoder->size += match->length;
 }
 
+/*
+ * In version 1, an instruction 24 to 31 whose distance would be the greatest is a run of zeros, and then
+ * literals as usual.
+ */
+static bool take_zero_run(struct decoder *decoder, unsigned code, unsigned *literals)
+{
+	uint16_t word;
+	uint8_t high;
+
+	if (!decoder->has_zero_runs || (code & 0xf8) != 0x18 ||
+	    !bytes_le16(decoder->stream, decoder->position, &word) || (word & 0xfffc) != 0xfffc ||
+	    !bytes_u8(decoder->stream, decoder->position + 2, &high))
+		return false;
+	size_t length = (code & 7) + ((size_t)high << 3) + 4;
+	decoder->position += 3;
+	if (length > decoder->room - decoder->size) {
+		decoder->failed = true;
+		return true;
+	}
+	memset(decoder->out + decoder->size, 0, length);
+	decoder->size += length;
+	*literals = word & 3;
+	return true;
+}
+
 /* Of instructions 16 and above; false at the end of the stream, which is one of distance 0. */
 static bool decode_match(struct decoder *decoder, unsigned code, struct match *out)
 {
@@ -105,9 +131,15 @@ static unsigned decode_start(struct decoder *decoder)
 {
 	uint8_t byte;
 
-	if (!bytes_u8(decoder->stream, 0, &byte) || byte < 18)
+	/* A version: nothing else starts so, for there is nothing yet that 17 could copy. */
+	if (decoder->stream.size >= 5 && decoder->stream.data[0] == 17) {
+		decoder->has_zero_runs = decoder->stream.data[1] == 1;
+		decoder->failed = decoder->stream.data[1] > 1;
+		decoder->position = 2;
+	}
+	if (!bytes_u8(decoder->stream, decoder->position, &byte) || byte < 18)
 		return 0;
-	decoder->position = 1;
+	decoder->position++;
 	copy_literals(decoder, byte - 17u);
 	return byte < 21 ? byte - 17u : AFTER_RUN;
 }
@@ -120,6 +152,10 @@ bool lzo_decode(struct bytes stream, uint8_t *out, size_t room, size_t *size)
 	while (!decoder.failed) {
 		unsigned code = next(&decoder);
 		struct match match;
+		if (take_zero_run(&decoder, code, &state)) {
+			copy_literals(&decoder, state);
+			continue;
+		}
 		if (code < 16 && state == 0) {
 			copy_literals(&decoder, 3 + (code ? code : long_length(&decoder, 15)));
 			state = AFTER_RUN;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * LZO1X streams, as Linux's Documentation/staging/lzo.rst describes them; of bitstream version 0,
- * which is what lzo1x_1_compress() and lzo1x_999_compress() write.
+ * which is what lzo1x_1_compress() and lzo1x_999_compress() write, and 1, "lzo-rle" of the kernel.
  */
 #ifndef FORMAT_LZO_FORMAT_H
 #define FORMAT_LZO_FORMAT_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <zlib.h>
 
+#ifdef HAVE_LZ4
+#include <lz4.h>
+#endif
 #ifdef HAVE_SNAPPY
 #include <snappy-c.h>
 #endif
@@ -20,6 +23,10 @@ const char *page_codec_missing(enum page_codec codec)
 #ifndef HAVE_ZSTD
 	if (codec == PAGE_ZSTD)
 		return "this build cannot read zstd pages";
+#endif
+#ifndef HAVE_LZ4
+	if (codec == PAGE_LZ4)
+		return "this build cannot read lz4 pages";
 #endif
 	return NULL;
 }
@@ -55,6 +62,32 @@ static bool decompress_zstd(struct bytes compressed, uint8_t *out, size_t size)
 #endif
 }
 
+static bool decompress_deflate(struct bytes compressed, uint8_t *out, size_t size)
+{
+	z_stream stream = { .next_in = (Bytef *)compressed.data,
+			    .avail_in = (uInt)compressed.size,
+			    .next_out = out,
+			    .avail_out = (uInt)size };
+
+	if (compressed.size > UINT32_MAX || size > UINT32_MAX ||
+	    inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+		return false;
+	int status = inflate(&stream, Z_FINISH);
+	inflateEnd(&stream);
+	return status == Z_STREAM_END && stream.avail_out == 0;
+}
+
+static bool decompress_lz4(struct bytes compressed, uint8_t *out, size_t size)
+{
+#ifdef HAVE_LZ4
+	return compressed.size <= INT32_MAX && size <= INT32_MAX &&
+	       LZ4_decompress_safe((const char *)compressed.data, (char *)out,
+				   (int)compressed.size, (int)size) == (int)size;
+#else
+	return false;
+#endif
+}
+
 static bool decompress(enum page_codec codec, struct bytes compressed, uint8_t *out, size_t size)
 {
 	size_t got;
@@ -68,6 +101,8 @@ static bool decompress(enum page_codec codec, struct bytes compressed, uint8_t *
 	case PAGE_LZO: return lzo_decode(compressed, out, size, &got) && got == size;
 	case PAGE_SNAPPY: return decompress_snappy(compressed, out, size);
 	case PAGE_ZSTD: return decompress_zstd(compressed, out, size);
+	case PAGE_DEFLATE: return decompress_deflate(compressed, out, size);
+	case PAGE_LZ4: return decompress_lz4(compressed, out, size);
 	}
 	return false;
 }

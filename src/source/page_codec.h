@@ -5,7 +5,16 @@
 
 #include "base/bytes.h"
 
-enum page_codec { PAGE_STORED, PAGE_ZLIB, PAGE_LZO, PAGE_SNAPPY, PAGE_ZSTD };
+/* PAGE_DEFLATE has no zlib header; PAGE_LZ4 is one block. */
+enum page_codec {
+	PAGE_STORED,
+	PAGE_ZLIB,
+	PAGE_LZO,
+	PAGE_SNAPPY,
+	PAGE_ZSTD,
+	PAGE_DEFLATE,
+	PAGE_LZ4
+};
 
 /* NULL, or why this build cannot read such pages. */
 const char *page_codec_missing(enum page_codec codec);

@@ -34,12 +34,14 @@ struct kioku_types {
 	uint32_t count, head_count;
 	const uint8_t *offsets, *heads, *next;
 	char flaw[96];
+	const struct kioku_types *base; /* that types and strings are counted on from; NULL: none */
+	uint32_t first_id; /* of its own */
 };
 
-enum kioku_status types_from_blob(struct bytes blob, struct kioku_types **out,
-				  struct kioku_error *error)
+static enum kioku_status open_block(struct bytes blob, const struct kioku_types *base,
+				    struct kioku_types **out, struct kioku_error *error)
 {
-	struct kioku_types types = { .block = blob };
+	struct kioku_types types = { .block = blob, .base = base, .first_id = 1 };
 	struct type_block_footer footer;
 	struct bytes offsets, heads, next;
 
@@ -49,12 +51,14 @@ enum kioku_status types_from_blob(struct bytes blob, struct kioku_types **out,
 	if (memcmp(footer.magic, block_magic, sizeof(block_magic)) != 0)
 		return error_set(error, KIOKU_ERROR_CORRUPT, "this is no type block");
 	if (!bytes_slice(blob, 0, footer.btf_size, &types.btf) ||
-	    !btf_parse(types.btf, &types.sections) ||
+	    !(base ? btf_parse_split : btf_parse)(types.btf, &types.sections) ||
 	    !bytes_slice(blob, footer.offsets, 4ull * footer.count, &offsets) ||
 	    !bytes_slice(blob, footer.heads, 4ull * footer.head_count, &heads) ||
 	    !bytes_slice(blob, footer.next, 4ull * footer.count, &next) || footer.head_count == 0 ||
 	    (footer.head_count & (footer.head_count - 1)) != 0)
 		return error_set(error, KIOKU_ERROR_CORRUPT, "the type block is damaged");
+	if (base)
+		types.first_id = base->count + 1;
 	types.count = footer.count;
 	types.head_count = footer.head_count;
 	types.offsets = offsets.data;
@@ -72,6 +76,12 @@ enum kioku_status types_from_blob(struct bytes blob, struct kioku_types **out,
 		return error_no_memory(error);
 	**out = types;
 	return KIOKU_OK;
+}
+
+enum kioku_status types_from_blob(struct bytes blob, struct kioku_types **out,
+				  struct kioku_error *error)
+{
+	return open_block(blob, NULL, out, error);
 }
 
 static bool is_indexed(unsigned kind)
@@ -98,8 +108,18 @@ static void count_types(const struct btf_sections *sections, struct type_block_f
 	footer->flaw_kind = record.kind;
 }
 
-static void fill_indexes(const struct btf_sections *sections, uint8_t *block,
-			 const struct type_block_footer *footer)
+/* A string of split BTF may be one of its base. */
+static const char *string_of(const struct kioku_types *base, const struct btf_sections *sections,
+			     uint32_t offset)
+{
+	uint32_t first = base ? (uint32_t)base->sections.strings.size : 0;
+
+	return offset < first ? btf_string(&base->sections, offset)
+			      : btf_string(sections, offset - first);
+}
+
+static void fill_indexes(const struct btf_sections *sections, const struct kioku_types *base,
+			 uint8_t *block, const struct type_block_footer *footer)
 {
 	uint32_t *offsets = (uint32_t *)(block + footer->offsets);
 	uint32_t *heads = (uint32_t *)(block + footer->heads);
@@ -117,22 +137,23 @@ static void fill_indexes(const struct btf_sections *sections, uint8_t *block,
 		next[i] = 0;
 		if (btf_record_at(sections, &offset, &record) != BTF_OK || !is_indexed(record.kind))
 			continue;
-		const char *name = btf_string(sections, record.name);
+		const char *name = string_of(base, sections, record.name);
 		if (*name)
 			name_index_add(heads, footer->head_count, next,
 				       name_hash(name, strlen(name)), i);
 	}
 }
 
-enum kioku_status types_from_btf(void *data, size_t size, struct kioku_types **out,
-				 struct kioku_error *error)
+static enum kioku_status index_btf(const struct kioku_types *base, void *data, size_t size,
+				   struct kioku_types **out, struct kioku_error *error)
 {
 	AUTO_FREE uint8_t *block = data;
 	struct type_block_footer footer = { .btf_size = size };
+	bool (*parse)(struct bytes, struct btf_sections *) = base ? btf_parse_split : btf_parse;
 	struct btf_sections sections;
 	uint32_t named;
 
-	if (!btf_parse((struct bytes){ block, size }, &sections))
+	if (!parse((struct bytes){ block, size }, &sections))
 		return error_set(error, KIOKU_ERROR_CORRUPT, "there is no BTF header");
 	count_types(&sections, &footer, &named);
 	if (footer.count == 0)
@@ -150,11 +171,28 @@ enum kioku_status types_from_btf(void *data, size_t size, struct kioku_types **o
 	block = grown;
 	memset(block + size, 0, footer.offsets - size);
 	memcpy(block + end, &footer, sizeof(footer));
-	btf_parse((struct bytes){ block, size }, &sections);
-	fill_indexes(&sections, block, &footer);
-	TRY(types_from_blob((struct bytes){ block, end + sizeof(footer) }, out, error));
+	parse((struct bytes){ block, size }, &sections);
+	fill_indexes(&sections, base, block, &footer);
+	TRY(open_block((struct bytes){ block, end + sizeof(footer) }, base, out, error));
 	(*out)->owned = TAKE(block);
 	return KIOKU_OK;
+}
+
+enum kioku_status types_from_btf(void *data, size_t size, struct kioku_types **out,
+				 struct kioku_error *error)
+{
+	return index_btf(NULL, data, size, out, error);
+}
+
+enum kioku_status types_from_split_btf(const struct kioku_types *base, void *data, size_t size,
+				       struct kioku_types **out, struct kioku_error *error)
+{
+	AUTO_FREE void *owned = data;
+
+	if (base->base || base->flaw[0])
+		return error_set(error, KIOKU_ERROR_CORRUPT,
+				 "the types that these are counted on from are not all there");
+	return index_btf(base, TAKE(owned), size, out, error);
 }
 
 void types_close(struct kioku_types *types)
@@ -182,20 +220,22 @@ struct bytes types_blob(const struct kioku_types *types)
 
 bool types_record(const struct kioku_types *types, uint32_t id, struct btf_record *out)
 {
-	if (id == 0 || id > types->count)
+	if (types->base && id < types->first_id)
+		return types_record(types->base, id, out);
+	if (id == 0 || id - types->first_id >= types->count)
 		return false;
-	uint64_t offset = load_le32(types->offsets + 4ull * (id - 1));
+	uint64_t offset = load_le32(types->offsets + 4ull * (id - types->first_id));
 	return btf_record_at(&types->sections, &offset, out) == BTF_OK;
 }
 
 const char *types_string(const struct kioku_types *types, uint32_t offset)
 {
-	return btf_string(&types->sections, offset);
+	return string_of(types->base, &types->sections, offset);
 }
 
 uint32_t kioku_types_count(const struct kioku_types *types)
 {
-	return types->count;
+	return types->first_id - 1 + types->count;
 }
 
 enum kioku_type_kind kioku_type_kind(const struct kioku_types *types, uint32_t id)
@@ -210,7 +250,7 @@ const char *kioku_type_name(const struct kioku_types *types, uint32_t id)
 {
 	struct btf_record record;
 
-	return types_record(types, id, &record) ? btf_string(&types->sections, record.name) : "";
+	return types_record(types, id, &record) ? types_string(types, record.name) : "";
 }
 
 bool types_next_named(const struct kioku_types *types, const char *name, struct type_cursor *cursor,
@@ -219,14 +259,21 @@ bool types_next_named(const struct kioku_types *types, const char *name, struct 
 	uint32_t hash = name_hash(name, strlen(name));
 	uint32_t index;
 
-	while (name_index_next(types->heads, types->head_count, types->next, types->count, hash,
-			       &cursor->state, &index)) {
-		if (strcmp(kioku_type_name(types, index + 1), name) == 0) {
-			*id = index + 1;
+	while (!cursor->in_base && name_index_next(types->heads, types->head_count, types->next,
+						   types->count, hash, &cursor->state, &index)) {
+		*id = types->first_id + index;
+		if (strcmp(kioku_type_name(types, *id), name) == 0)
 			return true;
-		}
 	}
-	return false;
+	if (!types->base)
+		return false;
+	if (!cursor->in_base)
+		cursor->state = 0;
+	cursor->in_base = true;
+	struct type_cursor inner = { .state = cursor->state };
+	bool found = types_next_named(types->base, name, &inner, id);
+	cursor->state = inner.state;
+	return found;
 }
 
 enum { RANK_STRUCT, RANK_UNION, RANK_ENUM, RANK_TYPEDEF, RANK_FORWARD, RANK_NONE };

@@ -18,6 +18,14 @@ enum kioku_status types_from_btf(void *data, size_t size, struct kioku_types **o
 				 struct kioku_error *error);
 
 /*
+ * The same for a module's BTF, which counts types and strings on from those of the kernel's, base; what there
+ * is by number or name is in both. base is borrowed and must outlive the types, which have no types_blob().
+ * Errors: as above; CORRUPT too if types of base are missing, for then all numbers mean others.
+ */
+enum kioku_status types_from_split_btf(const struct kioku_types *base, void *data, size_t size,
+				       struct kioku_types **out, struct kioku_error *error);
+
+/*
  * Finds the kernel's BTF by its header: the sections must be inside the window, and there must be a
  * struct task_struct. Of several, one with the DATASEC .data..percpu counts, which only the
  * kernel's own has.
@@ -39,9 +47,10 @@ struct bytes types_blob(const struct kioku_types *types);
 enum kioku_status types_from_blob(struct bytes blob, struct kioku_types **out,
 				  struct kioku_error *error);
 
-/* All types of a name (structs, unions, enums, typedefs, forward declarations), by number. */
+/* All types of a name (structs, unions, enums, typedefs, forward declarations), by number; a module's first. */
 struct type_cursor {
 	uint32_t state;
+	bool in_base;
 };
 bool types_next_named(const struct kioku_types *types, const char *name, struct type_cursor *cursor,
 		      uint32_t *id);
