@@ -80,6 +80,14 @@ KIOKU_PUBLIC const struct kioku_fact *kioku_kernel_facts(const struct kioku_kern
 							 size_t *count);
 
 /*
+ * Adds the image of a swap area (a partition or a swap file, whole, also compressed): pages that were swapped
+ * out to it are then read from it. It is recognised by its UUID and size. Opened until the kernel closes.
+ * Errors: OS, CORRUPT (no swap area), REFUSED (of none of this kernel's areas), UNSUPPORTED, NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_kernel_add_swap(struct kioku_kernel *kernel, const char *path, struct kioku_error *error);
+
+/*
  * Saves what was located and decoded, for kioku_kernel_options.profile. An existing file is
  * replaced as a whole or not at all. Errors: OS, UNSUPPORTED (nothing to save).
  */

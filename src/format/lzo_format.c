@@ -9,7 +9,7 @@ struct decoder {
 	size_t position;
 	uint8_t *out;
 	size_t room, size;
-	bool failed; /* it ended too early, gave too much, or referred to before its start */
+	bool failed;        /* it ended too early, gave too much, or referred to before its start */
 	bool has_zero_runs; /* bitstream version 1, lzo-rle */
 };
 

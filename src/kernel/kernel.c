@@ -5,9 +5,11 @@
 #include "kernel/clock.h"
 #include "kernel/direct_map.h"
 #include "kernel/locate.h"
+#include "kernel/module_types.h"
 #include "kernel/profile.h"
 #include "kernel/ram.h"
 #include "kernel/record.h"
+#include "kernel/swap.h"
 #include "source/source.h"
 
 #define CANDIDATE_LIMIT 64
@@ -55,7 +57,9 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 {
 	if (!kernel)
 		return;
+	swap_close(kernel->swap);
 	record_cache_release(kernel);
+	module_types_release(kernel);
 	symbols_close(kernel->symbols);
 	types_close(kernel->types);
 	profile_close(kernel->profile);

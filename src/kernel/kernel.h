@@ -27,8 +27,10 @@ enum proof {
 	PROOF_ALIVE,  /* and init_task is the swapper: this image has run */
 };
 
+struct module_types;
 struct profile;
 struct record_cache;
+struct swap;
 
 /* The kernel's struct page of every frame. */
 struct page_array {
@@ -74,6 +76,8 @@ struct kioku_kernel {
 	struct kioku_fact facts[FACT_LIMIT];
 	size_t fact_count;
 	struct record_cache *records;
+	struct module_types *module_types;
+	struct swap *swap; /* see swap.h; NULL until needed */
 };
 
 /* Finds a symbol that may be absent: 0 then. */

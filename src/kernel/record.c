@@ -127,10 +127,17 @@ enum kioku_status record_bind(struct kioku_kernel *kernel, const struct record *
 	if (!kernel->types)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "%s: its types are missing",
 				 record->type);
+	return record_bind_cached(kernel, kernel->types, record, out, error);
+}
+
+enum kioku_status record_bind_cached(struct kioku_kernel *kernel, const struct kioku_types *types,
+				     const struct record *record, const struct binding **out,
+				     struct kioku_error *error)
+{
 	AUTO_FREE struct record_cache *cached = malloc(sizeof(*cached));
 	if (!cached)
 		return error_no_memory(error);
-	TRY(record_bind_types(kernel->types, record, &cached->binding, error));
+	TRY(record_bind_types(types, record, &cached->binding, error));
 	cached->next = kernel->records;
 	kernel->records = cached;
 	*out = &TAKE(cached)->binding;

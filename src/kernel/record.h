@@ -72,6 +72,11 @@ enum kioku_status record_bind_types(const struct kioku_types *types, const struc
 /* The same, kept with the kernel: only the first call for a record costs anything. */
 enum kioku_status record_bind(struct kioku_kernel *kernel, const struct record *record,
 			      const struct binding **out, struct kioku_error *error);
+
+/* Binds to other types of the same kernel, a module's, and keeps it, where record_bind() finds it. */
+enum kioku_status record_bind_cached(struct kioku_kernel *kernel, const struct kioku_types *types,
+				     const struct record *record, const struct binding **out,
+				     struct kioku_error *error);
 void record_cache_release(struct kioku_kernel *kernel);
 
 /* Whether this kernel has the member, and where in its struct it is, in bytes. */

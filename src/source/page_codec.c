@@ -81,8 +81,8 @@ static bool decompress_lz4(struct bytes compressed, uint8_t *out, size_t size)
 {
 #ifdef HAVE_LZ4
 	return compressed.size <= INT32_MAX && size <= INT32_MAX &&
-	       LZ4_decompress_safe((const char *)compressed.data, (char *)out,
-				   (int)compressed.size, (int)size) == (int)size;
+	       LZ4_decompress_safe((const char *)compressed.data, (char *)out, (int)compressed.size,
+				   (int)size) == (int)size;
 #else
 	return false;
 #endif

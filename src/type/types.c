@@ -35,7 +35,7 @@ struct kioku_types {
 	const uint8_t *offsets, *heads, *next;
 	char flaw[96];
 	const struct kioku_types *base; /* that types and strings are counted on from; NULL: none */
-	uint32_t first_id; /* of its own */
+	uint32_t first_id;              /* of its own */
 };
 
 static enum kioku_status open_block(struct bytes blob, const struct kioku_types *base,

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Images of swap areas, as acquire --swap and dd take them. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/swap_area.h"
+
+/* union swap_header, include/linux/swap.h. */
+enum {
+	HEADER_VERSION = 1024,
+	HEADER_LAST_PAGE = 1028,
+	HEADER_BAD_PAGES = 1032,
+	HEADER_UUID = 1036,
+	HEADER_MAGIC = PAGE_SIZE - 10,
+	MAGIC_SIZE = 10,
+	UUID_TEXT = 37,
+	LIST_SIZE = 512,
+};
+
+static bool is_header(const uint8_t *page)
+{
+	return memcmp(page + HEADER_MAGIC, "SWAPSPACE2", MAGIC_SIZE) == 0 &&
+	       load_le32(page + HEADER_VERSION) == 1;
+}
+
+bool swap_header_uuid(const void *page, uint8_t uuid[SWAP_UUID_SIZE])
+{
+	if (!is_header(page))
+		return false;
+	memcpy(uuid, (const uint8_t *)page + HEADER_UUID, SWAP_UUID_SIZE);
+	return true;
+}
+
+static const char *uuid_text(const uint8_t *uuid, char out[UUID_TEXT])
+{
+	char *at = out;
+
+	for (size_t i = 0; i < SWAP_UUID_SIZE; i++)
+		at += snprintf(at, 4, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+			       uuid[i]);
+	return out;
+}
+
+/* "0: vda2, 262143 pages, UUID ...". */
+static size_t describe(const struct swap_area *area, char *out, size_t size)
+{
+	char uuid[UUID_TEXT];
+	int written = snprintf(out, size, "%u: %s, %llu pages%s%s%s", area->type,
+			       area->name[0] ? area->name : "(no name)",
+			       (unsigned long long)area->max, area->has_uuid ? ", UUID " : "",
+			       area->has_uuid ? uuid_text(area->uuid, uuid) : "",
+			       area->file ? ", which has a file" : "");
+
+	return written < 0 ? 0 : (size_t)written < size ? (size_t)written : size - 1;
+}
+
+static enum kioku_status fits_none(const struct swap *swap, const uint8_t *header,
+				   struct kioku_error *error)
+{
+	char list[LIST_SIZE] = "", uuid[UUID_TEXT];
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < swap->area_count && used + 2 < sizeof(list); i++) {
+		if (!swap->areas[i].is_used)
+			continue;
+		if (used)
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "; ");
+		used += describe(&swap->areas[i], list + used, sizeof(list) - used);
+	}
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "it has %u pages, UUID %s, and is of none of this kernel's areas%s%s",
+			 load_le32(header + HEADER_LAST_PAGE) + 1,
+			 uuid_text(header + HEADER_UUID, uuid),
+			 used ? ": " : ", for there are none", list);
+}
+
+/* The kernel counts the pages that there are, header included, and those that can be used. */
+static bool has_size(const struct swap_area *area, const uint8_t *header)
+{
+	uint64_t last = load_le32(header + HEADER_LAST_PAGE);
+
+	return area->is_used && !area->file && area->max == last + 1 &&
+	       area->pages + load_le32(header + HEADER_BAD_PAGES) == last;
+}
+
+/* By its UUID if the kernel still has it; else by its size, if only one area has this. */
+static struct swap_area *find_area(struct swap *swap, const uint8_t *header)
+{
+	struct swap_area *found = NULL;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < swap->area_count; i++) {
+		struct swap_area *area = &swap->areas[i];
+		if (!has_size(area, header))
+			continue;
+		if (area->has_uuid && memcmp(area->uuid, header + HEADER_UUID, SWAP_UUID_SIZE) == 0)
+			return area;
+		if (!area->has_uuid) {
+			found = area;
+			count++;
+		}
+	}
+	return count == 1 ? found : NULL;
+}
+
+struct opened {
+	struct image_file *file;
+	struct page_set touched;
+	int descriptor;
+};
+
+static void opened_release(struct opened *opened)
+{
+	if (opened->file)
+		image_file_release(opened->file);
+	free(opened->file);
+	page_set_release(&opened->touched);
+	if (opened->descriptor >= 0)
+		close(opened->descriptor);
+}
+
+static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
+			     struct kioku_error *error)
+{
+	CLEANUP(opened_release) struct opened opened = { .descriptor = -1 };
+	uint8_t header[PAGE_SIZE];
+	struct swap *swap;
+
+	TRY(swap_know(kernel, &swap, error));
+	if (!swap->areas_known)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "the kernel's swap areas cannot be read without its symbols and "
+				 "types");
+	opened.descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	if (opened.descriptor < 0)
+		return error_os(error, "cannot open it");
+	opened.file = calloc(1, sizeof(*opened.file));
+	if (!opened.file)
+		return error_no_memory(error);
+	TRY(image_file_map(opened.file, opened.descriptor, &opened.touched, error));
+	opened.file->touched = &opened.touched;
+	TRY(image_file_unpack(opened.file, &kernel->diagnostics, error));
+	if (!image_file_copy(opened.file, 0, header, sizeof(header)) || !is_header(header))
+		return error_set(error, KIOKU_ERROR_CORRUPT,
+				 "it does not begin with the header of a swap area");
+	struct swap_area *area = find_area(swap, header);
+	if (!area)
+		return fits_none(swap, header, error);
+	if (opened.file->size / PAGE_SIZE < area->max)
+		diagnose(&kernel->diagnostics, KIOKU_GAP,
+			 "%s has %llu of the %llu pages of its swap area", path,
+			 (unsigned long long)(opened.file->size / PAGE_SIZE),
+			 (unsigned long long)area->max);
+	area->file = TAKE(opened.file);
+	area->touched = opened.touched;
+	area->file->touched = &area->touched;
+	area->descriptor = opened.descriptor;
+	opened = (struct opened){ .descriptor = -1 };
+	return KIOKU_OK;
+}
+
+enum kioku_status swap_add_file(struct kioku_kernel *kernel, const char *path,
+				struct kioku_error *error)
+{
+	struct kioku_error inner = { 0 };
+	enum kioku_status status = add(kernel, path, &inner);
+
+	return status == KIOKU_OK ? status
+				  : error_set(error, status, "%s: %s", path, inner.message);
+}
+
+enum kioku_status kioku_kernel_add_swap(struct kioku_kernel *kernel, const char *path,
+					struct kioku_error *error)
+{
+	return swap_add_file(kernel, path, error);
+}
+
+enum kioku_status swap_file_read(struct swap_area *area, uint64_t offset, void *page,
+				 struct kioku_error *error)
+{
+	char text[160];
+
+	if (!area->file) {
+		describe(area, text, sizeof(text));
+		return error_set(error, KIOKU_ERROR_PAGED_OUT,
+				 "it is in swap, page %llu of area %s: no file of it was given "
+				 "(--swap)",
+				 (unsigned long long)offset, text);
+	}
+	if (!image_file_copy(area->file, offset * PAGE_SIZE, page, PAGE_SIZE))
+		return error_set(
+			error, KIOKU_ERROR_PAGED_OUT,
+			"it is in swap, page %llu of area %u, which its file does not have",
+			(unsigned long long)offset, area->type);
+	return KIOKU_OK;
+}
+
+void swap_close(struct swap *swap)
+{
+	for (uint32_t i = 0; swap && i < swap->area_count; i++) {
+		struct swap_area *area = &swap->areas[i];
+		struct opened opened = { area->file, area->touched,
+					 area->file ? area->descriptor : -1 };
+		opened_release(&opened);
+	}
+	free(swap);
+}
