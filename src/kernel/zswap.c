@@ -170,7 +170,7 @@ static enum kioku_status read_slot(struct kioku_kernel *kernel, struct swap_slot
 {
 	const struct binding *binding;
 	struct zswap_entry entry;
-	uint64_t address;
+	uint64_t address = 0;
 
 	TRY(find_entry(kernel, slot, &address, error));
 	TRY(record_bind(kernel, &entry_record, &binding, error));

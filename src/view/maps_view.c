@@ -5,12 +5,6 @@
 #include "kernel/swap.h"
 #include "view/process_views.h"
 
-__attribute__((weak)) enum swap_entry_kind swap_decode(struct kioku_kernel *kernel, uint64_t pte,
-						       struct swap_slot *slot, uint64_t *physical)
-{
-	return SWAP_ENTRY_NONE;
-}
-
 static const struct record *const records[] = { &task_record, &memory_map_record, &vma_record,
 						NULL };
 

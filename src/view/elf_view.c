@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* elf: programs and libraries that are mapped in, as their first pages in memory say. */
+#include <stdio.h>
+#include <string.h>
+
+#include "format/elf_format.h"
+#include "view/process_views.h"
+
+enum {
+	PROGRAM_HEADERS = 64, /* more than linkers make */
+	NOTES_LIMIT = 64 << 10,
+	BUILD_ID_LIMIT = 64, /* bytes; SHA-1 has 20 */
+};
+
+static const struct record *const records[] = { &task_record, &memory_map_record, &vma_record,
+						NULL };
+
+enum column { PID, COMM, START, END, TYPE, BUILD_ID, PATH };
+
+static const struct kioku_column columns[] = {
+	{ "pid", KIOKU_KIND_INTEGER, "process id, initial namespace", 0 },
+	{ "comm", KIOKU_KIND_TEXT, "name, which the process can change", 0 },
+	{ "start", KIOKU_KIND_ADDRESS, "virtual address of the ELF header", 0 },
+	{ "end", KIOKU_KIND_ADDRESS, "virtual address after the last of its mappings", 0 },
+	{ "type", KIOKU_KIND_TEXT, "EXEC, DYN (also programs that can be anywhere), REL or CORE",
+	  0 },
+	{ "build_id", KIOKU_KIND_TEXT, "what debug files are found by, hexadecimal", 0 },
+	{ "path", KIOKU_KIND_TEXT, "as in maps", 0 },
+};
+
+enum { COLUMNS = sizeof(columns) / sizeof(*columns) };
+
+/* The mappings of a process, and what is asked of them. */
+struct listing {
+	struct view_run *run;
+	const struct process *process;
+	struct vma *vmas;
+	size_t count, capacity;
+};
+
+static void listing_release(struct listing *listing)
+{
+	free(listing->vmas);
+}
+
+static enum kioku_status keep_vma(void *user, const struct vma *vma)
+{
+	struct listing *listing = user;
+
+	if (listing->count == listing->capacity) {
+		size_t capacity = listing->capacity ? 2 * listing->capacity : 64;
+		struct vma *vmas = reallocarray(listing->vmas, capacity, sizeof(*vmas));
+		if (!vmas)
+			return KIOKU_ERROR_NO_MEMORY;
+		listing->vmas = vmas;
+		listing->capacity = capacity;
+	}
+	listing->vmas[listing->count++] = *vma;
+	return KIOKU_OK;
+}
+
+/* --- one file */
+
+/* Whether the kernel has mapped it to run it; then there is an ELF header, whether it can be read or not. */
+static bool is_run(const struct listing *listing, size_t index, uint64_t *end)
+{
+	const struct vma *first = &listing->vmas[index];
+	bool is_executable = first->flags & VMA_EXECUTE;
+
+	*end = first->end;
+	for (size_t i = index + 1; i < listing->count && first->file; i++) {
+		const struct vma *vma = &listing->vmas[i];
+		if (vma->file != first->file || (vma->page_offset == 0 && vma->start != *end))
+			break;
+		*end = vma->end;
+		is_executable |= vma->flags & VMA_EXECUTE;
+	}
+	return is_executable;
+}
+
+static const char *type_name(uint16_t type)
+{
+	static const char *const names[] = { "NONE", "REL", "EXEC", "DYN", "CORE" };
+
+	return type < sizeof(names) / sizeof(*names) ? names[type] : "other";
+}
+
+/* Where a program header's bytes are in memory: segments lie as the first one does. */
+static uint64_t place_of(const struct elf_segment *segment, uint64_t start, uint64_t first_address)
+{
+	return start + (segment->vaddr - first_address);
+}
+
+/* The address that the file's first byte has been linked for. */
+static uint64_t first_address(struct bytes table, const struct elf_header *header)
+{
+	struct elf_segment segment;
+
+	for (uint32_t i = 0; i < header->segment_count; i++)
+		if (elf_segment_decode(table, header, i, &segment) && segment.type == PT_LOAD &&
+		    segment.offset == 0)
+			return segment.vaddr;
+	return 0;
+}
+
+static enum kioku_status find_id(struct bytes notes, const struct elf_header *header,
+				 const struct elf_segment *segment,
+				 char out[2 * BUILD_ID_LIMIT + 1])
+{
+	struct elf_note note;
+	uint64_t offset = 0;
+
+	while (elf_note_decode(notes, header, segment->align, &offset, &note)) {
+		if (!elf_note_is(&note, "GNU", NT_GNU_BUILD_ID) || note.description.size == 0 ||
+		    note.description.size > BUILD_ID_LIMIT)
+			continue;
+		for (size_t i = 0; i < note.description.size; i++)
+			snprintf(out + 2 * i, 3, "%02x", note.description.data[i]);
+		return KIOKU_OK;
+	}
+	return KIOKU_ERROR_NOT_FOUND;
+}
+
+static enum kioku_status read_id(const struct listing *listing, uint64_t start,
+				 const struct elf_header *header, char out[2 * BUILD_ID_LIMIT + 1])
+{
+	struct kioku_address_space *space = listing->process->space;
+	size_t size = (size_t)header->segment_count * header->segment_entry_size;
+	uint8_t headers[PROGRAM_HEADERS * ELF_SEGMENT_SIZE];
+	struct elf_segment segment;
+	enum kioku_status found = KIOKU_ERROR_NOT_FOUND;
+
+	if (size > sizeof(headers))
+		return KIOKU_ERROR_CORRUPT;
+	TRY(kioku_address_space_read(space, start + header->segment_offset, headers, size, NULL));
+	const struct bytes table = { headers, size };
+	uint64_t base = first_address(table, header);
+	for (uint32_t i = 0; i < header->segment_count && found != KIOKU_OK; i++) {
+		if (!elf_segment_decode(table, header, i, &segment) || segment.type != PT_NOTE ||
+		    segment.filesz > NOTES_LIMIT || segment.filesz == 0)
+			continue;
+		AUTO_FREE uint8_t *notes = malloc(segment.filesz);
+		if (!notes)
+			return KIOKU_ERROR_NO_MEMORY;
+		found = kioku_address_space_read(space, place_of(&segment, start, base), notes,
+						 segment.filesz, NULL);
+		if (found == KIOKU_OK)
+			found = find_id((struct bytes){ notes, segment.filesz }, header, &segment,
+					out);
+	}
+	return found;
+}
+
+/* --- rows */
+
+static struct kioku_cell lost(const struct listing *listing, uint64_t start, const char *what,
+			      enum kioku_status status)
+{
+	diagnose(&listing->run->kernel->diagnostics, KIOKU_GAP, "process %d: %s of 0x%llx: %s",
+		 listing->process->task->tgid, what, (unsigned long long)start,
+		 kioku_status_name(status));
+	return cell_absent(presence_of(status));
+}
+
+static enum kioku_status give(const struct listing *listing, const struct vma *vma, uint64_t end,
+			      const struct elf_header *header, enum kioku_status read)
+{
+	struct kioku_cell cells[COLUMNS];
+	struct path_text path;
+	char id[2 * BUILD_ID_LIMIT + 1] = "";
+
+	cells[PID] = cell_integer(listing->process->task->tgid);
+	cells[COMM] = process_comm(listing->process);
+	cells[START] = cell_number(vma->start);
+	cells[END] = cell_number(end);
+	if (read != KIOKU_OK) {
+		cells[TYPE] = cells[BUILD_ID] = lost(listing, vma->start, "the ELF header", read);
+	} else {
+		const char *type = type_name(header->type);
+		cells[TYPE] = cell_text(type, strlen(type));
+		read = read_id(listing, vma->start, header, id);
+		cells[BUILD_ID] = read == KIOKU_OK ? cell_text(id, strlen(id))
+				  : read == KIOKU_ERROR_NOT_FOUND
+					  ? cell_absent(KIOKU_CELL_NOT_APPLICABLE)
+					  : lost(listing, vma->start, "the build id", read);
+	}
+	enum kioku_status named =
+		vma_name(listing->run->kernel, &listing->process->map, vma, &path);
+	cells[PATH] = named == KIOKU_OK ? cell_text(path.data, path.size)
+					: lost(listing, vma->start, "the name", named);
+	return view_row(listing->run, cells);
+}
+
+/* A mapping that starts with an ELF header: of a file's start, or one that has no file, as [vdso]. */
+static enum kioku_status look_at(const struct listing *listing, size_t index)
+{
+	const struct vma *vma = &listing->vmas[index];
+	uint8_t head[ELF_HEADER_SIZE];
+	struct elf_header header;
+	uint64_t end;
+
+	if (vma->file && vma->page_offset != 0)
+		return KIOKU_OK;
+	bool is_executable = is_run(listing, index, &end);
+	if (!vma->file && !is_executable)
+		return KIOKU_OK;
+	enum kioku_status status = kioku_address_space_read(listing->process->space, vma->start,
+							    head, sizeof(head), NULL);
+	if (status != KIOKU_OK)
+		return vma->file && is_executable ? give(listing, vma, end, NULL, status)
+						  : KIOKU_OK;
+	const struct bytes bytes = { head, sizeof(head) };
+	if (!elf_is_magic(bytes))
+		return KIOKU_OK;
+	if (elf_header_decode(bytes, &header))
+		status = KIOKU_ERROR_CORRUPT;
+	return give(listing, vma, end, &header, status);
+}
+
+static enum kioku_status give_process(struct view_run *run, const struct process *process)
+{
+	CLEANUP(listing_release) struct listing listing = { .run = run, .process = process };
+
+	TRY(memory_map_each(run->kernel, &process->map, process->task->tgid, keep_vma, &listing,
+			    NULL));
+	for (size_t i = 0; i < listing.count; i++)
+		TRY(look_at(&listing, i));
+	return KIOKU_OK;
+}
+
+static enum kioku_status run_elf(struct view_run *run, struct kioku_error *error)
+{
+	return view_each_process(run, give_process, error);
+}
+
+const struct kioku_view elf_view = {
+	.name = "elf",
+	.help = "programs and libraries that are mapped into processes",
+	VIEW_COLUMNS(columns),
+	.options = KIOKU_VIEW_PID,
+	.needs_tasks = true,
+	.records = records,
+	.run = run_elf,
+};
