@@ -12,7 +12,7 @@
 typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
-	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
+	parse_map, parse_profile, parse_swap, parse_as, parse_compress, parse_digest, parse_sign,
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
 	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
 	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
@@ -78,6 +78,8 @@ static const struct option_row table[] = {
 	{ "store-ca", 0, "FILE", parse_store_ca, "certificates to trust, in PEM" },
 	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
 	  "only this part of memory, END included; may be given again" },
+	{ "swap", 0, "FILE", parse_swap,
+	  "the image of a swap area of this machine; may be given again" },
 };
 
 enum {
@@ -316,6 +318,14 @@ static bool parse_token_file(struct options *options, const struct command *comm
 			     const char *text)
 {
 	options->token_file = text;
+	return text[0] != '\0';
+}
+
+static bool parse_swap(struct options *options, const struct command *command, const char *text)
+{
+	if (options->swap_count == SWAP_LIMIT)
+		return false;
+	options->swaps[options->swap_count++] = text;
 	return text[0] != '\0';
 }
 

@@ -68,9 +68,10 @@ struct command;
 #define OPTION_CREDENTIALS  (UINT64_C(1) << 46)
 #define OPTION_STORE_CA     (UINT64_C(1) << 47)
 #define OPTION_AREA         (UINT64_C(1) << 48)
+#define OPTION_SWAP_FILE    (UINT64_C(1) << 49) /* --swap with the image of an area */
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
-#define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE)
+#define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE | OPTION_SWAP_FILE)
 #define OPTIONS_SPACE       (OPTION_PID | OPTION_CR3)
 
 struct options;
@@ -85,6 +86,7 @@ struct option_row {
 };
 
 #define AREA_LIMIT 32
+#define SWAP_LIMIT 32 /* areas that a kernel can have */
 
 /* What snapshot alone takes. */
 struct snapshot_request {
@@ -110,6 +112,8 @@ struct options {
 	uint64_t range_start, range_size; /* bytes of a file; size 0: not given */
 	struct kioku_placement *placements;
 	size_t placement_count;
+	const char *swaps[SWAP_LIMIT]; /* images of swap areas */
+	size_t swap_count;
 	struct kioku_area areas[AREA_LIMIT];
 	size_t area_count;
 	unsigned threads;                     /* 0: not given */

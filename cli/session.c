@@ -96,6 +96,10 @@ int session_open_kernel(struct session *session)
 		return status;
 	if (open_kernel(session, message_diagnostic, &error) != KIOKU_OK)
 		return message_error("%s: %s", session->options.arguments[0], error.message);
+	for (size_t i = 0; i < session->options.swap_count; i++)
+		if (kioku_kernel_add_swap(session->kernel, session->options.swaps[i], &error) !=
+		    KIOKU_OK)
+			return message_error("--swap %s", error.message);
 	return STATUS_COMPLETE;
 }
 

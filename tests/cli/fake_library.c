@@ -358,6 +358,12 @@ const struct kioku_fact *kioku_kernel_facts(const struct kioku_kernel *kernel, s
 	return kernel->facts;
 }
 
+enum kioku_status kioku_kernel_add_swap(struct kioku_kernel *kernel, const char *path,
+					struct kioku_error *error)
+{
+	return fail(error, KIOKU_ERROR_REFUSED, "there are no areas");
+}
+
 enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const char *path,
 					    struct kioku_error *error)
 {
