@@ -174,6 +174,52 @@ enum kioku_status memory_map_each(struct kioku_kernel *kernel, const struct memo
 	return KIOKU_OK;
 }
 
+/* --- lists */
+
+static enum kioku_status add_to_list(void *user, const struct vma *vma)
+{
+	struct vma_list *list = user;
+
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 64;
+		struct vma *vmas = reallocarray(list->vmas, capacity, sizeof(*vmas));
+		if (!vmas)
+			return KIOKU_ERROR_NO_MEMORY;
+		list->vmas = vmas;
+		list->capacity = capacity;
+	}
+	list->vmas[list->count++] = *vma;
+	return KIOKU_OK;
+}
+
+enum kioku_status memory_map_list(struct kioku_kernel *kernel, const struct memory_map *map,
+				  int32_t pid, struct vma_list *out, struct kioku_error *error)
+{
+	*out = (struct vma_list){ 0 };
+	return memory_map_each(kernel, map, pid, add_to_list, out, error);
+}
+
+static int compare_vma(const void *key, const void *element)
+{
+	uint64_t address = *(const uint64_t *)key;
+	const struct vma *vma = element;
+
+	return address < vma->start ? -1 : address >= vma->end;
+}
+
+const struct vma *vma_list_find(const struct vma_list *list, uint64_t address)
+{
+	if (list->count == 0)
+		return NULL;
+	return bsearch(&address, list->vmas, list->count, sizeof(*list->vmas), compare_vma);
+}
+
+void vma_list_release(struct vma_list *list)
+{
+	free(list->vmas);
+	*list = (struct vma_list){ 0 };
+}
+
 /* --- names */
 
 static void name_it(struct path_text *out, const char *text)

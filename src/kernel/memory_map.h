@@ -69,6 +69,22 @@ enum kioku_status memory_map_each(struct kioku_kernel *kernel, const struct memo
 				  int32_t pid, vma_fn *receive, void *user,
 				  struct kioku_error *error);
 
+/* All of them, in memory. */
+struct vma_list {
+	struct vma *vmas; /* ascending */
+	size_t count, capacity;
+};
+
+/* Errors: as of memory_map_each(). The list is to be released in any case. */
+enum kioku_status memory_map_list(struct kioku_kernel *kernel, const struct memory_map *map,
+				  int32_t pid, struct vma_list *out, struct kioku_error *error);
+
+/* The mapping that has an address; NULL: none. */
+const struct vma *vma_list_find(const struct vma_list *list, uint64_t address);
+
+void vma_list_release(struct vma_list *list);
+#define AUTO_VMA_LIST CLEANUP(vma_list_release)
+
 /*
  * The name that /proc/PID/maps has for a mapping (fs/proc/task_mmu.c): a path, "[heap]", "[anon:NAME]", or
  * nothing. Errors: those of the path; the text is empty then.

@@ -30,46 +30,24 @@ static const struct kioku_column columns[] = {
 
 enum { COLUMNS = sizeof(columns) / sizeof(*columns) };
 
-/* The mappings of a process, and what is asked of them. */
+/* A process, with its mappings. */
 struct listing {
 	struct view_run *run;
 	const struct process *process;
-	struct vma *vmas;
-	size_t count, capacity;
+	const struct vma_list *list;
 };
-
-static void listing_release(struct listing *listing)
-{
-	free(listing->vmas);
-}
-
-static enum kioku_status keep_vma(void *user, const struct vma *vma)
-{
-	struct listing *listing = user;
-
-	if (listing->count == listing->capacity) {
-		size_t capacity = listing->capacity ? 2 * listing->capacity : 64;
-		struct vma *vmas = reallocarray(listing->vmas, capacity, sizeof(*vmas));
-		if (!vmas)
-			return KIOKU_ERROR_NO_MEMORY;
-		listing->vmas = vmas;
-		listing->capacity = capacity;
-	}
-	listing->vmas[listing->count++] = *vma;
-	return KIOKU_OK;
-}
 
 /* --- one file */
 
 /* Whether the kernel has mapped it to run it; then there is an ELF header, whether it can be read or not. */
 static bool is_run(const struct listing *listing, size_t index, uint64_t *end)
 {
-	const struct vma *first = &listing->vmas[index];
+	const struct vma *first = &listing->list->vmas[index];
 	bool is_executable = first->flags & VMA_EXECUTE;
 
 	*end = first->end;
-	for (size_t i = index + 1; i < listing->count && first->file; i++) {
-		const struct vma *vma = &listing->vmas[i];
+	for (size_t i = index + 1; i < listing->list->count && first->file; i++) {
+		const struct vma *vma = &listing->list->vmas[i];
 		if (vma->file != first->file || (vma->page_offset == 0 && vma->start != *end))
 			break;
 		*end = vma->end;
@@ -194,7 +172,7 @@ static enum kioku_status give(const struct listing *listing, const struct vma *v
 /* A mapping that starts with an ELF header: of a file's start, or one that has no file, as [vdso]. */
 static enum kioku_status look_at(const struct listing *listing, size_t index)
 {
-	const struct vma *vma = &listing->vmas[index];
+	const struct vma *vma = &listing->list->vmas[index];
 	uint8_t head[ELF_HEADER_SIZE];
 	struct elf_header header;
 	uint64_t end;
@@ -219,11 +197,11 @@ static enum kioku_status look_at(const struct listing *listing, size_t index)
 
 static enum kioku_status give_process(struct view_run *run, const struct process *process)
 {
-	CLEANUP(listing_release) struct listing listing = { .run = run, .process = process };
+	AUTO_VMA_LIST struct vma_list list;
+	const struct listing listing = { run, process, &list };
 
-	TRY(memory_map_each(run->kernel, &process->map, process->task->tgid, keep_vma, &listing,
-			    NULL));
-	for (size_t i = 0; i < listing.count; i++)
+	TRY(memory_map_list(run->kernel, &process->map, process->task->tgid, &list, NULL));
+	for (size_t i = 0; i < list.count; i++)
 		TRY(look_at(&listing, i));
 	return KIOKU_OK;
 }

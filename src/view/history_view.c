@@ -46,8 +46,7 @@ struct row {
 struct search {
 	struct view_run *run;
 	const struct process *process;
-	struct vma *vmas; /* of memory that it can write to and that is no file's */
-	size_t vma_count, vma_capacity;
+	const struct vma_list *mappings;
 	struct stamp *stamps; /* ascending */
 	size_t stamp_count, stamp_capacity;
 	struct entry *entries; /* ascending, until they are ordered */
@@ -57,7 +56,6 @@ struct search {
 
 static void search_release(struct search *search)
 {
-	free(search->vmas);
 	free(search->stamps);
 	free(search->entries);
 }
@@ -74,21 +72,6 @@ static void *grow(void **array, size_t count, size_t *capacity, size_t size)
 		*capacity = more;
 	}
 	return (char *)*array + count * size;
-}
-
-static enum kioku_status keep_vma(void *user, const struct vma *vma)
-{
-	struct search *search = user;
-
-	if (!(vma->flags & VMA_WRITE) || vma->file)
-		return KIOKU_OK;
-	struct vma *place = grow((void **)&search->vmas, search->vma_count, &search->vma_capacity,
-				 sizeof(*place));
-	if (!place)
-		return KIOKU_ERROR_NO_MEMORY;
-	*place = *vma;
-	search->vma_count++;
-	return KIOKU_OK;
 }
 
 /* --- pages */
@@ -162,8 +145,10 @@ static enum kioku_status look_through(struct search *search, piece_fn *look)
 
 	if (!bytes)
 		return KIOKU_ERROR_NO_MEMORY;
-	for (size_t i = 0; i < search->vma_count; i++) {
-		const struct vma *vma = &search->vmas[i];
+	for (size_t i = 0; i < search->mappings->count; i++) {
+		const struct vma *vma = &search->mappings->vmas[i];
+		if (!(vma->flags & VMA_WRITE) || vma->file)
+			continue;
 		struct piece piece = {
 			.search = search, .look = look, .bytes = bytes, .end = vma->end
 		};
@@ -375,10 +360,11 @@ static enum kioku_status give_entries(struct search *search)
 
 static enum kioku_status give_process(struct view_run *run, const struct process *process)
 {
-	CLEANUP(search_release) struct search search = { .run = run, .process = process };
+	AUTO_VMA_LIST struct vma_list list;
+	CLEANUP(search_release)
+	struct search search = { .run = run, .process = process, .mappings = &list };
 
-	TRY(memory_map_each(run->kernel, &process->map, process->task->tgid, keep_vma, &search,
-			    NULL));
+	TRY(memory_map_list(run->kernel, &process->map, process->task->tgid, &list, NULL));
 	TRY(look_through(&search, find_stamps));
 	if (search.stamp_count == 0)
 		return KIOKU_OK;
