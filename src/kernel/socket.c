@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "kernel/socket.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct handle {
+	uint64_t file, sock;
+	uint16_t type;
+};
+
+static const struct member handle_members[] = {
+	MEMBER(struct handle, file, "file"),
+	MEMBER(struct handle, sock, "sk"),
+	MEMBER(struct handle, type, "type"),
+};
+static const struct record handle_record = RECORD(struct handle, "socket", handle_members);
+
+struct sock {
+	uint64_t address; /* not a member of it */
+	uint64_t handle;
+	uint16_t family, protocol;
+	uint8_t state;
+	uint16_t remote_port, local_port; /* the first big-endian, as it is; the other one not */
+	uint32_t remote4, local4;         /* as they are */
+	uint8_t remote6[16], local6[16];
+};
+
+static const struct member sock_members[] = {
+	MEMBER(struct sock, handle, "sk_socket"),
+	MEMBER(struct sock, family, "__sk_common.skc_family"),
+	MEMBER(struct sock, protocol, "sk_protocol"),
+	MEMBER(struct sock, state, "__sk_common.skc_state"),
+	MEMBER(struct sock, remote_port, "__sk_common.skc_dport"),
+	MEMBER(struct sock, local_port, "__sk_common.skc_num"),
+	MEMBER(struct sock, remote4, "__sk_common.skc_daddr"),
+	MEMBER(struct sock, local4, "__sk_common.skc_rcv_saddr"),
+	OPTIONAL(struct sock, remote6, "__sk_common.skc_v6_daddr.in6_u.u6_addr8"),
+	OPTIONAL(struct sock, local6, "__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8"),
+};
+static const struct record sock_record = RECORD(struct sock, "sock", sock_members);
+
+struct unix_ends {
+	uint64_t name, peer;
+};
+
+static const struct member unix_members[] = {
+	MEMBER(struct unix_ends, name, "addr"),
+	MEMBER(struct unix_ends, peer, "peer"),
+};
+static const struct record unix_record = RECORD(struct unix_ends, "unix_sock", unix_members);
+
+struct unix_name {
+	uint32_t size;
+	uint8_t start[2]; /* of which only the place matters: a struct sockaddr_un */
+};
+
+static const struct member name_members[] = {
+	MEMBER(struct unix_name, size, "len"),
+	MEMBER(struct unix_name, start, "name"),
+};
+static const struct record name_record = RECORD(struct unix_name, "unix_address", name_members);
+
+struct packet {
+	uint16_t protocol;
+};
+
+static const struct member packet_members[] = { MEMBER(struct packet, protocol, "num") };
+static const struct record packet_record = RECORD(struct packet, "packet_sock", packet_members);
+
+/* struct socket and its inode lie together. */
+struct socket_inode {
+	uint64_t handle_file, number;
+};
+
+static const struct member inode_members[] = {
+	MEMBER(struct socket_inode, handle_file, "socket.file"),
+	MEMBER(struct socket_inode, number, "vfs_inode.i_ino"),
+};
+static const struct record inode_record =
+	RECORD(struct socket_inode, "socket_alloc", inode_members);
+
+static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
+				 uint64_t address, void *out)
+{
+	const struct binding *binding;
+
+	TRY(record_bind(kernel, record, &binding, NULL));
+	if (address % 8 || !kernel_is_pointer(kernel, address))
+		return KIOKU_ERROR_CORRUPT;
+	return record_read(kernel, binding, address, out, NULL);
+}
+
+/* --- numbers and their names (include/linux/socket.h, net/tcp_states.h, v4.18 to v7.0) */
+
+struct number_name {
+	uint16_t number;
+	const char *name;
+};
+
+static const struct number_name families[] = {
+	{ AF_UNIX, "unix" },
+	{ AF_INET, "IPv4" },
+	{ AF_INET6, "IPv6" },
+	{ AF_NETLINK, "netlink" },
+	{ AF_PACKET, "packet" },
+	{ AF_ALG, "alg" },
+	{ AF_BLUETOOTH, "bluetooth" },
+	{ AF_VSOCK, "vsock" },
+	{ 29, "can" },
+	{ 44, "xdp" },
+	{ 30, "tipc" },
+	{ 15, "key" },
+	{ 43, "smc" },
+	{ 42, "qrtr" },
+	{ 24, "pppox" },
+};
+
+static const struct number_name types[] = {
+	{ SOCK_STREAM, "STREAM" }, { SOCK_DGRAM, "DGRAM" },         { SOCK_RAW, "RAW" },
+	{ SOCK_RDM, "RDM" },       { SOCK_SEQPACKET, "SEQPACKET" }, { 6, "DCCP" },
+	{ SOCK_PACKET, "PACKET" },
+};
+
+static const struct number_name internet_protocols[] = {
+	{ 1, "ICMP" },    { 2, "IGMP" },   { 6, "TCP" },       { 17, "UDP" },  { 33, "DCCP" },
+	{ 58, "ICMPv6" }, { 132, "SCTP" }, { 136, "UDPLITE" }, { 255, "RAW" }, { 262, "MPTCP" },
+};
+
+static const struct number_name netlink_protocols[] = {
+	{ 0, "ROUTE" },      { 2, "USERSOCK" },       { 4, "SOCK_DIAG" },
+	{ 5, "NFLOG" },      { 6, "XFRM" },           { 7, "SELINUX" },
+	{ 8, "ISCSI" },      { 9, "AUDIT" },          { 10, "FIB_LOOKUP" },
+	{ 11, "CONNECTOR" }, { 12, "NETFILTER" },     { 15, "KOBJECT_UEVENT" },
+	{ 16, "GENERIC" },   { 18, "SCSITRANSPORT" }, { 20, "RDMA" },
+	{ 21, "CRYPTO" },
+};
+
+static const char *const states[] = {
+	NULL,        "ESTABLISHED", "SYN_SENT",     "SYN_RECV",       "FIN_WAIT1",
+	"FIN_WAIT2", "TIME_WAIT",   "CLOSE",        "CLOSE_WAIT",     "LAST_ACK",
+	"LISTEN",    "CLOSING",     "NEW_SYN_RECV", "BOUND_INACTIVE",
+};
+
+static const char *name_of(const struct number_name *names, size_t count, uint16_t number)
+{
+	for (size_t i = 0; i < count; i++)
+		if (names[i].number == number)
+			return names[i].name;
+	return NULL;
+}
+
+static void set_protocol(struct socket_facts *out, const char *name, uint16_t number)
+{
+	out->protocol.size =
+		(size_t)(name ? snprintf(out->protocol.data, SOCKET_END_ROOM, "%s", name)
+			      : snprintf(out->protocol.data, SOCKET_END_ROOM, "%u", number));
+}
+
+/* What is not connected is closed to TCP only. */
+static const char *state_name(const struct sock *sock, uint16_t type)
+{
+	const uint8_t closed = 7;
+	bool is_tcp = sock->family != AF_UNIX && type == SOCK_STREAM;
+
+	if (sock->state == closed && !is_tcp)
+		return "UNCONNECTED";
+	return sock->state < COUNT(states) ? states[sock->state] : NULL;
+}
+
+/* --- Internet sockets */
+
+static void set_end(struct socket_text *out, int family, const void *address, uint16_t port,
+		    bool has_port)
+{
+	static const uint8_t any[16];
+	char text[INET6_ADDRSTRLEN];
+	bool is_six = family == AF_INET6;
+
+	/* Neither bound nor connected. */
+	if (memcmp(address, any, is_six ? 16 : 4) == 0 && (!has_port || port == 0))
+		return;
+	inet_ntop(family, address, text, sizeof(text));
+	if (has_port)
+		out->size = (size_t)snprintf(out->data, SOCKET_END_ROOM,
+					     is_six ? "[%s]:%u" : "%s:%u", text, port);
+	else
+		out->size = (size_t)snprintf(out->data, SOCKET_END_ROOM, "%s", text);
+}
+
+static enum kioku_status internet_facts(struct kioku_kernel *kernel, const struct sock *sock,
+					uint16_t type, struct socket_facts *out)
+{
+	const struct binding *binding;
+	bool is_six = sock->family == AF_INET6, has_port = type != SOCK_RAW;
+
+	set_protocol(out, name_of(internet_protocols, COUNT(internet_protocols), sock->protocol),
+		     sock->protocol);
+	out->state = state_name(sock, type);
+	TRY(record_bind(kernel, &sock_record, &binding, NULL));
+	if (is_six && !BINDING_HAS(binding, struct sock, local6)) {
+		out->has_lost_part = true;
+		return KIOKU_OK;
+	}
+	set_end(&out->local, sock->family, is_six ? (const void *)sock->local6 : &sock->local4,
+		sock->local_port, has_port);
+	set_end(&out->remote, sock->family, is_six ? (const void *)sock->remote6 : &sock->remote4,
+		ntohs(sock->remote_port), has_port);
+	return KIOKU_OK;
+}
+
+/* --- UNIX sockets */
+
+/* As /proc/net/unix shows it: NULs are '@' there. */
+static enum kioku_status unix_name(struct kioku_kernel *kernel, uint64_t address,
+				   struct socket_text *out)
+{
+	const struct binding *binding;
+	const size_t family_size = 2, longest = 108; /* of sockaddr_un, include/uapi/linux/un.h */
+	struct unix_name name;
+
+	TRY(record_bind(kernel, &name_record, &binding, NULL));
+	TRY(read_at(kernel, &name_record, address, &name));
+	if (name.size <= family_size || name.size > family_size + longest + 1)
+		return KIOKU_ERROR_CORRUPT;
+	size_t size = name.size - family_size;
+	TRY(kernel_read(kernel,
+			address + BINDING_OFFSET(binding, struct unix_name, start) + family_size,
+			out->data, size, NULL));
+	/* A path ends with a NUL, and has none before. */
+	if (out->data[0] != '\0') {
+		out->size = strnlen(out->data, size);
+		return KIOKU_OK;
+	}
+	for (size_t i = 0; i < size; i++)
+		if (out->data[i] == '\0')
+			out->data[i] = '@';
+	out->size = size;
+	return KIOKU_OK;
+}
+
+static enum kioku_status unnamed_peer(struct kioku_kernel *kernel, uint64_t peer,
+				      struct socket_text *out)
+{
+	const struct binding *alloc, *handle;
+	struct socket_inode inode;
+	struct sock sock;
+
+	TRY(read_at(kernel, &sock_record, peer, &sock));
+	if (sock.family != AF_UNIX)
+		return KIOKU_ERROR_CORRUPT;
+	/* Not accepted yet, or closed already. */
+	if (!sock.handle)
+		return KIOKU_OK;
+	TRY(record_bind(kernel, &inode_record, &alloc, NULL));
+	TRY(record_bind(kernel, &handle_record, &handle, NULL));
+	uint64_t start = BINDING_OFFSET(alloc, struct socket_inode, handle_file) -
+			 BINDING_OFFSET(handle, struct handle, file);
+	TRY(read_at(kernel, &inode_record, sock.handle - start, &inode));
+	out->size =
+		(size_t)snprintf(out->data, SOCKET_END_ROOM, "socket:[%" PRIu64 "]", inode.number);
+	return KIOKU_OK;
+}
+
+static enum kioku_status unix_peer(struct kioku_kernel *kernel, uint64_t peer,
+				   struct socket_text *out)
+{
+	struct unix_ends ends;
+
+	TRY(read_at(kernel, &unix_record, peer, &ends));
+	return ends.name ? unix_name(kernel, ends.name, out) : unnamed_peer(kernel, peer, out);
+}
+
+static enum kioku_status unix_facts(struct kioku_kernel *kernel, const struct sock *sock,
+				    struct socket_facts *out)
+{
+	struct unix_ends ends;
+
+	out->state = state_name(sock, 0);
+	TRY(read_at(kernel, &unix_record, sock->address, &ends));
+	if (ends.name && unix_name(kernel, ends.name, &out->local) != KIOKU_OK) {
+		out->local.size = 0;
+		out->has_lost_part = true;
+	}
+	if (ends.peer && unix_peer(kernel, ends.peer, &out->remote) != KIOKU_OK) {
+		out->remote.size = 0;
+		out->has_lost_part = true;
+	}
+	return KIOKU_OK;
+}
+
+/* --- others */
+
+static void packet_facts(struct kioku_kernel *kernel, const struct sock *sock,
+			 struct socket_facts *out)
+{
+	struct packet packet;
+
+	/* A kernel that has this in a module does not have the module's types. */
+	if (read_at(kernel, &packet_record, sock->address, &packet) != KIOKU_OK)
+		return;
+	out->protocol.size = (size_t)snprintf(out->protocol.data, SOCKET_END_ROOM, "0x%04x",
+					      ntohs(packet.protocol));
+}
+
+enum kioku_status socket_read(struct kioku_kernel *kernel, uint64_t socket, uint64_t file,
+			      struct socket_facts *out)
+{
+	struct handle handle;
+	struct sock sock;
+
+	*out = (struct socket_facts){ 0 };
+	TRY(read_at(kernel, &handle_record, socket, &handle));
+	if (handle.file != file)
+		return KIOKU_ERROR_CORRUPT;
+	out->type = name_of(types, COUNT(types), handle.type);
+	if (!handle.sock)
+		return KIOKU_OK;
+	TRY(read_at(kernel, &sock_record, handle.sock, &sock));
+	if (sock.handle != socket)
+		return KIOKU_ERROR_CORRUPT;
+	sock.address = handle.sock;
+	out->family = sock.family;
+	out->name = name_of(families, COUNT(families), sock.family);
+	switch (sock.family) {
+	case AF_INET:
+	case AF_INET6: return internet_facts(kernel, &sock, handle.type, out);
+	case AF_UNIX: return unix_facts(kernel, &sock, out);
+	case AF_NETLINK:
+		set_protocol(out,
+			     name_of(netlink_protocols, COUNT(netlink_protocols), sock.protocol),
+			     sock.protocol);
+		return KIOKU_OK;
+	case AF_PACKET: packet_facts(kernel, &sock, out); return KIOKU_OK;
+	default: return KIOKU_OK;
+	}
+}
