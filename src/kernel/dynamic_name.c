@@ -74,17 +74,6 @@ static const struct {
 	[NAME_SIMPLE] = { "simple_dname", 0 },
 };
 
-static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
-				 uint64_t address, void *out)
-{
-	const struct binding *binding;
-
-	TRY(record_bind(kernel, record, &binding, NULL));
-	if (!kernel_is_pointer(kernel, address))
-		return KIOKU_ERROR_CORRUPT;
-	return record_read(kernel, binding, address, out, NULL);
-}
-
 static enum kioku_status find_kind(struct kioku_kernel *kernel, const struct dentry *dentry,
 				   uint64_t function, enum name_kind *out)
 {
@@ -93,23 +82,11 @@ static enum kioku_status find_kind(struct kioku_kernel *kernel, const struct den
 	for (*out = NAME_PIPE; *out < NAME_KINDS; (*out)++)
 		if (kernel_symbol(kernel, kinds[*out].function) == function)
 			return KIOKU_OK;
-	TRY(read_at(kernel, &superblock_record, dentry->superblock, &superblock));
+	TRY(record_read_at(kernel, &superblock_record, dentry->superblock, &superblock));
 	for (*out = NAME_PIPE; *out < NAME_KINDS; (*out)++)
 		if (kinds[*out].magic && kinds[*out].magic == superblock.magic)
 			return KIOKU_OK;
 	return KIOKU_ERROR_UNSUPPORTED;
-}
-
-/* A string of the kernel's own, into room of a given size, NUL included. */
-static enum kioku_status read_string(struct kioku_kernel *kernel, uint64_t address, char *out,
-				     size_t size)
-{
-	for (size_t i = 0; i < size; i++) {
-		TRY(kernel_read(kernel, address + i, out + i, 1, NULL));
-		if (out[i] == '\0')
-			return KIOKU_OK;
-	}
-	return KIOKU_ERROR_CORRUPT;
 }
 
 static enum kioku_status namespace_name(struct kioku_kernel *kernel,
@@ -118,10 +95,12 @@ static enum kioku_status namespace_name(struct kioku_kernel *kernel,
 	struct namespace namespace;
 	struct name_pointer operations;
 	char name[32];
+	size_t size;
 
-	TRY(read_at(kernel, &namespace_record, inode->private, &namespace));
-	TRY(read_at(kernel, &namespace_operations_record, namespace.operations, &operations));
-	TRY(read_string(kernel, operations.name, name, sizeof(name)));
+	TRY(record_read_at(kernel, &namespace_record, inode->private, &namespace));
+	TRY(record_read_at(kernel, &namespace_operations_record, namespace.operations,
+			   &operations));
+	TRY(kernel_read_string(kernel, operations.name, name, sizeof(name), &size));
 	if (namespace.inode != inode->number)
 		return KIOKU_ERROR_CORRUPT;
 	out->size = (size_t)snprintf(out->data, PATH_ROOM, "%s:[%" PRIu64 "]", name, inode->number);
@@ -145,11 +124,12 @@ static enum kioku_status dma_buffer_name(struct kioku_kernel *kernel, const stru
 					 struct path_text *out)
 {
 	struct name_pointer buffer;
+	size_t size;
 	char name[33] = ""; /* DMA_BUF_NAME_LEN, include/uapi/linux/dma-buf.h */
 
-	TRY(read_at(kernel, &dma_buffer_record, dentry->private, &buffer));
+	TRY(record_read_at(kernel, &dma_buffer_record, dentry->private, &buffer));
 	if (buffer.name)
-		TRY(read_string(kernel, buffer.name, name, sizeof(name)));
+		TRY(kernel_read_string(kernel, buffer.name, name, sizeof(name), &size));
 	TRY(labelled(kernel, dentry, "/", out));
 	out->size += (size_t)snprintf(out->data + out->size, sizeof(name) + 1, ":%s", name);
 	return KIOKU_OK;
@@ -160,7 +140,7 @@ static enum kioku_status make_name(struct kioku_kernel *kernel, const struct den
 {
 	struct named_inode inode;
 
-	TRY(read_at(kernel, &inode_record, dentry->inode, &inode));
+	TRY(record_read_at(kernel, &inode_record, dentry->inode, &inode));
 	switch (kind) {
 	case NAME_PIPE:
 	case NAME_SOCKET:
@@ -186,7 +166,7 @@ enum kioku_status dynamic_name(struct kioku_kernel *kernel, const struct dentry 
 	*has_one = false;
 	if (!dentry->operations)
 		return KIOKU_OK;
-	TRY(read_at(kernel, &operations_record, dentry->operations, &operations));
+	TRY(record_read_at(kernel, &operations_record, dentry->operations, &operations));
 	if (!operations.dynamic_name)
 		return KIOKU_OK;
 	TRY(find_kind(kernel, dentry, operations.dynamic_name, &kind));

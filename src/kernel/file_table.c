@@ -84,41 +84,30 @@ static const struct member superblock_members[] = {
 static const struct record superblock_record =
 	RECORD(struct superblock_device, "super_block", superblock_members);
 
-static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
-				 uint64_t address, void *out)
-{
-	const struct binding *binding;
-
-	TRY(record_bind(kernel, record, &binding, NULL));
-	if (address % 8 || !kernel_is_pointer(kernel, address))
-		return KIOKU_ERROR_CORRUPT;
-	return record_read(kernel, binding, address, out, NULL);
-}
-
 enum kioku_status task_read_files(struct kioku_kernel *kernel, const struct task *task,
 				  struct task_files *out)
 {
-	return read_at(kernel, &task_files_record, task->address, out);
+	return record_read_at(kernel, &task_files_record, task->address, out);
 }
 
 enum kioku_status task_read_places(struct kioku_kernel *kernel, uint64_t fs,
 				   struct file_system_places *out)
 {
-	return read_at(kernel, &places_record, fs, out);
+	return record_read_at(kernel, &places_record, fs, out);
 }
 
 enum kioku_status task_read_program(struct kioku_kernel *kernel, uint64_t mm, uint64_t *out)
 {
 	struct program program;
 
-	TRY(read_at(kernel, &program_record, mm, &program));
+	TRY(record_read_at(kernel, &program_record, mm, &program));
 	*out = program.file;
 	return KIOKU_OK;
 }
 
 enum kioku_status file_read(struct kioku_kernel *kernel, uint64_t address, struct file *out)
 {
-	TRY(read_at(kernel, &file_record, address, out));
+	TRY(record_read_at(kernel, &file_record, address, out));
 	out->address = address;
 	return kernel_is_pointer(kernel, out->path.dentry) &&
 			       kernel_is_pointer(kernel, out->path.mount) &&
@@ -132,8 +121,8 @@ enum kioku_status file_inode_read(struct kioku_kernel *kernel, uint64_t address,
 {
 	struct superblock_device superblock;
 
-	TRY(read_at(kernel, &file_inode_record, address, out));
-	TRY(read_at(kernel, &superblock_record, out->superblock, &superblock));
+	TRY(record_read_at(kernel, &file_inode_record, address, out));
+	TRY(record_read_at(kernel, &superblock_record, out->superblock, &superblock));
 	out->device = superblock.device;
 	return KIOKU_OK;
 }
@@ -221,8 +210,8 @@ enum kioku_status file_table_each(struct kioku_kernel *kernel, uint64_t files, c
 	};
 	struct table_pointer pointer;
 
-	TRY(read_at(kernel, &files_record, files, &pointer));
-	TRY(read_at(kernel, &file_table_record, pointer.table, &walk.table));
+	TRY(record_read_at(kernel, &files_record, files, &pointer));
+	TRY(record_read_at(kernel, &file_table_record, pointer.table, &walk.table));
 	/* Bitmaps are made of words (alloc_fdtable() of fs/file.c). */
 	if (walk.table.size == 0 || walk.table.size % WORD_BITS || walk.table.size > TABLE_LIMIT ||
 	    !kernel_is_pointer(kernel, walk.table.files))

@@ -87,6 +87,13 @@ uint64_t kernel_symbol(const struct kioku_kernel *kernel, const char *name);
 enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, void *buffer,
 			      size_t size, struct kioku_error *error);
 
+/*
+ * Reads a string that ends within room bytes, its NUL included. Errors: LIMIT (it does not end),
+ * CORRUPT (that is no pointer), UNMAPPED, ABSENT.
+ */
+enum kioku_status kernel_read_string(struct kioku_kernel *kernel, uint64_t virtual, char *out,
+				     size_t room, size_t *size);
+
 /* As source_prefetch(), for kernel addresses: starts are virtual. */
 void kernel_prefetch(struct kioku_kernel *kernel, const struct span *spans, size_t count);
 

@@ -34,7 +34,7 @@ static const struct member mount_members[] = {
 	MEMBER(struct mount, device_name, "mnt_devname"),
 	MEMBER(struct mount, id, "mnt_id"),
 	OPTIONAL(struct mount, master, "mnt_master"),
-	OPTIONAL(struct mount, shared_next, "mnt_share.next"),
+	OPTIONAL(struct mount, propagation, "mnt_t_flags"),
 	OPTIONAL(struct mount, group, "mnt_group_id"),
 };
 const struct record mount_record = RECORD(struct mount, "mount", mount_members);
@@ -57,25 +57,14 @@ static const struct member superblock_members[] = {
 static const struct record superblock_record =
 	RECORD(struct superblock_root, "super_block", superblock_members);
 
-static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
-				 uint64_t address, void *out)
-{
-	const struct binding *binding;
-
-	TRY(record_bind(kernel, record, &binding, NULL));
-	if (address % 8 || !kernel_is_pointer(kernel, address))
-		return KIOKU_ERROR_CORRUPT;
-	return record_read(kernel, binding, address, out, NULL);
-}
-
 enum kioku_status path_read(struct kioku_kernel *kernel, uint64_t address, struct path *out)
 {
-	return read_at(kernel, &path_record, address, out);
+	return record_read_at(kernel, &path_record, address, out);
 }
 
 enum kioku_status dentry_read(struct kioku_kernel *kernel, uint64_t address, struct dentry *out)
 {
-	TRY(read_at(kernel, &dentry_record, address, out));
+	TRY(record_read_at(kernel, &dentry_record, address, out));
 	out->address = address;
 	return kernel_is_pointer(kernel, out->parent) && kernel_is_pointer(kernel, out->superblock)
 		       ? KIOKU_OK
@@ -96,12 +85,19 @@ static enum kioku_status vfsmount_offset(struct kioku_kernel *kernel, uint64_t *
 
 enum kioku_status mount_read(struct kioku_kernel *kernel, uint64_t address, struct mount *out)
 {
+	/* T_UNBINDABLE of fs/mount.h, v6.17; before, MNT_UNBINDABLE of include/linux/mount.h. */
+	const uint32_t unbindable = 2, older_unbindable = 0x2000;
+	const struct binding *binding;
 	uint64_t offset;
 
 	TRY(vfsmount_offset(kernel, &offset));
-	TRY(read_at(kernel, &mount_record, address, out));
+	TRY(record_bind(kernel, &mount_record, &binding, NULL));
+	TRY(record_read_at(kernel, &mount_record, address, out));
 	out->address = address;
 	out->vfsmount = address + offset;
+	out->is_unbindable = BINDING_HAS(binding, struct mount, propagation)
+				     ? out->propagation & unbindable
+				     : out->flags & older_unbindable;
 	return kernel_is_pointer(kernel, out->root) && kernel_is_pointer(kernel, out->parent) &&
 			       kernel_is_pointer(kernel, out->superblock)
 		       ? KIOKU_OK
@@ -214,7 +210,8 @@ static bool is_filesystem_root(struct kioku_kernel *kernel, const struct dentry 
 {
 	struct superblock_root superblock;
 
-	return read_at(kernel, &superblock_record, dentry->superblock, &superblock) == KIOKU_OK &&
+	return record_read_at(kernel, &superblock_record, dentry->superblock, &superblock) ==
+		       KIOKU_OK &&
 	       superblock.root == dentry->address;
 }
 

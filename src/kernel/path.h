@@ -95,9 +95,10 @@ struct mount {
 	uint64_t address;  /* of the struct mount; not a member of it */
 	uint64_t vfsmount; /* of the struct vfsmount in it; likewise */
 	uint64_t root, superblock, parent, mountpoint, namespace, device_name, master;
-	uint64_t shared_next; /* of the list of its peers */
-	int32_t id, group;
+	int32_t id, group; /* group: that of its peers, 0 if it has none */
 	uint32_t flags;
+	uint32_t propagation; /* flags that were among the others before v6.17 */
+	bool is_unbindable;   /* not a member of it */
 };
 
 extern const struct record mount_record;

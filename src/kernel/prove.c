@@ -35,6 +35,27 @@ enum kioku_status kernel_read(struct kioku_kernel *kernel, uint64_t virtual, voi
 	return kioku_address_space_read(&kernel->space, virtual, buffer, size, error);
 }
 
+enum kioku_status kernel_read_string(struct kioku_kernel *kernel, uint64_t virtual, char *out,
+				     size_t room, size_t *size)
+{
+	const size_t step = 64; /* never past the end of a page that a string may end in */
+
+	if (!kernel_is_pointer(kernel, virtual))
+		return KIOKU_ERROR_CORRUPT;
+	for (*size = 0; *size < room;) {
+		size_t part = step - (virtual + *size) % step;
+		part = part < room - *size ? part : room - *size;
+		TRY(kernel_read(kernel, virtual + *size, out + *size, part, NULL));
+		const char *end = memchr(out + *size, '\0', part);
+		if (end) {
+			*size = (size_t)(end - out);
+			return KIOKU_OK;
+		}
+		*size += part;
+	}
+	return KIOKU_ERROR_LIMIT;
+}
+
 /* The physical part of a span that lies in one piece; size 0: it is not mapped. */
 static struct span physical_part(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size)
 {

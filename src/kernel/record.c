@@ -238,3 +238,14 @@ enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding 
 	}
 	return KIOKU_OK;
 }
+
+enum kioku_status record_read_at(struct kioku_kernel *kernel, const struct record *record,
+				 uint64_t pointer, void *out)
+{
+	const struct binding *binding;
+
+	TRY(record_bind(kernel, record, &binding, NULL));
+	if (pointer % 8 || !kernel_is_pointer(kernel, pointer))
+		return KIOKU_ERROR_CORRUPT;
+	return record_read(kernel, binding, pointer, out, NULL);
+}

@@ -97,4 +97,11 @@ size_t record_spans(const struct binding *binding, uint64_t virtual, struct span
 enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding *binding,
 			      uint64_t virtual, void *out, struct kioku_error *error);
 
+/*
+ * Binds a record and reads the structure that a pointer found in the image leads to.
+ * Errors: CORRUPT (that is no pointer), UNSUPPORTED, UNMAPPED, ABSENT.
+ */
+enum kioku_status record_read_at(struct kioku_kernel *kernel, const struct record *record,
+				 uint64_t pointer, void *out);
+
 #endif

@@ -86,17 +86,6 @@ static const struct member inode_members[] = {
 static const struct record inode_record =
 	RECORD(struct socket_inode, "socket_alloc", inode_members);
 
-static enum kioku_status read_at(struct kioku_kernel *kernel, const struct record *record,
-				 uint64_t address, void *out)
-{
-	const struct binding *binding;
-
-	TRY(record_bind(kernel, record, &binding, NULL));
-	if (address % 8 || !kernel_is_pointer(kernel, address))
-		return KIOKU_ERROR_CORRUPT;
-	return record_read(kernel, binding, address, out, NULL);
-}
-
 /* --- numbers and their names (include/linux/socket.h, net/tcp_states.h, v4.18 to v7.0) */
 
 struct number_name {
@@ -226,7 +215,7 @@ static enum kioku_status unix_name(struct kioku_kernel *kernel, uint64_t address
 	struct unix_name name;
 
 	TRY(record_bind(kernel, &name_record, &binding, NULL));
-	TRY(read_at(kernel, &name_record, address, &name));
+	TRY(record_read_at(kernel, &name_record, address, &name));
 	if (name.size <= family_size || name.size > family_size + longest + 1)
 		return KIOKU_ERROR_CORRUPT;
 	size_t size = name.size - family_size;
@@ -252,7 +241,7 @@ static enum kioku_status unnamed_peer(struct kioku_kernel *kernel, uint64_t peer
 	struct socket_inode inode;
 	struct sock sock;
 
-	TRY(read_at(kernel, &sock_record, peer, &sock));
+	TRY(record_read_at(kernel, &sock_record, peer, &sock));
 	if (sock.family != AF_UNIX)
 		return KIOKU_ERROR_CORRUPT;
 	/* Not accepted yet, or closed already. */
@@ -262,7 +251,7 @@ static enum kioku_status unnamed_peer(struct kioku_kernel *kernel, uint64_t peer
 	TRY(record_bind(kernel, &handle_record, &handle, NULL));
 	uint64_t start = BINDING_OFFSET(alloc, struct socket_inode, handle_file) -
 			 BINDING_OFFSET(handle, struct handle, file);
-	TRY(read_at(kernel, &inode_record, sock.handle - start, &inode));
+	TRY(record_read_at(kernel, &inode_record, sock.handle - start, &inode));
 	out->size =
 		(size_t)snprintf(out->data, SOCKET_END_ROOM, "socket:[%" PRIu64 "]", inode.number);
 	return KIOKU_OK;
@@ -273,7 +262,7 @@ static enum kioku_status unix_peer(struct kioku_kernel *kernel, uint64_t peer,
 {
 	struct unix_ends ends;
 
-	TRY(read_at(kernel, &unix_record, peer, &ends));
+	TRY(record_read_at(kernel, &unix_record, peer, &ends));
 	return ends.name ? unix_name(kernel, ends.name, out) : unnamed_peer(kernel, peer, out);
 }
 
@@ -283,7 +272,7 @@ static enum kioku_status unix_facts(struct kioku_kernel *kernel, const struct so
 	struct unix_ends ends;
 
 	out->state = state_name(sock, 0);
-	TRY(read_at(kernel, &unix_record, sock->address, &ends));
+	TRY(record_read_at(kernel, &unix_record, sock->address, &ends));
 	if (ends.name && unix_name(kernel, ends.name, &out->local) != KIOKU_OK) {
 		out->local.size = 0;
 		out->has_lost_part = true;
@@ -303,7 +292,7 @@ static void packet_facts(struct kioku_kernel *kernel, const struct sock *sock,
 	struct packet packet;
 
 	/* A kernel that has this in a module does not have the module's types. */
-	if (read_at(kernel, &packet_record, sock->address, &packet) != KIOKU_OK)
+	if (record_read_at(kernel, &packet_record, sock->address, &packet) != KIOKU_OK)
 		return;
 	out->protocol.size = (size_t)snprintf(out->protocol.data, SOCKET_END_ROOM, "0x%04x",
 					      ntohs(packet.protocol));
@@ -316,13 +305,13 @@ enum kioku_status socket_read(struct kioku_kernel *kernel, uint64_t socket, uint
 	struct sock sock;
 
 	*out = (struct socket_facts){ 0 };
-	TRY(read_at(kernel, &handle_record, socket, &handle));
+	TRY(record_read_at(kernel, &handle_record, socket, &handle));
 	if (handle.file != file)
 		return KIOKU_ERROR_CORRUPT;
 	out->type = name_of(types, COUNT(types), handle.type);
 	if (!handle.sock)
 		return KIOKU_OK;
-	TRY(read_at(kernel, &sock_record, handle.sock, &sock));
+	TRY(record_read_at(kernel, &sock_record, handle.sock, &sock));
 	if (sock.handle != socket)
 		return KIOKU_ERROR_CORRUPT;
 	sock.address = handle.sock;
