@@ -41,7 +41,7 @@ def parse(archive):
         "clock_ticks": int(ticks),
         "cpus": int(cpus),
         "roles": by_role,
-        "tasks": [task for pid in pids for task in threads(pid, files)],
+        "tasks": [task for pid in pids for task in threads(pid, files, links)],
         "processes": processes,
         "areas": areas(text(files, "run/areas"), by_role.get("marker"), processes),
         "modules": [module(line) for line in text(files, "proc/modules").splitlines()],
@@ -84,12 +84,13 @@ def build_id(notes):
 
 # --- tasks
 
-def threads(pid, files):
+def threads(pid, files, links):
     for tid in numbers(files, rf"proc/{pid}/task/(\d+)/"):
         folder = f"proc/{pid}/task/{tid}"
         # One that ended while the agent was reading is not known well enough to be truth.
         if f"{folder}/stat" in files and f"{folder}/status" in files and f"{folder}/comm" in files:
-            yield thread(pid, tid, folder, files)
+            yield {**thread(pid, tid, folder, files),
+                   "descriptors": descriptors(folder, files, links)}
 
 
 def thread(pid, tid, folder, files):
@@ -110,6 +111,20 @@ def thread(pid, tid, folder, files):
     }
 
 
+def descriptors(folder, files, links):
+    """{number: what fdinfo says of it, and where its link leads} of a thread."""
+    found = {}
+    for name, target in links.items():
+        if match := re.match(rf"{folder}/fd/(\d+)$", name):
+            info = dict(re.findall(r"^(\w+):\t(.*)$", text(files, f"{folder}/fdinfo/{match[1]}"),
+                                   re.M))
+            if "pos" in info:
+                found[match[1]] = {"path": escaped(target), "position": int(info["pos"]),
+                                   "flags": info["flags"], "mount_id": int(info["mnt_id"]),
+                                   "inode": int(info["ino"]) if "ino" in info else None}
+    return found
+
+
 def own_comm(pid, tid, sched):
     """task_struct.comm itself, which the first line of "sched" shows as it is."""
     match = re.match(rb"(.*?) \(%d, #threads: \d+\)\n" % tid, sched, re.S)
@@ -120,19 +135,42 @@ def own_comm(pid, tid, sched):
 
 def process(pid, files, links):
     folder = f"proc/{pid}"
-    descriptor = rf"{folder}/fd/(\d+)$"
+    descriptor = rf"{folder}/task/{pid}/fd/(\d+)$"
     return {
         "pid": pid,
         "exe": escaped(links[f"{folder}/exe"]) if f"{folder}/exe" in links else None,
         "cwd": escaped(links.get(f"{folder}/cwd", "")),
+        "root": escaped(links.get(f"{folder}/root", "")),
         "cmdline_hex": files.get(f"{folder}/cmdline", b"").hex(),
         "environ_hex": files.get(f"{folder}/environ", b"").hex(),
         "fds": {match[1]: escaped(target) for name, target in sorted(links.items())
                 if (match := re.match(descriptor, name))},
+        "mounts": mounts(text(files, f"{folder}/mountinfo"), text(files, f"{folder}/mounts")),
+        "cgroup": text(files, f"{folder}/cgroup").splitlines(),
         "namespaces": {kind: links.get(f"{folder}/ns/{kind}") for kind in ("pid", "mnt", "net")},
         "maps": [mapping(line) for line in text(files, f"{folder}/maps").splitlines()],
         "pages": pages(files.get(f"{folder}/pagemap", b"")),
     }
+
+
+def mounts(information, table):
+    """Every mount of a process's namespace that it can reach; both files have them in one order."""
+    found = []
+    for line, other in zip(information.splitlines(), table.splitlines()):
+        before, _, after = line.partition(" - ")
+        number, parent, device, root, target, options, *propagation = before.split(" ")
+        fstype, source, super_options = after.split(" ", 2)
+        found.append({"id": int(number), "parent": int(parent), "device": device,
+                      "root": unmangled(root), "source": unmangled(source),
+                      "target": unmangled(target), "fstype": fstype,
+                      "options": other.split(" ")[3], "mount_options": options,
+                      "super_options": super_options, "propagation": " ".join(propagation)})
+    return found
+
+
+def unmangled(field):
+    """The kernel writes what would end a field, or a line, as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def mapping(line):

@@ -315,10 +315,36 @@ static void sockets(void)
 	settle("sockets");
 }
 
+static void descriptors(void)
+{
+	prctl(PR_SET_NAME, "descriptors");
+	hold_descriptors();
+	settle("descriptors");
+}
+
+static void mounts(void)
+{
+	prctl(PR_SET_NAME, "mounts");
+	record("roles", "mounts %d\n", getpid());
+	hold_mounts();
+	ready();
+	rest();
+}
+
+static void other_root(void)
+{
+	prctl(PR_SET_NAME, "other-root");
+	record("roles", "other-root %d\n", getpid()); /* afterwards there is no /run */
+	hold_other_root();
+	ready();
+	rest();
+}
+
 static void (*const activities[])(void) = {
-	threads,      leaderless,   deleted,    memfd,      impostor,   escape_comm, title_comm,
-	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,     traced,
-	zombie,       vfork_parent, chain,      namespaced, marker,     files,       sockets,
+	threads,    leaderless,   deleted,      memfd,        impostor, escape_comm,
+	title_comm, newline_comm, invalid_comm, empty_comm,   user,     split_user,
+	stopped,    traced,       zombie,       vfork_parent, chain,    namespaced,
+	marker,     files,        sockets,      descriptors,  mounts,   other_root,
 };
 enum { ACTIVITIES = sizeof activities / sizeof *activities };
 

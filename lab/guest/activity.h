@@ -15,8 +15,11 @@ void rest(void) __attribute__((noreturn));
 /* End loudly when a step of the set-up failed: a silent gap would pass for truth. */
 void need(int good, const char *what);
 
-void hold_memory(void);  /* memory.c */
-void hold_files(void);   /* files.c */
-void hold_sockets(void); /* files.c */
+void hold_memory(void);      /* memory.c */
+void hold_files(void);       /* files.c */
+void hold_sockets(void);     /* files.c */
+void hold_descriptors(void); /* descriptors.c */
+void hold_mounts(void);      /* descriptors.c */
+void hold_other_root(void);  /* descriptors.c */
 
 #endif

@@ -63,7 +63,8 @@ static const char *const machine_files[] = {
 
 /* "sched" shows the kernel's own 16 bytes of a name; "comm" adds to those of kernel threads. */
 static const char *const thread_files[] = { "stat", "status", "comm", "sched" };
-static const char *const process_files[] = { "maps", "smaps", "cmdline", "environ", "limits" };
+static const char *const process_files[] = { "maps",   "smaps",     "cmdline", "environ",
+					     "limits", "mountinfo", "mounts",  "cgroup" };
 static const char *const process_links[] = { "exe", "cwd", "root", "ns/pid", "ns/mnt", "ns/net" };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -103,8 +104,14 @@ static void add_file_in(const char *folder, const char *name)
 
 static void add_thread(const char *folder)
 {
+	char path[600];
+
 	for (size_t i = 0; i < COUNT(thread_files); i++)
 		add_file_in(folder, thread_files[i]);
+	snprintf(path, sizeof path, "%s/fd", folder);
+	each(path, is_number, archive_link);
+	snprintf(path, sizeof path, "%s/fdinfo", folder);
+	each(path, is_number, archive_file);
 }
 
 /* For each mapping: its first page's number, its count of pages, and an entry for each page. */
@@ -153,10 +160,6 @@ static void add_process(const char *folder)
 		snprintf(path, sizeof path, "%s/%s", folder, process_links[i]);
 		archive_link(path);
 	}
-	snprintf(path, sizeof path, "%s/fd", folder);
-	each(path, is_number, archive_link);
-	snprintf(path, sizeof path, "%s/fdinfo", folder);
-	each(path, is_number, archive_file);
 	add_pagemap(folder);
 }
 
