@@ -15,9 +15,10 @@ static const struct command *const commands[] = {
 static const struct {
 	const char *plugin, *view;
 } aliases[] = {
-	{ "linux.pslist", "ps" },  { "linux.pstree", "pstree" }, { "linux.psscan", "psscan" },
-	{ "linux.psaux", "args" }, { "linux.envars", "env" },    { "linux.proc", "maps" },
-	{ "linux.elfs", "elf" },   { "linux.bash", "history" },  { "linux.kallsyms", "symbols" },
+	{ "linux.pslist", "ps" },  { "linux.pstree", "pstree" },    { "linux.psscan", "psscan" },
+	{ "linux.psaux", "args" }, { "linux.envars", "env" },       { "linux.proc", "maps" },
+	{ "linux.elfs", "elf" },   { "linux.bash", "history" },     { "linux.kallsyms", "symbols" },
+	{ "linux.lsof", "lsof" },  { "linux.mountinfo", "mounts" },
 };
 
 static const char *resolve_alias(const char *name)

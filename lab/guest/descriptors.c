@@ -204,11 +204,11 @@ void hold_other_root(void)
 	need(!unshare(CLONE_NEWNS), "unshare");
 	mkdir("/mnt", 0755);
 	mounted("jail", "/mnt", "tmpfs", 0, "");
-	need(!mkdir("/mnt/root", 0755) && !mkdir("/mnt/root/proc", 0755) &&
-		     !mkdir("/mnt/root/dir", 0755),
+	need(!mkdir("/mnt/jail", 0755) && !mkdir("/mnt/jail/proc", 0755) &&
+		     !mkdir("/mnt/jail/dir", 0755),
 	     "mkdir");
-	mounted("proc", "/mnt/root/proc", "proc", 0, NULL);
+	mounted("proc", "/mnt/jail/proc", "proc", 0, NULL);
 	opened("/mnt/outside", O_RDWR | O_CREAT);
-	need(!chroot("/mnt/root") && !chdir("/dir"), "chroot");
+	need(!chroot("/mnt/jail") && !chdir("/dir"), "chroot");
 	opened("/dir/inside", O_RDWR | O_CREAT);
 }

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "kernel/file_table.h"
-#include "kernel/socket.h"
+#include "kernel/socket_facts.h"
 #include "view/task_cells.h"
 
 enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sockets: family, protocol, and what both ends are called. */
-#ifndef KERNEL_SOCKET_H
-#define KERNEL_SOCKET_H
+#ifndef KERNEL_SOCKET_FACTS_H
+#define KERNEL_SOCKET_FACTS_H
 
 #include "kernel/path.h"
 

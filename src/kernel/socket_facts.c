@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "kernel/socket.h"
+#include "kernel/socket_facts.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
