@@ -8,7 +8,7 @@
 #include "capture/capture_options.h"
 #include "capture/pipeline.h"
 #include "capture/account.h"
-#include "capture/swap.h"
+#include "capture/swap_copies.h"
 #include "capture/writers.h"
 #include "source/live.h"
 #include "source/made_source.h"

@@ -37,10 +37,11 @@ static enum kioku_status read_page(struct absent_pages *absent, uint64_t page, u
 		return error_at(error, KIOKU_ERROR_UNMAPPED, page, "0x%llx is not mapped", address);
 	case SWAP_ENTRY_UNKNOWN: break;
 	}
-	return error_at(error, KIOKU_ERROR_PAGED_OUT, page,
-			"the page at 0x%llx is not there, and its entry 0x%llx says nothing that is "
-			"understood",
-			address, (unsigned long long)entry);
+	return error_at(
+		error, KIOKU_ERROR_PAGED_OUT, page,
+		"the page at 0x%llx is not there, and its entry 0x%llx says nothing that is "
+		"understood",
+		address, (unsigned long long)entry);
 }
 
 static void release(struct absent_pages *absent)

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "capture/context.h"
-#include "capture/swap.h"
+#include "capture/swap_copies.h"
 #include "tap.h"
 
 struct heard {

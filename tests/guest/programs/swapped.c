@@ -27,7 +27,7 @@ static void fill(uint8_t *page, const char *name, unsigned number)
 
 	memset(page, 0, PAGE);
 	switch (number % 16) {
-	case 0: return; /* zeros */
+	case 0: return;                                          /* zeros */
 	case 1: memset(page, (int)(number & 255), PAGE); return; /* one word again and again */
 	case 2: /* nothing that a codec makes smaller */
 		for (uint32_t i = 0, x = number * 2654435761u + 1; i < PAGE; i++) {
@@ -42,8 +42,8 @@ static void fill(uint8_t *page, const char *name, unsigned number)
 		return;
 	default:
 		for (unsigned i = 0; i < PAGE / 64; i++) {
-			snprintf(line, sizeof(line), "kioku %s page %08u line %02u %08x", name, number, i,
-				 number * 2654435761u + i * 40503u);
+			snprintf(line, sizeof(line), "kioku %s page %08u line %02u %08x", name,
+				 number, i, number * 2654435761u + i * 40503u);
 			memcpy(page + 64 * i, line, strlen(line));
 		}
 	}
@@ -66,8 +66,9 @@ static void describe(FILE *out, const char *kind, const uint8_t *area, unsigned 
 
 static uint8_t *make(const char *name, unsigned pages, int descriptor)
 {
-	uint8_t *area = mmap(NULL, (size_t)pages * PAGE, PROT_READ | PROT_WRITE,
-			     descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, descriptor, 0);
+	uint8_t *area =
+		mmap(NULL, (size_t)pages * PAGE, PROT_READ | PROT_WRITE,
+		     descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, descriptor, 0);
 
 	if (area == MAP_FAILED)
 		exit(2);

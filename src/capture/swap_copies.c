@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "capture/swap.h"
+#include "capture/swap_copies.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Swap areas of the machine this runs on, copied to files beside its image. */
-#ifndef CAPTURE_SWAP_H
-#define CAPTURE_SWAP_H
+#ifndef CAPTURE_SWAP_COPIES_H
+#define CAPTURE_SWAP_COPIES_H
 
 #include "base/diagnostic.h"
 #include "base/error.h"
