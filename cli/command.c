@@ -6,19 +6,22 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct command *const commands[] = {
-	&info_command,    &type_command,    &read_command,    &profile_command,
-	&acquire_command, &dump_command,    &convert_command, &snapshot_command,
-	&verify_command,  &receive_command, &serve_command,   &help_command,
+	&info_command,    &type_command,    &read_command,    &profile_command,  &acquire_command,
+	&dump_command,    &recover_command, &convert_command, &snapshot_command, &verify_command,
+	&receive_command, &serve_command,   &help_command,
 };
 
-/* volatility3's plugins, by module name: "linux.pslist", with or without ".PsList". */
+/* volatility3's plugins, by module name: "linux.pslist", with or without ".PsList"; the longer first. */
 static const struct {
-	const char *plugin, *view;
+	const char *plugin, *command;
 } aliases[] = {
-	{ "linux.pslist", "ps" },  { "linux.pstree", "pstree" },    { "linux.psscan", "psscan" },
-	{ "linux.psaux", "args" }, { "linux.envars", "env" },       { "linux.proc", "maps" },
-	{ "linux.elfs", "elf" },   { "linux.bash", "history" },     { "linux.kallsyms", "symbols" },
-	{ "linux.lsof", "lsof" },  { "linux.mountinfo", "mounts" },
+	{ "linux.pslist", "ps" },        { "linux.pstree", "pstree" },
+	{ "linux.psscan", "psscan" },    { "linux.psaux", "args" },
+	{ "linux.envars", "env" },       { "linux.proc", "maps" },
+	{ "linux.elfs", "elf" },         { "linux.bash", "history" },
+	{ "linux.kallsyms", "symbols" }, { "linux.lsof", "lsof" },
+	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
+	{ "linux.pagecache", "files" },
 };
 
 static const char *resolve_alias(const char *name)
@@ -27,20 +30,21 @@ static const char *resolve_alias(const char *name)
 		size_t length = strlen(aliases[i].plugin);
 		if (strncmp(name, aliases[i].plugin, length) == 0 &&
 		    (name[length] == '\0' || name[length] == '.'))
-			return aliases[i].view;
+			return aliases[i].command;
 	}
 	return name;
 }
 
 bool command_find(const char *name, struct command *out)
 {
+	name = resolve_alias(name);
 	for (size_t i = 0; i < COUNT(commands); i++) {
 		if (strcmp(commands[i]->name, name) == 0) {
 			*out = *commands[i];
 			return true;
 		}
 	}
-	const struct kioku_view *view = kioku_view_find(resolve_alias(name));
+	const struct kioku_view *view = kioku_view_find(name);
 	if (!view)
 		return false;
 	*out = view_command(view);

@@ -12,11 +12,11 @@
 typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
 
 static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
-	parse_map, parse_profile, parse_swap, parse_as, parse_compress, parse_digest, parse_sign,
+	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
 	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
 	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
-	parse_store_ca, parse_area;
+	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct option_row table[] = {
@@ -80,6 +80,8 @@ static const struct option_row table[] = {
 	  "only this part of memory, END included; may be given again" },
 	{ "swap", 0, "FILE", parse_swap,
 	  "the image of a swap area of this machine; may be given again" },
+	{ "fstype", 0, "NAME", parse_fstype, "only file systems of this type, as in tmpfs" },
+	{ "path", 0, "GLOB", parse_path, "only files that match, and what is below them" },
 };
 
 enum {
@@ -430,6 +432,18 @@ static bool parse_area(struct options *options, const struct command *command, c
 static bool parse_store_ca(struct options *options, const struct command *command, const char *text)
 {
 	options->receive.store_ca = text;
+	return text[0] != '\0';
+}
+
+static bool parse_fstype(struct options *options, const struct command *command, const char *text)
+{
+	options->fstype = text;
+	return text[0] != '\0';
+}
+
+static bool parse_path(struct options *options, const struct command *command, const char *text)
+{
+	options->path = text;
 	return text[0] != '\0';
 }
 

@@ -69,10 +69,13 @@ struct command;
 #define OPTION_STORE_CA     (UINT64_C(1) << 47)
 #define OPTION_AREA         (UINT64_C(1) << 48)
 #define OPTION_SWAP_FILE    (UINT64_C(1) << 49) /* --swap with the image of an area */
+#define OPTION_FSTYPE       (UINT64_C(1) << 50)
+#define OPTION_PATH         (UINT64_C(1) << 51)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE | OPTION_SWAP_FILE)
 #define OPTIONS_SPACE       (OPTION_PID | OPTION_CR3)
+#define OPTIONS_FILES       (OPTION_FSTYPE | OPTION_PATH)
 
 struct options;
 
@@ -104,7 +107,7 @@ struct options {
 	char *const *all_arguments; /* of a command that takes any number: "PID..." */
 	size_t argument_count;
 	const char *format; /* one of the command's own */
-	const char *columns, *name, *output, *profile, *manifest, *key, *token_file;
+	const char *columns, *name, *output, *fstype, *path, *profile, *manifest, *key, *token_file;
 	char *to; /* owned */
 	int32_t *pids;
 	size_t pid_count;
@@ -121,6 +124,7 @@ struct options {
 	struct kioku_receive_options receive; /* likewise */
 	struct kioku_serve_options serve;     /* likewise */
 	struct snapshot_request snapshot;     /* likewise */
+	bool list_missing, preserve;          /* of recover */
 };
 
 /*

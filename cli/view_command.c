@@ -23,6 +23,8 @@ static int run_view(struct session *session, struct output *output)
 		.all = given->given & OPTION_ALL,
 		.name = given->name,
 		.steps = given->given & OPTION_STEPS,
+		.fstype = given->fstype,
+		.path = given->path,
 	};
 	struct kioku_error error = { 0 };
 
@@ -68,7 +70,7 @@ struct command view_command(const struct kioku_view *view)
 	} map[] = {
 		{ KIOKU_VIEW_PID, OPTION_PIDS },    { KIOKU_VIEW_ALL, OPTION_ALL },
 		{ KIOKU_VIEW_NAME, OPTION_NAME },   { KIOKU_VIEW_SPACE, OPTIONS_SPACE },
-		{ KIOKU_VIEW_STEPS, OPTION_STEPS },
+		{ KIOKU_VIEW_STEPS, OPTION_STEPS }, { KIOKU_VIEW_FILES, OPTIONS_FILES },
 	};
 	unsigned mask = kioku_view_option_mask(view);
 	struct command command = {

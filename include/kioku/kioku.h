@@ -14,6 +14,7 @@
 #include <kioku/error.h>
 #include <kioku/kernel.h>
 #include <kioku/receive.h>
+#include <kioku/recover.h>
 #include <kioku/serve.h>
 #include <kioku/snapshot.h>
 #include <kioku/source.h>

@@ -76,6 +76,7 @@ enum kioku_view_option {
 	KIOKU_VIEW_ADDRESS = 16, /* address is required */
 	KIOKU_VIEW_STEPS = 32,   /* steps shows how each row came about */
 	KIOKU_VIEW_TREE = 64,    /* rows come depth first, and a column "depth" says how deep */
+	KIOKU_VIEW_FILES = 128,  /* fstype and path limit the rows */
 };
 KIOKU_PUBLIC unsigned kioku_view_option_mask(const struct kioku_view *view);
 
@@ -93,6 +94,8 @@ struct kioku_view_options {
 	 * what they would cost is saved: over a link, a request each.
 	 */
 	uint64_t columns;
+	const char *fstype; /* as /proc/mounts has it; NULL: all */
+	const char *path;   /* a glob, also of a folder above; NULL: all */
 };
 
 /* cells are the view's columns in order, valid until the call returns. Not OK: the view stops. */

@@ -81,7 +81,7 @@ struct superblock_device {
 static const struct member superblock_members[] = {
 	MEMBER(struct superblock_device, device, "s_dev"),
 };
-static const struct record superblock_record =
+static const struct record device_record =
 	RECORD(struct superblock_device, "super_block", superblock_members);
 
 enum kioku_status task_read_files(struct kioku_kernel *kernel, const struct task *task,
@@ -122,7 +122,7 @@ enum kioku_status file_inode_read(struct kioku_kernel *kernel, uint64_t address,
 	struct superblock_device superblock;
 
 	TRY(record_read_at(kernel, &file_inode_record, address, out));
-	TRY(record_read_at(kernel, &superblock_record, out->superblock, &superblock));
+	TRY(record_read_at(kernel, &device_record, out->superblock, &superblock));
 	out->device = superblock.device;
 	return KIOKU_OK;
 }

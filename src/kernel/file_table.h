@@ -4,6 +4,7 @@
 #define KERNEL_FILE_TABLE_H
 
 #include "kernel/path.h"
+#include "kernel/superblock.h"
 #include "kernel/task.h"
 
 /* Not all of these are there: kernel threads have no memory, tasks that ended have nothing. */
@@ -74,17 +75,6 @@ struct file_inode {
 /* Errors: as above. */
 enum kioku_status file_inode_read(struct kioku_kernel *kernel, uint64_t address,
 				  struct file_inode *out);
-
-/* dev_t inside of the kernel (include/linux/kdev_t.h, v4.18 to v7.0). */
-static inline uint32_t device_major(uint32_t device)
-{
-	return device >> 20;
-}
-
-static inline uint32_t device_minor(uint32_t device)
-{
-	return device & 0xfffff;
-}
 
 extern const struct record file_record, file_inode_record, file_table_record;
 

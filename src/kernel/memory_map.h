@@ -42,13 +42,15 @@ extern const struct record vma_record, memory_map_record;
 /* Whether a task has memory of its own; kernel threads may have borrowed some. */
 bool task_has_memory(const struct task *task);
 
+/* Who knows of the pages that a process's tables do not map, by their entries. Errors: NO_MEMORY. */
+enum kioku_status process_absent_open(struct kioku_kernel *kernel, const struct memory_map *map,
+				      int32_t pid, struct absent_pages **out,
+				      struct kioku_error *error);
+
 /*
  * The address space of a process: what its page tables map, and pages that are elsewhere. Closed by
  * kioku_address_space_close(). Errors: as of kioku_process_space_open().
  */
-/* Who knows of the pages that a process's tables do not map, by their entries. Errors: NO_MEMORY. */
-enum kioku_status process_absent_open(struct kioku_kernel *kernel, struct absent_pages **out,
-				      struct kioku_error *error);
 
 enum kioku_status memory_map_open_space(struct kioku_kernel *kernel, const struct memory_map *map,
 					int32_t pid, struct kioku_address_space **out,

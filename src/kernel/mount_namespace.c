@@ -34,25 +34,6 @@ static const struct member links_members[] = {
 };
 static const struct record links_record = RECORD(struct mount_links, "mount", links_members);
 
-static const struct member superblock_members[] = {
-	MEMBER(struct superblock, type, "s_type"),
-	MEMBER(struct superblock, subtype, "s_subtype"),
-	MEMBER(struct superblock, private, "s_fs_info"),
-	MEMBER(struct superblock, flags, "s_flags"),
-	MEMBER(struct superblock, magic, "s_magic"),
-	MEMBER(struct superblock, root, "s_root"),
-	MEMBER(struct superblock, device, "s_dev"),
-};
-const struct record superblock_record =
-	RECORD(struct superblock, "super_block", superblock_members);
-
-struct type_name {
-	uint64_t name;
-};
-
-static const struct member type_members[] = { MEMBER(struct type_name, name, "name") };
-static const struct record type_record = RECORD(struct type_name, "file_system_type", type_members);
-
 static const struct member tmpfs_members[] = {
 	MEMBER(struct tmpfs_options, blocks, "max_blocks"),
 	MEMBER(struct tmpfs_options, inodes, "max_inodes"),
@@ -177,33 +158,6 @@ enum kioku_status mount_namespace_each(struct kioku_kernel *kernel,
 }
 
 /* --- file systems */
-
-enum kioku_status superblock_read(struct kioku_kernel *kernel, uint64_t address,
-				  struct superblock *out)
-{
-	TRY(record_read_at(kernel, &superblock_record, address, out));
-	out->address = address;
-	return KIOKU_OK;
-}
-
-enum kioku_status superblock_type(struct kioku_kernel *kernel, const struct superblock *superblock,
-				  char out[FILESYSTEM_NAME_ROOM])
-{
-	struct type_name type;
-	size_t size, more;
-
-	TRY(record_read_at(kernel, &type_record, superblock->type, &type));
-	TRY(kernel_read_string(kernel, type.name, out, FILESYSTEM_NAME_ROOM, &size));
-	if (size == 0)
-		return KIOKU_ERROR_CORRUPT;
-	if (!superblock->subtype || size + 2 > FILESYSTEM_NAME_ROOM)
-		return KIOKU_OK;
-	/* What cannot be read of the second half does not make the first one wrong. */
-	bool has_more = kernel_read_string(kernel, superblock->subtype, out + size + 1,
-					   FILESYSTEM_NAME_ROOM - size - 1, &more) == KIOKU_OK;
-	out[size] = has_more && more ? '.' : '\0';
-	return KIOKU_OK;
-}
 
 /* shmem_default_max_blocks() of mm/shmem.c, v4.18 to v7.0; without highmem they are the same. */
 static void set_defaults(struct kioku_kernel *kernel, struct tmpfs_options *out)

@@ -4,6 +4,7 @@
 #define KERNEL_MOUNT_NAMESPACE_H
 
 #include "kernel/path.h"
+#include "kernel/superblock.h"
 
 struct mount_namespace {
 	uint64_t address;         /* not a member of it */
@@ -32,23 +33,7 @@ enum kioku_status mount_namespace_each(struct kioku_kernel *kernel,
 #define MOUNT_READ_ONLY      0x40u
 #define SUPERBLOCK_READ_ONLY 1u
 
-#define FILESYSTEM_NAME_ROOM 128
-
-struct superblock {
-	uint64_t address; /* not a member of it */
-	uint64_t type, subtype, private, flags, magic, root;
-	uint32_t device; /* dev_t */
-};
-
-extern const struct record superblock_record, mount_namespace_record;
-
-/* Errors: CORRUPT, UNSUPPORTED, UNMAPPED, ABSENT. */
-enum kioku_status superblock_read(struct kioku_kernel *kernel, uint64_t address,
-				  struct superblock *out);
-
-/* What it is of, with a NUL behind: "ext4", "fuse.sshfs". Errors: as above. */
-enum kioku_status superblock_type(struct kioku_kernel *kernel, const struct superblock *superblock,
-				  char out[FILESYSTEM_NAME_ROOM]);
+extern const struct record mount_namespace_record;
 
 /* What tmpfs, and what is made of it, can be mounted with. */
 struct tmpfs_options {

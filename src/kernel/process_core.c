@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The memory of a process as a source of its own: what page tables map, what is swapped out and can be
- * had, and what was never touched. Pages of files that the process has not mapped are left out: a
- * debugger has the file.
+ * had, what the kernel has in memory of mapped files, and what was never touched. The rest of files is left
+ * out: a debugger has the file.
  */
 #include <elf.h>
 #include <pthread.h>
@@ -11,6 +11,7 @@
 
 #include "format/core_format.h"
 #include "kernel/memory_map.h"
+#include "kernel/page_cache.h"
 #include "kernel/registers.h"
 #include "kernel/swap.h"
 #include "source/driver.h"
@@ -149,6 +150,77 @@ static enum kioku_status add(struct making *making, uint64_t start, uint64_t end
 	return range_map_add(&making->extents, extent) ? KIOKU_OK : KIOKU_ERROR_NO_MEMORY;
 }
 
+static bool is_of_device(const struct vma *vma)
+{
+	return vma->flags & (VMA_IO | VMA_PFNMAP);
+}
+
+/* Whether a page can be had is found out by having it, before anything is promised. */
+static enum kioku_status add_tried(struct making *making, uint64_t start, uint64_t end)
+{
+	uint8_t page[PAGE_SIZE];
+
+	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
+		enum kioku_status status =
+			kioku_address_space_read(making->space, at, page, sizeof(page), NULL);
+		TRY(add(making, at, at + PAGE_SIZE,
+			status == KIOKU_OK ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE));
+	}
+	return KIOKU_OK;
+}
+
+/* --- pages that the process has not touched */
+
+static enum kioku_status add_run(void *user, const struct page_run *run)
+{
+	struct filling *filling = user;
+	uint64_t start = filling->vma->start + (run->index - filling->vma->page_offset) * PAGE_SIZE;
+	uint64_t end = start + run->count * PAGE_SIZE;
+
+	switch (run->state) {
+	case PAGE_RUN_PRESENT: return add(filling->making, start, end, KIOKU_RANGE_PRESENT);
+	case PAGE_RUN_SWAPPED: return add_tried(filling->making, start, end);
+	case PAGE_RUN_ZERO: return add(filling->making, start, end, KIOKU_RANGE_ZERO);
+	case PAGE_RUN_LOST: return add(filling->making, start, end, KIOKU_RANGE_UNREADABLE);
+	case PAGE_RUN_ABSENT: break;
+	}
+	filling->making->outside += end - start;
+	return add(filling->making, start, end, KIOKU_RANGE_EXCLUDED);
+}
+
+/* Of a file it is what the kernel has of that. */
+static enum kioku_status add_file_pages(struct filling *filling, uint64_t start, uint64_t end)
+{
+	const struct vma *vma = filling->vma;
+	struct kioku_kernel *kernel = filling->making->kernel;
+	uint64_t first = vma->page_offset + (start - vma->start) / PAGE_SIZE;
+	struct page_cache cache;
+	struct inode inode;
+	struct file file;
+
+	if (file_read(kernel, vma->file, &file) == KIOKU_OK &&
+	    inode_read(kernel, file.inode, &inode) == KIOKU_OK &&
+	    page_cache_open(kernel, &inode, &cache, NULL) == KIOKU_OK) {
+		uint64_t count = (cache.size + PAGE_SIZE - 1) / PAGE_SIZE;
+		uint64_t past = first + (end - start) / PAGE_SIZE;
+		past = past < count ? past : count;
+		if (first < past) {
+			TRY(page_cache_each(kernel, &cache, first, past - 1, add_run, filling,
+					    filling->making->error));
+			start += (past - first) * PAGE_SIZE;
+		}
+	}
+	return start < end ? add(filling->making, start, end, KIOKU_RANGE_EXCLUDED) : KIOKU_OK;
+}
+
+static enum kioku_status add_untouched(struct filling *filling, uint64_t start, uint64_t end)
+{
+	return filling->vma->file && filling->untouched == KIOKU_RANGE_EXCLUDED &&
+			       !is_of_device(filling->vma)
+		       ? add_file_pages(filling, start, end)
+		       : add(filling->making, start, end, filling->untouched);
+}
+
 /* What lies before is untouched. */
 static enum kioku_status fill(struct filling *filling, uint64_t start, uint64_t end,
 			      enum kioku_range_state kind)
@@ -157,18 +229,10 @@ static enum kioku_status fill(struct filling *filling, uint64_t start, uint64_t 
 	end = end < filling->end ? end : filling->end;
 	if (start >= end)
 		return KIOKU_OK;
-	if (start > filling->at) {
-		TRY(add(filling->making, filling->at, start, filling->untouched));
-		if (filling->untouched == KIOKU_RANGE_EXCLUDED)
-			filling->making->outside += start - filling->at;
-	}
+	if (start > filling->at)
+		TRY(add_untouched(filling, filling->at, start));
 	filling->at = end;
 	return add(filling->making, start, end, kind);
-}
-
-static bool is_of_device(const struct vma *vma)
-{
-	return vma->flags & (VMA_IO | VMA_PFNMAP);
 }
 
 static enum kioku_status add_mapped(void *user, const struct mapping *mapping)
@@ -184,7 +248,6 @@ static enum kioku_status add_mapped(void *user, const struct mapping *mapping)
 	return fill(filling, mapping->virtual, mapping->virtual + mapping->size, kind);
 }
 
-/* Whether it can be had is found out by having it, before anything is promised. */
 static enum kioku_status add_absent(void *user, uint64_t virtual, uint64_t size, uint64_t entry)
 {
 	struct filling *filling = user;
@@ -230,11 +293,7 @@ static enum kioku_status add_pages(struct making *making, const struct vma *vma,
 		/* Then nobody knows what is untouched: the rest may be anything. */
 		filling.untouched = KIOKU_RANGE_UNREADABLE;
 	}
-	if (filling.at == end)
-		return KIOKU_OK;
-	if (filling.untouched == KIOKU_RANGE_EXCLUDED)
-		making->outside += end - filling.at;
-	return add(making, filling.at, end, filling.untouched);
+	return filling.at < end ? add_untouched(&filling, filling.at, end) : KIOKU_OK;
 }
 
 static bool has_name(const struct path_text *name, const char *wanted)
@@ -447,11 +506,9 @@ static enum kioku_status collect(struct making *making)
 	if (!range_map_normalise(&making->extents))
 		return error_no_memory(making->error);
 	if (making->outside > 0)
-		diagnose(
-			&making->kernel->diagnostics, KIOKU_NOTE,
-			"process %d: %llu bytes of files that it had not mapped to memory are left "
-			"out",
-			pid, (unsigned long long)making->outside);
+		diagnose(&making->kernel->diagnostics, KIOKU_NOTE,
+			 "process %d: %llu bytes of files are not in memory", pid,
+			 (unsigned long long)making->outside);
 	return KIOKU_OK;
 }
 

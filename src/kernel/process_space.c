@@ -24,7 +24,7 @@ enum kioku_status memory_map_open_space(struct kioku_kernel *kernel, const struc
 	/* arch/x86/mm/pti.c, __pti_set_user_pgtbl(): what the user half of a pair maps is marked
 	 * not executable in the kernel's half. */
 	(*out)->ignore_root_nx = true;
-	return process_absent_open(kernel, &(*out)->absent, error);
+	return process_absent_open(kernel, map, pid, &(*out)->absent, error);
 }
 
 enum kioku_status kioku_process_space_open(struct kioku_kernel *kernel, int32_t pid,

@@ -56,6 +56,7 @@ struct walk {
 	unsigned chunk_shift;
 	uint64_t first, last;
 	const char *what; /* NULL: damage is an error */
+	bool tells_losses;
 	xarray_fn *receive;
 	void *user;
 	struct address_set seen;
@@ -101,14 +102,18 @@ static bool is_node(const struct walk *walk, uint64_t entry)
 	return is_internal(walk, entry) && entry > reserved;
 }
 
-static enum kioku_status damaged(struct walk *walk, uint64_t node, const char *why)
+/* What is wrong at an address, and the slots that cannot be known for it. */
+static enum kioku_status damaged(struct walk *walk, uint64_t node, const char *why, uint64_t index,
+				 uint64_t count)
 {
+	const struct xarray_entry lost = { .index = index, .count = count, .is_lost = true };
+
 	if (!walk->what)
 		return error_at(walk->error, KIOKU_ERROR_CORRUPT, node, "a node at 0x%llx: %s",
 				(unsigned long long)node, why);
 	diagnose(&walk->kernel->diagnostics, KIOKU_GAP, "%s: damaged at 0x%llx (%s)", walk->what,
 		 (unsigned long long)node, why);
-	return KIOKU_OK;
+	return walk->tells_losses ? walk->receive(walk->user, &lost) : KIOKU_OK;
 }
 
 static enum kioku_status give(struct walk *walk, uint64_t entry, uint64_t index, uint64_t count)
@@ -121,7 +126,7 @@ static enum kioku_status give(struct walk *walk, uint64_t entry, uint64_t index,
 	if (index > walk->last || index + (count - 1) < walk->first)
 		return KIOKU_OK;
 	if (!out.is_value && !kernel_is_pointer(walk->kernel, entry))
-		return damaged(walk, entry, "an entry that is no pointer");
+		return damaged(walk, entry, "an entry that is no pointer", index, count);
 	return walk->receive(walk->user, &out);
 }
 
@@ -159,7 +164,8 @@ static enum kioku_status walk_slots(struct walk *walk, const struct node *node, 
 			continue;
 		if (is_node(walk, slot)) {
 			struct place place = { address, i, node->shift - walk->chunk_shift, index };
-			TRY(node->shift == 0 ? damaged(walk, address, "a node below the last level")
+			TRY(node->shift == 0 ? damaged(walk, address, "a node below the last level",
+						       index, size)
 					     : walk_node(walk, slot, &place));
 		} else if (!is_internal(walk, slot)) {
 			TRY(give(walk, slot, index, size));
@@ -171,24 +177,26 @@ static enum kioku_status walk_slots(struct walk *walk, const struct node *node, 
 static enum kioku_status walk_node(struct walk *walk, uint64_t entry, const struct place *place)
 {
 	uint64_t address = entry & ~UINT64_C(3);
+	unsigned shift = place->shift + walk->chunk_shift;
+	uint64_t size = shift < 64 ? UINT64_C(1) << shift : UINT64_MAX;
 	struct node node;
 
 	if (!kernel_is_pointer(walk->kernel, address))
-		return damaged(walk, address, "no pointer");
+		return damaged(walk, address, "no pointer", place->base, size);
 	switch (address_set_add(&walk->seen, address)) {
 	case ADDRESS_NO_MEMORY: return error_no_memory(walk->error);
-	case ADDRESS_KNOWN: return damaged(walk, address, "met before");
+	case ADDRESS_KNOWN: return damaged(walk, address, "met before", place->base, size);
 	case ADDRESS_ADDED: break;
 	}
 	if (walk->seen.count > NODE_LIMIT)
-		return damaged(walk, address, "too many nodes");
+		return damaged(walk, address, "too many nodes", place->base, size);
 	if (record_read(walk->kernel, walk->node, address, &node, NULL) != KIOKU_OK)
-		return damaged(walk, address, "not in the image");
+		return damaged(walk, address, "not in the image", place->base, size);
 	bool is_root = place->shift == ROOT_SHIFT;
 	if ((node.parent & ~UINT64_C(3)) != place->parent || node.shift % walk->chunk_shift != 0 ||
 	    node.shift >= ROOT_SHIFT ||
 	    (!is_root && (node.shift != place->shift || node.offset != place->offset)))
-		return damaged(walk, address, "not what leads to it says");
+		return damaged(walk, address, "not what leads to it says", place->base, size);
 	return walk_slots(walk, &node, address, place->base);
 }
 
@@ -203,20 +211,35 @@ static enum kioku_status walk_all(struct walk *walk, uint64_t xarray)
 	return head && !is_internal(walk, head) ? give(walk, head, 0, 1) : KIOKU_OK;
 }
 
-enum kioku_status xarray_each(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
-			      uint64_t last, const char *what, xarray_fn *receive, void *user,
-			      struct kioku_error *error)
+static enum kioku_status each(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
+			      uint64_t last, const char *what, bool tells_losses,
+			      xarray_fn *receive, void *user, struct kioku_error *error)
 {
 	CLEANUP(walk_release)
 	struct walk walk = { .kernel = kernel,
 			     .first = first,
 			     .last = last,
 			     .what = what,
+			     .tells_losses = tells_losses,
 			     .receive = receive,
 			     .user = user,
 			     .error = error };
 
 	return walk_all(&walk, xarray);
+}
+
+enum kioku_status xarray_each(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
+			      uint64_t last, const char *what, xarray_fn *receive, void *user,
+			      struct kioku_error *error)
+{
+	return each(kernel, xarray, first, last, what, false, receive, user, error);
+}
+
+enum kioku_status xarray_each_or_lost(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
+				      uint64_t last, const char *what, xarray_fn *receive,
+				      void *user, struct kioku_error *error)
+{
+	return each(kernel, xarray, first, last, what, true, receive, user, error);
 }
 
 static enum kioku_status keep(void *user, const struct xarray_entry *entry)

@@ -13,6 +13,7 @@ struct xarray_entry {
 	uint64_t count; /* slots, a power of two: more than one of a large folio */
 	bool is_value;  /* an integer and no pointer: a swap slot, or a shadow of a page */
 	uint64_t value; /* the pointer, or the integer */
+	bool is_lost;   /* of xarray_each_or_lost() only */
 };
 
 /* Not OK: the walk stops with this status. */
@@ -26,6 +27,14 @@ typedef enum kioku_status xarray_fn(void *user, const struct xarray_entry *entry
 enum kioku_status xarray_each(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
 			      uint64_t last, const char *what, xarray_fn *receive, void *user,
 			      struct kioku_error *error);
+
+/*
+ * The same, where it matters that an empty slot is really empty: slots that damage hides are given, too,
+ * as an entry that is_lost. These may overlap others, and come in any order.
+ */
+enum kioku_status xarray_each_or_lost(struct kioku_kernel *kernel, uint64_t xarray, uint64_t first,
+				      uint64_t last, const char *what, xarray_fn *receive,
+				      void *user, struct kioku_error *error);
 
 /* The entry that has a slot. Errors: NOT_FOUND (it is empty), CORRUPT, and as above. */
 enum kioku_status xarray_find(struct kioku_kernel *kernel, uint64_t xarray, uint64_t index,

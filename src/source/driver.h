@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "source/image_file.h"
-#include "source/page_cache.h"
+#include "source/recent_pages.h"
 #include "source/remote.h"
 #include "source/source.h"
 
@@ -108,10 +108,10 @@ struct kioku_source {
 	size_t hint;                        /* range_map_find()'s, in the layout in use */
 	struct range_map states; /* kind: enum page_state; what a manifest says of absent pages */
 
-	void *state;             /* the driver's own */
-	void *access;            /* the source's own way in, of drivers that have that */
-	struct remote *remote;   /* of drivers that read over a link */
-	struct page_cache pages; /* page_size is 0: extents are bytes of the file as they are */
+	void *state;               /* the driver's own */
+	void *access;              /* the source's own way in, of drivers that have that */
+	struct remote *remote;     /* of drivers that read over a link */
+	struct recent_pages pages; /* page_size is 0: extents are bytes of the file as they are */
 
 	const struct live_machine *machine;   /* that it was taken from as it runs; or NULL */
 	const struct source_process *process; /* whose memory it is; NULL: a machine's */

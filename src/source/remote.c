@@ -8,7 +8,7 @@
 #define PAGE             4096u
 #define UNIT             8u            /* bytes that are kept, or not, as one */
 #define UNITS            (PAGE / UNIT) /* of a page */
-#define CACHED_PAGES     (PAGE_CACHE_SIZE / PAGE)
+#define CACHED_PAGES     (RECENT_PAGES_SIZE / PAGE)
 #define CONVENTIONAL_END 0xa0000u   /* of a PC: below it there is only RAM */
 #define BULK_SIZE        (4 * PAGE) /* reads as large as this are not made twice */
 #define KEPT_LIMIT       16u
@@ -49,7 +49,7 @@ enum kioku_status remote_begin(struct kioku_source *source, struct range_map *kn
 		return error_no_memory(error);
 	remote->knows_ram = known != NULL;
 	remote->fresh = calloc(CACHED_PAGES, sizeof(*remote->fresh));
-	if (!remote->fresh || !page_cache_init(&source->pages, PAGE))
+	if (!remote->fresh || !recent_pages_init(&source->pages, PAGE))
 		return error_no_memory(error);
 	if (!known) {
 		struct extent extent = { 0, CONVENTIONAL_END, 0, KIOKU_RANGE_PRESENT };
@@ -148,7 +148,7 @@ static void forget(const struct remote *remote, struct freshness *fresh, uint64_
 static const uint8_t *look(struct kioku_source *source, uint64_t page, struct freshness **fresh)
 {
 	struct remote *remote = source->remote;
-	const uint8_t *data = page_cache_find(&source->pages, page);
+	const uint8_t *data = recent_pages_find(&source->pages, page);
 
 	if (!data)
 		return NULL;
@@ -208,11 +208,11 @@ static void remember(struct kioku_source *source, const struct remote_read *read
 	struct freshness *fresh;
 
 	if (!look(source, page, &fresh)) {
-		uint8_t *data = page_cache_claim(&source->pages, page);
+		uint8_t *data = recent_pages_claim(&source->pages, page);
 		fresh = &remote->fresh[(size_t)(data - source->pages.data) / PAGE];
 		*fresh = (struct freshness){ .age = remote->clock };
 	}
-	uint8_t *data = (uint8_t *)page_cache_find(&source->pages, page);
+	uint8_t *data = (uint8_t *)recent_pages_find(&source->pages, page);
 	memcpy(data + start, read->buffer, read->size);
 	for (size_t unit = (start + UNIT - 1) / UNIT; unit < (start + read->size) / UNIT; unit++)
 		fresh->units[unit / 64] |= 1ull << unit % 64;

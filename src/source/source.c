@@ -139,7 +139,7 @@ void kioku_source_close(struct kioku_source *source)
 	range_map_release(&source->states);
 	free(source->where);
 	free(source->cpus);
-	page_cache_release(&source->pages);
+	recent_pages_release(&source->pages);
 	page_set_release(&source->touched);
 	image_file_release(&source->file);
 	if (source->descriptor >= 0)
@@ -226,7 +226,7 @@ static void report_missing(const struct kioku_source *source, const struct sourc
 enum kioku_status source_use_pages(struct kioku_source *source, size_t page_size,
 				   struct kioku_error *error)
 {
-	return page_cache_init(&source->pages, page_size) ? KIOKU_OK : error_no_memory(error);
+	return recent_pages_init(&source->pages, page_size) ? KIOKU_OK : error_no_memory(error);
 }
 
 /* Takes over a map and lists its ranges. */

@@ -26,13 +26,13 @@ static enum kioku_status absent(const struct extent *extent, uint64_t physical,
 static enum kioku_status find_page(struct kioku_source *source, uint64_t physical,
 				   const uint8_t **out, struct kioku_error *error)
 {
-	*out = page_cache_find(&source->pages, physical);
+	*out = recent_pages_find(&source->pages, physical);
 	if (*out)
 		return KIOKU_OK;
-	uint8_t *page = page_cache_claim(&source->pages, physical);
+	uint8_t *page = recent_pages_claim(&source->pages, physical);
 	enum kioku_status status = source->driver->read_page(source, physical, page, error);
 	if (status != KIOKU_OK)
-		page_cache_forget(&source->pages, physical);
+		recent_pages_forget(&source->pages, physical);
 	*out = page;
 	return status;
 }

@@ -369,3 +369,25 @@ uint64_t kioku_type_size(const struct kioku_types *types, uint32_t id)
 	}
 	return 0;
 }
+
+bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
+		      uint64_t *out)
+{
+	struct type_cursor cursor = { 0 };
+	struct btf_record record;
+	uint32_t id;
+
+	while (types_next_named(types, enumeration, &cursor, &id)) {
+		if (!types_record(types, id, &record) ||
+		    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
+			continue;
+		for (uint32_t i = 0; i < record.length; i++) {
+			struct btf_value value = btf_value(&record, i);
+			if (strcmp(types_string(types, value.name), name) == 0) {
+				*out = value.value;
+				return true;
+			}
+		}
+	}
+	return false;
+}

@@ -61,6 +61,10 @@ bool types_record(const struct kioku_types *types, uint32_t id, struct btf_recor
 /* A string by the number that records have for it. */
 const char *types_string(const struct kioku_types *types, uint32_t offset);
 
+/* A constant of an enumeration, by the name of both ("pageflags", "PG_uptodate"). */
+bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
+		      uint64_t *out);
+
 /* What is left of a type without typedefs and qualifiers; 0 (void) for an endless chain. */
 uint32_t types_resolve(const struct kioku_types *types, uint32_t id);
 

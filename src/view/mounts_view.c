@@ -136,7 +136,7 @@ struct row {
 	const struct mount *mount;
 	struct kioku_cell cells[COLUMNS];
 	struct options options, mount_options, super_options, propagation;
-	char device[24], type[FILESYSTEM_NAME_ROOM], source[PATH_ROOM];
+	char device[24], type[FSTYPE_ROOM], source[PATH_ROOM];
 };
 
 static struct kioku_cell lost(const struct row *row, const char *what, enum kioku_status status)
@@ -223,9 +223,8 @@ static void superblock_cells(struct row *row)
 	snprintf(row->device, sizeof(row->device), "%u:%u", device_major(superblock.device),
 		 device_minor(superblock.device));
 	cells[COLUMN_DEVICE] = cell_text(row->device, strlen(row->device));
-	status = superblock_type(kernel, &superblock, row->type);
-	cells[COLUMN_FSTYPE] = status == KIOKU_OK ? cell_text(row->type, strlen(row->type))
-						  : lost(row, "type", status);
+	memcpy(row->type, superblock.fstype, sizeof(row->type));
+	cells[COLUMN_FSTYPE] = cell_text(row->type, strlen(row->type));
 }
 
 static void mount_cells(struct row *row)

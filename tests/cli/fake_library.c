@@ -759,6 +759,26 @@ void kioku_process_release(struct kioku_process *process)
 	free(process);
 }
 
+/* --- recovering */
+
+enum kioku_status kioku_recover(struct kioku_kernel *kernel,
+				const struct kioku_recover_options *options,
+				struct kioku_recover_result *result, struct kioku_error *error)
+{
+	const struct kioku_missing missing = { .path = "tmpfs-0:21/evil\x1b",
+					       .path_size = 16,
+					       .start = 4096,
+					       .end = 8192,
+					       .reason = "swapped out" };
+
+	*result = (struct kioku_recover_result){ .files = 2, .missing_bytes = 4096 };
+	if (options->fstype && strcmp(options->fstype, "none") == 0)
+		return fail(error, KIOKU_ERROR_REFUSED, "here has something in it");
+	return options->missing(options->user, &missing) == KIOKU_OK
+		       ? KIOKU_OK
+		       : fail(error, KIOKU_ERROR_STOPPED, "stopped");
+}
+
 /* --- serving */
 
 enum kioku_status kioku_serve(struct kioku_source *source,

@@ -385,22 +385,22 @@ static void reads_images_with_one_bitmap(void)
 /* Reading a page a second time touches nothing and finds the same. */
 static void caches_pages(void)
 {
-	struct page_cache cache;
+	struct recent_pages cache;
 	const uint64_t far = 1ull << 40;
 
-	CHECK(page_cache_init(&cache, BLOCK));
-	CHECK(!page_cache_find(&cache, 0));
-	for (uint64_t i = 0; i < PAGE_CACHE_SIZE / BLOCK; i++)
-		*page_cache_claim(&cache, i * BLOCK) = (uint8_t)i;
-	for (uint64_t i = 0; i < PAGE_CACHE_SIZE / BLOCK; i++) {
-		const uint8_t *page = page_cache_find(&cache, i * BLOCK);
+	CHECK(recent_pages_init(&cache, BLOCK));
+	CHECK(!recent_pages_find(&cache, 0));
+	for (uint64_t i = 0; i < RECENT_PAGES_SIZE / BLOCK; i++)
+		*recent_pages_claim(&cache, i * BLOCK) = (uint8_t)i;
+	for (uint64_t i = 0; i < RECENT_PAGES_SIZE / BLOCK; i++) {
+		const uint8_t *page = recent_pages_find(&cache, i * BLOCK);
 		CHECK(page && *page == (uint8_t)i);
 	}
-	*page_cache_claim(&cache, far) = 42;
-	CHECK(page_cache_find(&cache, far));
-	page_cache_forget(&cache, far);
-	CHECK(!page_cache_find(&cache, far));
-	page_cache_release(&cache);
+	*recent_pages_claim(&cache, far) = 42;
+	CHECK(recent_pages_find(&cache, far));
+	recent_pages_forget(&cache, far);
+	CHECK(!recent_pages_find(&cache, far));
+	recent_pages_release(&cache);
 }
 
 /* 1 TiB, every other page of which was dumped, in a file that is mostly a hole. */

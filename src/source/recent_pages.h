@@ -3,18 +3,18 @@
  * The pages of a source that cannot be mapped, as its driver brought them in: bounded, the pages
  * that were used last. One stands above all drivers.
  */
-#ifndef SOURCE_PAGE_CACHE_H
-#define SOURCE_PAGE_CACHE_H
+#ifndef SOURCE_RECENT_PAGES_H
+#define SOURCE_RECENT_PAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Bytes that a cache keeps. */
-#define PAGE_CACHE_SIZE (8u << 20)
+#define RECENT_PAGES_SIZE (8u << 20)
 
-/* All zero is no cache; only page_cache_release() may be called on it. */
-struct page_cache {
+/* All zero is no cache; only recent_pages_release() may be called on it. */
+struct recent_pages {
 	struct cached_page *pages;
 	uint8_t *data;
 	size_t page_size;
@@ -22,17 +22,17 @@ struct page_cache {
 };
 
 /* page_size: a power of two from 4096 to 65536. False: no memory. */
-bool page_cache_init(struct page_cache *cache, size_t page_size);
+bool recent_pages_init(struct recent_pages *cache, size_t page_size);
 
 /* The page at an address that is a multiple of the page size, or NULL. Good until the next claim. */
-const uint8_t *page_cache_find(struct page_cache *cache, uint64_t address);
+const uint8_t *recent_pages_find(struct recent_pages *cache, uint64_t address);
 
 /* Room to put that page, in place of the one of its set that was not used for longest. */
-uint8_t *page_cache_claim(struct page_cache *cache, uint64_t address);
+uint8_t *recent_pages_claim(struct recent_pages *cache, uint64_t address);
 
 /* Takes back a claim: the page could not be had. */
-void page_cache_forget(struct page_cache *cache, uint64_t address);
+void recent_pages_forget(struct recent_pages *cache, uint64_t address);
 
-void page_cache_release(struct page_cache *cache);
+void recent_pages_release(struct recent_pages *cache);
 
 #endif

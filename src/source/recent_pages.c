@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
 
-#include "source/page_cache.h"
+#include "source/recent_pages.h"
 
 #define WAYS 4u
 
@@ -10,24 +10,24 @@ struct cached_page {
 	uint32_t used; /* by the clock; 0: there is none */
 };
 
-bool page_cache_init(struct page_cache *cache, size_t page_size)
+bool recent_pages_init(struct recent_pages *cache, size_t page_size)
 {
-	*cache = (struct page_cache){ .page_size = page_size };
-	cache->pages = calloc(PAGE_CACHE_SIZE / page_size, sizeof(*cache->pages));
-	cache->data = malloc(PAGE_CACHE_SIZE);
+	*cache = (struct recent_pages){ .page_size = page_size };
+	cache->pages = calloc(RECENT_PAGES_SIZE / page_size, sizeof(*cache->pages));
+	cache->data = malloc(RECENT_PAGES_SIZE);
 	return cache->pages && cache->data;
 }
 
 /* The first page of the set that an address belongs to. Neighbours get different sets. */
-static struct cached_page *set_of(const struct page_cache *cache, uint64_t address)
+static struct cached_page *set_of(const struct recent_pages *cache, uint64_t address)
 {
-	size_t sets = PAGE_CACHE_SIZE / cache->page_size / WAYS;
+	size_t sets = RECENT_PAGES_SIZE / cache->page_size / WAYS;
 	uint64_t number = address / cache->page_size;
 
 	return &cache->pages[(number ^ number / sets) % sets * WAYS];
 }
 
-static struct cached_page *find(const struct page_cache *cache, uint64_t address)
+static struct cached_page *find(const struct recent_pages *cache, uint64_t address)
 {
 	struct cached_page *set = set_of(cache, address);
 
@@ -37,21 +37,21 @@ static struct cached_page *find(const struct page_cache *cache, uint64_t address
 	return NULL;
 }
 
-static uint8_t *use(struct page_cache *cache, struct cached_page *page)
+static uint8_t *use(struct recent_pages *cache, struct cached_page *page)
 {
 	/* When the clock wraps around, some page that is in use goes first: no harm. */
 	page->used = ++cache->clock ? cache->clock : ++cache->clock;
 	return cache->data + (size_t)(page - cache->pages) * cache->page_size;
 }
 
-const uint8_t *page_cache_find(struct page_cache *cache, uint64_t address)
+const uint8_t *recent_pages_find(struct recent_pages *cache, uint64_t address)
 {
 	struct cached_page *page = find(cache, address);
 
 	return page ? use(cache, page) : NULL;
 }
 
-uint8_t *page_cache_claim(struct page_cache *cache, uint64_t address)
+uint8_t *recent_pages_claim(struct recent_pages *cache, uint64_t address)
 {
 	struct cached_page *set = set_of(cache, address), *oldest = set;
 
@@ -62,7 +62,7 @@ uint8_t *page_cache_claim(struct page_cache *cache, uint64_t address)
 	return use(cache, oldest);
 }
 
-void page_cache_forget(struct page_cache *cache, uint64_t address)
+void recent_pages_forget(struct recent_pages *cache, uint64_t address)
 {
 	struct cached_page *page = find(cache, address);
 
@@ -70,9 +70,9 @@ void page_cache_forget(struct page_cache *cache, uint64_t address)
 		page->used = 0;
 }
 
-void page_cache_release(struct page_cache *cache)
+void recent_pages_release(struct recent_pages *cache)
 {
 	free(cache->pages);
 	free(cache->data);
-	*cache = (struct page_cache){ 0 };
+	*cache = (struct recent_pages){ 0 };
 }
