@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-/* A relative path in what is restored, of names that were checked (place.h); NUL-terminated. */
+/* A relative path in what is restored, of names that were checked (location.h); NUL-terminated. */
 #define PLACE_ROOM 17000
 
 /* What a file is, besides its content. */

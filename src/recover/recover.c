@@ -12,7 +12,7 @@
 
 #include "kernel/file_filter.h"
 #include "recover/content.h"
-#include "recover/place.h"
+#include "recover/location.h"
 
 #define FILESYSTEM_LIMIT 4096
 

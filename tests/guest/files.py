@@ -209,7 +209,7 @@ $b tar xf /trees.tar
 $b dd if=/dev/urandom of=large bs=1M count={LARGE} 2> /dev/null
 $b dd if=/dev/urandom of=/holes/huge bs=4096 count=3 2> /dev/null
 $b dd if=/dev/urandom of=/holes/huge bs=4096 count=2 conv=notrunc seek=$((7 << 28)) 2> /dev/null
-$b truncate -s {HUGE}T /holes/huge
+$b truncate -s {HUGE << 40} /holes/huge
 $b dd if=/dev/urandom of=/holes/gone bs=4096 count=50 2> /dev/null
 $b sha256sum /holes/gone > /run/gone
 $b sha256sum /trees/large > /run/large

@@ -4,8 +4,8 @@
  * one whose name is not known, or cannot be one, at .unnamed/FILESYSTEM/INODE. FILESYSTEM is
  * FSTYPE-MAJOR:MINOR, which never begins with a dot.
  */
-#ifndef RECOVER_PLACE_H
-#define RECOVER_PLACE_H
+#ifndef RECOVER_LOCATION_H
+#define RECOVER_LOCATION_H
 
 #include "kernel/inode.h"
 #include "kernel/path.h"

@@ -3,8 +3,8 @@
  * The content of files as far as it is in memory: struct address_space (include/linux/fs.h), and the
  * pages in its xarray. All indexes and counts are of pages of 4096 bytes.
  */
-#ifndef KERNEL_PAGE_CACHE_H
-#define KERNEL_PAGE_CACHE_H
+#ifndef KERNEL_FILE_PAGES_H
+#define KERNEL_FILE_PAGES_H
 
 #include "kernel/inode.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "recover/place.h"
+#include "recover/location.h"
 
 #include <ctype.h>
 #include <inttypes.h>
