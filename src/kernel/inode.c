@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "kernel/file_pages.h"
+#include "kernel/page_cache.h"
 #include "source/source.h"
 
 /* In the nanoseconds of a ctime since v6.13: somebody has asked for it (I_CTIME_QUERIED). */

@@ -5,7 +5,7 @@
 
 #include <kioku/recover.h>
 
-#include "kernel/file_pages.h"
+#include "kernel/page_cache.h"
 #include "recover/output.h"
 
 struct missing {

@@ -7,7 +7,7 @@
 
 #include "kernel/file_filter.h"
 #include "kernel/inode.h"
-#include "kernel/file_pages.h"
+#include "kernel/page_cache.h"
 #include "view/view.h"
 
 static const struct record *const records[] = { &superblock_record, &inode_record, &dentry_record,

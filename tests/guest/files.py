@@ -201,18 +201,19 @@ def lab_restored(tool, known, image, folder):
 SCRIPT = f"""
 set -e
 b=/bin/busybox
-$b mkdir -p /trees /holes
-$b mount -t tmpfs -o size=420m trees /trees
+$b mkdir -p /trees /holes /large
+$b mount -t tmpfs -o size=64m trees /trees
+$b mount -t tmpfs -o size=240m large /large
 $b mount -t tmpfs -o size=16m holes /holes
 cd /trees
 $b tar xf /trees.tar
-$b dd if=/dev/urandom of=large bs=1M count={LARGE} 2> /dev/null
+$b dd if=/dev/urandom of=/large/data bs=1M count={LARGE} 2> /dev/null
 $b dd if=/dev/urandom of=/holes/huge bs=4096 count=3 2> /dev/null
 $b dd if=/dev/urandom of=/holes/huge bs=4096 count=2 conv=notrunc seek=$((7 << 28)) 2> /dev/null
 $b truncate -s {HUGE << 40} /holes/huge
 $b dd if=/dev/urandom of=/holes/gone bs=4096 count=50 2> /dev/null
 $b sha256sum /holes/gone > /run/gone
-$b sha256sum /trees/large > /run/large
+$b sha256sum /large/data > /run/large
 $b mkfifo fifo
 $b mknod null c 1 3
 $b chmod 4755 names/plain
@@ -283,7 +284,7 @@ class Forest:
             raise guest.GuestError(text)
         self.archive = self.folder / "guest.tar"
         status, text = machine.stream(
-            "cd /trees && /bin/busybox tar cf - --exclude ./large .", self.archive, 600)
+            "cd /trees && /bin/busybox tar cf - .", self.archive, 600)
         if status:
             raise guest.GuestError(text)
         _, text = machine.said("cat /run/large /run/gone")
@@ -304,16 +305,7 @@ class Forest:
         with open(self.archive, "rb") as stream:
             found = archived(stream)
         found[b""] = found.pop(b".", None) or found[b""]
-        size = LARGE << 20
-        found[b"large"] = File("file", size=size, sha256=self.large)
         return found
-
-
-def without_moods(found):
-    """large was not archived: only its content is known."""
-    large = found.get(b"large")
-    return {**found, **({b"large": File("file", size=large.size, sha256=large.sha256)}
-                        if large else {})}
 
 
 def into_folder(forest):
@@ -323,10 +315,13 @@ def into_folder(forest):
         if result.status:
             yield result.describe()
         trees = forest.device["/trees"]
-        found = without_moods(restored(target / f"tmpfs-{trees}"))
+        found = restored(target / f"tmpfs-{trees}")
         expected = forest.expected()
         yield from differences("folder", expected, found)
         yield from wrong_huge(target / f"tmpfs-{forest.device['/holes']}" / "huge")
+        large = restored(target / f"tmpfs-{forest.device['/large']}")
+        if large.get(b"data", File("none")).sha256 != forest.large:
+            yield f"the large file differs: {large}"
         gone = restored(target / ".deleted" / f"tmpfs-{forest.device['/holes']}")
         if forest.gone not in {file.sha256 for file in gone.values()}:
             yield f"the deleted file is not there: {sorted(gone)}"
@@ -367,7 +362,7 @@ def into_archive(forest):
         yield result.describe()
     prefix = f"tmpfs-{forest.device['/trees']}".encode()
     with open(target, "rb") as stream:
-        found = without_moods(archived(stream, prefix + b"/"))
+        found = archived(stream, prefix + b"/")
     yield from differences("archive", forest.expected(), found)
     # GNU tar, too, must find in it what kioku's folder has.
     if shutil.which("tar"):
@@ -384,7 +379,7 @@ def unpacked(archive, forest):
                               capture_output=True, text=True)
         if done.returncode:
             yield f"tar: {done.stderr[:300]}"
-        found = without_moods(restored(folder / f"tmpfs-{forest.device['/trees']}"))
+        found = restored(folder / f"tmpfs-{forest.device['/trees']}")
         yield from differences("unpacked by tar", forest.expected(), found)
 
 
@@ -522,22 +517,21 @@ def planted_size(forest):
 
 def lost_pages(forest):
     """What damage hides is told, and is no hole."""
-    name = b"/large"
     with operated(forest) as surgeon:
-        node = surgeon.node_of(surgeon.at(name))
+        node = surgeon.node_of(surgeon.at(b"/data", "/large"))
         slots = members(forest.session.tool, forest.image, "xa_node")["slots"]
         tool = forest.session.hostile
         for what, change in (("a node", surgeon.change(node + slots + 8, node | 2)),
                              ("a page", surgeon.change(node + slots + 8, 0xFFFFEA0000000001 << 3))):
             with surgeon.ram.patched([change]):
-                found = tool.run("recover", surgeon.ram.path, "--path", "/trees/large",
+                found = tool.run("recover", surgeon.ram.path, "--path", "/large/data",
                                  "--list-missing", "--format", "json")
             rows = found.rows()
             if found.status != 3 or len(rows) != 1 or rows[0]["reason"] != "damaged" or \
                     rows[0]["end"] - rows[0]["start"] not in (PAGE << 6, PAGE << 12):
                 yield f"{what}: {found.describe()}: {rows[:3]}"
         with surgeon.ram.patched([surgeon.change(node + slots + 8, 0)]):
-            found = tool.run("recover", surgeon.ram.path, "--path", "/trees/large",
+            found = tool.run("recover", surgeon.ram.path, "--path", "/large/data",
                              "--list-missing", "--format", "json")
         if found.status != 3:
             yield f"an emptied slot: {found.describe()}"

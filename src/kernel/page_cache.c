@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/file_pages.h"
+#include "kernel/page_cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
