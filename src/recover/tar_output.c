@@ -270,12 +270,6 @@ static enum kioku_status end_file(struct output *output, const struct attributes
 	return pad(output, output->padding, error);
 }
 
-static enum kioku_status make_folder(struct output *output, const char *path,
-				     const struct attributes *attributes, struct kioku_error *error)
-{
-	return put_member(output, '5', path, "", attributes, error);
-}
-
 static enum kioku_status make_link(struct output *output, const char *path, const char *target,
 				   struct kioku_error *error)
 {
@@ -291,11 +285,20 @@ static enum kioku_status make_symlink(struct output *output, const char *path, c
 	return put_member(output, '2', path, target, attributes, error);
 }
 
-/* An archive says what a folder is when it begins; who unpacks it has to wait. */
+/*
+ * Folders come last: who unpacks the archive makes them for what is in them, and their modes and times
+ * then stay as they are.
+ */
+static enum kioku_status make_folder(struct output *output, const char *path,
+				     const struct attributes *attributes, struct kioku_error *error)
+{
+	return KIOKU_OK;
+}
+
 static enum kioku_status end_folder(struct output *output, const char *path,
 				    const struct attributes *attributes, struct kioku_error *error)
 {
-	return KIOKU_OK;
+	return put_member(output, '5', path, "", attributes, error);
 }
 
 static enum kioku_status end(struct output *output, struct kioku_error *error)

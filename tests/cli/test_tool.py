@@ -164,6 +164,18 @@ class Usage(unittest.TestCase):
         self.assertEqual(run("linux.pslist", "image").text, expected)
         self.assertEqual(run("linux.pslist.PsList", "image").text, expected)
         self.refused("linux.pslistx", "image")
+        self.assertEqual(run("linux.pagecache.RecoverFs", "--help").text,
+                         run("recover", "--help").text)
+
+    def test_recover(self):
+        self.refused("recover", "image")
+        self.refused("recover", "image", "-o", "here", "--list-missing")
+        done = run("recover", "image", "-o", "here")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("bytes 4096-8191 are left as zeros: swapped out", done.errors)
+        self.assertFalse(HOSTILE.search(done.errors))
+        done = run("recover", "image", "--list-missing", "--format", "json")
+        self.assertEqual(json.loads(done.text)[0]["end"], 8192)
 
 
 class Rows(unittest.TestCase):

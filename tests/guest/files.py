@@ -11,6 +11,7 @@ import random
 import re
 import shutil
 import stat
+import subprocess
 import tarfile
 from dataclasses import dataclass
 
@@ -103,7 +104,9 @@ def restored(folder):
                 found[is_at] = File("folder", *common)
             elif stat.S_ISREG(is_.st_mode):
                 with open(path, "rb") as file:
-                    found[is_at] = File("file", *common, is_.st_size, digest(file))
+                    # Of terabytes of zeros there is no digest in a lifetime; see wrong_huge().
+                    content = digest(file) if is_.st_size < 1 << 32 else ""
+                found[is_at] = File("file", *common, is_.st_size, content)
                 groups.setdefault(is_.st_ino, set()).add(is_at)
             else:
                 found[is_at] = File("neither")
@@ -372,7 +375,6 @@ def into_archive(forest):
 
 
 def unpacked(archive, forest):
-    import subprocess
     with emptied(forest.folder / "unpacked") as folder:
         folder.mkdir()
         done = subprocess.run(["tar", "-xf", archive, "-C", folder, "--same-owner", "-p"],
