@@ -106,11 +106,18 @@ static enum kioku_status add_name(void *user, uint64_t dentry)
 	struct recovery *recovery = naming->recovery;
 
 	naming->has_name = true;
-	if (recovery->filter.path &&
-	    (path_of_dentry(recovery->kernel, dentry, &recovery->path) != KIOKU_OK ||
-	     !file_filter_has_path(&recovery->filter,
-				   recovery->is_mounted ? &recovery->mountpoint : NULL,
-				   &recovery->path)))
+	if (!recovery->filter.path)
+		return add_entry(recovery, naming->inode, dentry);
+	if (path_of_dentry(recovery->kernel, dentry, &recovery->path) != KIOKU_OK) {
+		diagnose(&recovery->kernel->diagnostics, KIOKU_GAP,
+			 "the path of inode %" PRIu64
+			 " is damaged: it is left out, as it may not match",
+			 naming->inode->number);
+		return KIOKU_OK;
+	}
+	if (!file_filter_has_path(&recovery->filter,
+				  recovery->is_mounted ? &recovery->mountpoint : NULL,
+				  &recovery->path))
 		return KIOKU_OK;
 	return add_entry(recovery, naming->inode, dentry);
 }
