@@ -20,6 +20,7 @@
 struct entry {
 	uint64_t inode, dentry; /* addresses; no dentry: 0 */
 	uint16_t format;        /* S_IFMT */
+	bool is_said;           /* that its name is none */
 	uint16_t depth;         /* of a folder that was made: names in its path; 0: it was not */
 };
 
@@ -163,14 +164,20 @@ static bool has_content(struct recovery *recovery, const struct superblock *supe
 
 /* --- one name */
 
-static void set_place(struct recovery *recovery, const struct inode *inode,
-		      const struct entry *entry)
+static void set_place(struct recovery *recovery, const struct inode *inode, struct entry *entry)
 {
 	struct path_text *path = &recovery->path;
 	bool is_known =
 		entry->dentry && path_of_dentry(recovery->kernel, entry->dentry, path) == KIOKU_OK;
 
 	place_file(recovery->filesystem, inode, is_known ? path : NULL, &recovery->place);
+	if (!entry->dentry || entry->is_said ||
+	    strncmp(recovery->place.path, ".unnamed/", strlen(".unnamed/")) != 0)
+		return;
+	entry->is_said = true;
+	diagnose(&recovery->kernel->diagnostics, KIOKU_GAP,
+		 "the path of inode %" PRIu64 " is damaged, or none: it goes to %s", inode->number,
+		 recovery->place.path);
 }
 
 static void attributes_of(const struct recovery *recovery, const struct inode *inode,

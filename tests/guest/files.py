@@ -524,7 +524,7 @@ def lost_pages(forest):
         slots = members(forest.session.tool, forest.image, "xa_node")["slots"]
         tool = forest.session.hostile
         for what, change in (("a node", surgeon.change(node + slots + 8, node | 2)),
-                             ("a page", surgeon.change(node + slots + 8, 0xFFFFEA0000000001 << 3))):
+                             ("a page", surgeon.change(node + slots + 8, 0xFFFFEA0000000008))):
             with surgeon.ram.patched([change]):
                 found = tool.run("recover", surgeon.ram.path, "--path", "/large/data",
                                  "--list-missing", "--format", "json")
