@@ -90,6 +90,13 @@ enum kioku_status task_read_files(struct kioku_kernel *kernel, const struct task
 	return record_read_at(kernel, &task_files_record, task->address, out);
 }
 
+bool task_is_leaving(const struct task *task)
+{
+	const uint32_t exiting = 4; /* PF_EXITING, include/linux/sched.h, v4.18 to v7.0 */
+
+	return task->exit_state || task->flags & exiting;
+}
+
 enum kioku_status task_read_places(struct kioku_kernel *kernel, uint64_t fs,
 				   struct file_system_places *out)
 {

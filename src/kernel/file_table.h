@@ -19,6 +19,12 @@ struct task_files {
 enum kioku_status task_read_files(struct kioku_kernel *kernel, const struct task *task,
 				  struct task_files *out);
 
+/*
+ * Whether a task, read with TASK_MEMBERS, is on its way out, and may have let go of what it had: all of
+ * the above is 0 then, and of no other task but a process without memory.
+ */
+bool task_is_leaving(const struct task *task);
+
 struct file_system_places {
 	struct path working, root;
 };

@@ -363,6 +363,8 @@ static enum kioku_status give_thread(void *user, const struct task *task)
 		diagnose_table(listing, what, status);
 		return KIOKU_OK;
 	}
+	if ((!files.files || !files.fs) && !task_is_leaving(task))
+		diagnose_table(listing, what, KIOKU_ERROR_CORRUPT);
 	if (listing->run->options.all && is_new(&listing->places, files.fs))
 		TRY(give_places(listing, files.fs));
 	if (listing->run->options.all && files.mm && !listing->program_is_listed)
@@ -381,8 +383,8 @@ static enum kioku_status give_process(void *user, const struct task *leader)
 		return KIOKU_ERROR_NO_MEMORY;
 	listing->run = run;
 	listing->leader = leader;
-	enum kioku_status status =
-		task_each_thread(run->kernel, leader, TASK_IDENTITY, give_thread, listing, NULL);
+	enum kioku_status status = task_each_thread(
+		run->kernel, leader, TASK_IDENTITY | TASK_MEMBERS, give_thread, listing, NULL);
 	listing_release(listing);
 	return status;
 }

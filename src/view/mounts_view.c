@@ -327,8 +327,9 @@ static enum kioku_status give_task(void *user, const struct task *task)
 
 	if (status != KIOKU_OK)
 		return lost_task(listing, task, status);
-	if (!files.namespaces || !files.fs) /* it has ended */
-		return KIOKU_OK;
+	if (!files.namespaces || !files.fs)
+		return task_is_leaving(task) ? KIOKU_OK
+					     : lost_task(listing, task, KIOKU_ERROR_CORRUPT);
 	status = mount_namespace_of(listing->run->kernel, files.namespaces, &listing->namespace);
 	if (status == KIOKU_OK)
 		status = task_read_places(listing->run->kernel, files.fs, &places);
@@ -350,8 +351,8 @@ static enum kioku_status give_process(void *user, const struct task *leader)
 
 	if (!is_wanted(listing, leader))
 		return KIOKU_OK;
-	return task_each_thread(listing->run->kernel, leader, TASK_IDENTITY, give_task, listing,
-				listing->error);
+	return task_each_thread(listing->run->kernel, leader, TASK_IDENTITY | TASK_MEMBERS,
+				give_task, listing, listing->error);
 }
 
 static enum kioku_status run_mounts(struct view_run *run, struct kioku_error *error)
