@@ -21,7 +21,8 @@ static const struct {
 	{ "linux.elfs", "elf" },         { "linux.bash", "history" },
 	{ "linux.kallsyms", "symbols" }, { "linux.lsof", "lsof" },
 	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
-	{ "linux.pagecache", "files" },
+	{ "linux.pagecache", "files" },  { "linux.kallsyms", "symbols" },
+	{ "linux.vmayarascan", "yara" },
 };
 
 static const char *resolve_alias(const char *name)

@@ -101,6 +101,13 @@ struct snapshot_request {
 	bool tree, dry_run;
 };
 
+/* What views that search memory take. */
+struct search_request {
+	uint64_t minimum; /* 0: not given */
+	const char *encoding, *rules;
+	bool owners, physical;
+};
+
 struct options {
 	uint64_t given;             /* OPTION_..., combined */
 	const char *arguments[3];   /* positional; NULL past the last */
@@ -125,6 +132,7 @@ struct options {
 	struct kioku_serve_options serve;     /* likewise */
 	struct snapshot_request snapshot;     /* likewise */
 	bool list_missing, preserve;          /* of recover */
+	struct search_request search;
 };
 
 /*

@@ -1,14 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Every view is a command by itself: its columns and options come from the library. */
+#include <unistd.h>
+
 #include "cleanup.h"
 #include "message.h"
 #include "output.h"
 #include "number.h"
+#include "progress.h"
+#include "search_options.h"
 #include "session.h"
 
 static void cleanup_output(struct output *output)
 {
 	output_release(output);
+}
+
+static void show_progress(void *user, uint64_t done, uint64_t total, uint64_t lost)
+{
+	progress_update(user, done, total, lost);
+}
+
+/* Rows on the same terminal say that it goes on. */
+static bool wants_progress(const struct session *session)
+{
+	unsigned mask = kioku_view_option_mask(session->command->view);
+
+	return (mask & (KIOKU_VIEW_STRINGS | KIOKU_VIEW_RULES)) && !isatty(STDOUT_FILENO) &&
+	       isatty(STDERR_FILENO);
 }
 
 static int run_view(struct session *session, struct output *output)
@@ -25,7 +43,12 @@ static int run_view(struct session *session, struct output *output)
 		.steps = given->given & OPTION_STEPS,
 		.fstype = given->fstype,
 		.path = given->path,
+		.minimum = given->search.minimum,
+		.encoding = given->search.encoding,
+		.rules = given->search.rules,
+		.physical = given->search.physical,
 	};
+	struct progress progress;
 	struct kioku_error error = { 0 };
 
 	if (given->arguments[1] && !address_parse(given->arguments[1], &options.address))
@@ -41,8 +64,15 @@ static int run_view(struct session *session, struct output *output)
 	options.space = space;
 	for (size_t i = 0; i < output->selected_count; i++)
 		options.columns |= UINT64_C(1) << output->selected[i];
+	if (wants_progress(session)) {
+		progress_start(&progress);
+		options.progress = show_progress;
+		options.progress_user = &progress;
+	}
 	enum kioku_status status =
 		kioku_view_run(view, session->kernel, &options, output_row, output, &error);
+	if (options.progress)
+		progress_finish(&progress);
 	bool finished = output_finish(output, status == KIOKU_OK);
 	if (status == KIOKU_ERROR_STOPPED) /* stdout takes no more; main says why */
 		return STATUS_FAILED;
@@ -55,7 +85,9 @@ static int run(struct session *session)
 {
 	CLEANUP(cleanup_output) struct output output = { 0 };
 
-	int status = output_select(&output, session->command->view, session->options.columns);
+	unsigned mask = kioku_view_option_mask(session->command->view);
+	const char *columns = search_columns(&session->options, mask);
+	int status = output_select(&output, session->command->view, columns);
 	if (status != STATUS_COMPLETE)
 		return status;
 	output_open(&output, stdout, session->options.format);
@@ -86,6 +118,14 @@ struct command view_command(const struct kioku_view *view)
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
 		if (mask & map[i].view)
 			command.options |= map[i].options;
+	if (mask & KIOKU_VIEW_STRINGS) {
+		command.own = strings_options;
+		command.own_count = STRINGS_OPTION_COUNT;
+	}
+	if (mask & KIOKU_VIEW_RULES) {
+		command.own = rules_options;
+		command.own_count = RULES_OPTION_COUNT;
+	}
 	/* --pid names the address space there, not the rows. */
 	if (mask & KIOKU_VIEW_SPACE)
 		command.options &= ~OPTION_PIDS;

@@ -69,14 +69,16 @@ KIOKU_PUBLIC const struct kioku_column *kioku_view_columns(const struct kioku_vi
 
 /* What a view understands besides format and columns; enum kioku_view_option, combined. */
 enum kioku_view_option {
-	KIOKU_VIEW_PID = 1,      /* pids limits the rows */
-	KIOKU_VIEW_ALL = 2,      /* all shows rows that are hidden by default */
-	KIOKU_VIEW_NAME = 4,     /* name is a glob that limits the rows */
-	KIOKU_VIEW_SPACE = 8,    /* the rows are about one address space: space, or one pid */
-	KIOKU_VIEW_ADDRESS = 16, /* address is required */
-	KIOKU_VIEW_STEPS = 32,   /* steps shows how each row came about */
-	KIOKU_VIEW_TREE = 64,    /* rows come depth first, and a column "depth" says how deep */
-	KIOKU_VIEW_FILES = 128,  /* fstype and path limit the rows */
+	KIOKU_VIEW_PID = 1,        /* pids limits the rows */
+	KIOKU_VIEW_ALL = 2,        /* all shows rows that are hidden by default */
+	KIOKU_VIEW_NAME = 4,       /* name is a glob that limits the rows */
+	KIOKU_VIEW_SPACE = 8,      /* the rows are about one address space: space, or one pid */
+	KIOKU_VIEW_ADDRESS = 16,   /* address is required */
+	KIOKU_VIEW_STEPS = 32,     /* steps shows how each row came about */
+	KIOKU_VIEW_TREE = 64,      /* rows come depth first, and a column "depth" says how deep */
+	KIOKU_VIEW_FILES = 128,    /* fstype and path limit the rows */
+	KIOKU_VIEW_STRINGS = 1024, /* minimum and encoding say what is looked for; takes a while */
+	KIOKU_VIEW_RULES = 2048, /* rules are required; physical looks into all memory; likewise */
 };
 KIOKU_PUBLIC unsigned kioku_view_option_mask(const struct kioku_view *view);
 
@@ -94,8 +96,15 @@ struct kioku_view_options {
 	 * what they would cost is saved: over a link, a request each.
 	 */
 	uint64_t columns;
-	const char *fstype; /* as /proc/mounts has it; NULL: all */
-	const char *path;   /* a glob, also of a folder above; NULL: all */
+	const char *fstype;   /* as /proc/mounts has it; NULL: all */
+	const char *path;     /* a glob, also of a folder above; NULL: all */
+	uint64_t minimum;     /* characters of a string; 0: 4 */
+	const char *encoding; /* "ascii", "utf16le" or "all"; NULL: all */
+	const char *rules;    /* a file of YARA rules */
+	bool physical;        /* all memory, and not that of processes */
+	/* Called now and then while a view takes its time; in bytes. NULL: nobody asks. */
+	void (*progress)(void *user, uint64_t done, uint64_t total, uint64_t lost);
+	void *progress_user;
 };
 
 /* cells are the view's columns in order, valid until the call returns. Not OK: the view stops. */

@@ -112,6 +112,9 @@ typedef enum kioku_status mapping_fn(void *user, const struct mapping *mapping);
 typedef enum kioku_status absent_entry_fn(void *user, uint64_t virtual, uint64_t size,
 					  uint64_t entry);
 
+/* A page table that the walk enters, of the memory from virtual on. Not OK: as above. */
+typedef enum kioku_status table_fn(void *user, uint64_t physical, uint64_t virtual);
+
 struct walk_losses {
 	uint64_t tables;   /* page tables that could not be read */
 	uint64_t first;    /* virtual address that the first of them would have mapped */
@@ -122,6 +125,7 @@ struct address_walk {
 	uint64_t first, last; /* virtual */
 	mapping_fn *receive;
 	absent_entry_fn *absent; /* NULL: nobody asks */
+	table_fn *table;         /* likewise */
 	void *user;
 	struct walk_losses losses; /* out */
 };

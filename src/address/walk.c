@@ -77,6 +77,8 @@ static enum kioku_status walk_table(struct walk *walk, unsigned depth, uint64_t 
 			walk->asked->losses.first = base;
 		return KIOKU_OK;
 	}
+	if (walk->asked->table)
+		TRY(walk->asked->table(walk->asked->user, table, base));
 
 	for (unsigned index = 0; index < 512; index++) {
 		uint64_t value = load_le64(raw + 8 * index);
