@@ -21,8 +21,7 @@ static const struct {
 	{ "linux.elfs", "elf" },         { "linux.bash", "history" },
 	{ "linux.kallsyms", "symbols" }, { "linux.lsof", "lsof" },
 	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
-	{ "linux.pagecache", "files" },  { "linux.kallsyms", "symbols" },
-	{ "linux.vmayarascan", "yara" },
+	{ "linux.pagecache", "files" },  { "linux.vmayarascan", "yara" },
 };
 
 static const char *resolve_alias(const char *name)
