@@ -22,7 +22,7 @@ struct collecting {
 	struct owners *owners;
 	uint32_t process;
 	enum page_user_kind kind, table_kind;
-	bool is_full;
+	uint64_t visits; /* of pages, those that are not in the source too */
 };
 
 static enum kioku_status add_user(struct collecting *collecting, uint64_t physical,
@@ -30,12 +30,10 @@ static enum kioku_status add_user(struct collecting *collecting, uint64_t physic
 {
 	struct owners *owners = collecting->owners;
 
+	if (++collecting->visits > 4 * owners->limit || owners->count == owners->limit)
+		return KIOKU_ERROR_STOPPED;
 	if (!source_has(owners->kernel->source, physical, PAGE_SIZE))
 		return KIOKU_OK;
-	if (owners->count == owners->limit) {
-		collecting->is_full = true;
-		return KIOKU_ERROR_STOPPED;
-	}
 	if (owners->count == owners->capacity) {
 		size_t capacity = owners->capacity ? 2 * owners->capacity : 4096;
 		struct page_user *grown =
