@@ -142,6 +142,16 @@ def lab_truth(known):
     return {item["path"]: (item["size"], item["sha256"]) for item in known.before["files"]}
 
 
+def lab_deleted(known):
+    """Files of /lab that processes use though they have no name any more. A name may end like that by
+    itself."""
+    used = {path for process in known.before["processes"]
+            for path in (process["exe"] or "", *process["fds"].values(),
+                         *(area["path"] for area in process["maps"]))}
+    return {path.removesuffix(" (deleted)") for path in used - set(lab_truth(known))
+            if path.startswith("/lab/") and path.endswith(" (deleted)")}
+
+
 def shown(name):
     return name.decode("utf-8", "backslashreplace")
 
@@ -167,9 +177,10 @@ def listed(tool, known, image):
              for row in lab if row["type"] == "symlink"}
     if links != known.before["links"]:
         yield f"links are {links}, not {known.before['links']}"
-    gone = sorted(text_bytes(row, "path") for row in lab if row["deleted"])
-    if gone != [b"/deleted-program", b"/unlinked.txt"]:
-        yield f"deleted: {gone}"
+    gone = {"/lab" + shown(text_bytes(row, "path")) for row in lab
+            if row["deleted"] and row["type"] == "regular"}
+    if gone != lab_deleted(known):
+        yield f"deleted: {gone}, not {lab_deleted(known)}"
     return f"{len(rows)} rows"
 
 
@@ -192,8 +203,8 @@ def lab_restored(tool, known, image, folder):
         for name in sorted(ours.items() ^ lab_truth(known).items()):
             yield f"{what}: {name}"
     yield from differences("the archive against the folder", as_folder, as_tar)
-    if sorted(name.partition(b"-")[2] for name in gone) != \
-            [b"", b"deleted-program", b"unlinked.txt"]:
+    left = {shown(name.partition(b"-")[2]) for name, file in gone.items() if file.kind == "file"}
+    if left != {path.rpartition("/")[2] for path in lab_deleted(known)}:
         yield f"deleted: {sorted(gone)}"
     return f"{len(as_folder)} files"
 
