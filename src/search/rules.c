@@ -204,13 +204,16 @@ static enum kioku_status give_rule(struct scanning *scanning, YR_SCAN_CONTEXT *c
 		.meta_size = scanning->rules->meta_sizes[index],
 	};
 	YR_STRING *string;
-	YR_MATCH *match;
+	YR_MATCH match;
 
 	yr_rule_strings_foreach(rule, string)
 	{
-		yr_string_matches_foreach(context, string, match)
-		{
-			place_match(&found, string, match);
+		/* libyara keeps them at any address, where the compiler may not expect one. */
+		for (const YR_MATCH *at = context->matches[string->idx].head; at; at = match.next) {
+			memcpy(&match, at, sizeof(match));
+			if (match.is_private)
+				continue;
+			place_match(&found, string, &match);
 			TRY(scan->receive(scan->user, &found));
 			count++;
 		}
