@@ -15,6 +15,11 @@ struct text {
 	size_t size;
 };
 
+static void text_release(struct text *text)
+{
+	free(text->data);
+}
+
 static enum kioku_status read_text(const struct process *process, uint64_t start, uint64_t end,
 				   struct text *out)
 {
@@ -72,7 +77,7 @@ static enum kioku_status read_args(const struct process *process, struct text *o
 
 static enum kioku_status give_args(struct view_run *run, const struct process *process)
 {
-	struct text text = { 0 };
+	CLEANUP(text_release) struct text text = { 0 };
 	struct kioku_cell cells[] = { cell_integer(process->task->tgid), process_comm(process),
 				      cell_absent(KIOKU_CELL_NOT_APPLICABLE) };
 
@@ -81,7 +86,6 @@ static enum kioku_status give_args(struct view_run *run, const struct process *p
 		cells[2] = status == KIOKU_OK ? cell_text(text.data, text.size)
 					      : lost(run, process, "its arguments", status);
 	}
-	AUTO_FREE char *data = text.data;
 	return view_row(run, cells);
 }
 
@@ -128,10 +132,9 @@ static enum kioku_status give_variable(struct view_run *run, const struct proces
 static enum kioku_status give_env(struct view_run *run, const struct process *process)
 {
 	const struct memory_map *map = &process->map;
-	struct text text;
+	CLEANUP(text_release) struct text text = { 0 };
 	enum kioku_status status =
 		read_text(process, map->environment_start, map->environment_end, &text);
-	AUTO_FREE char *data = text.data;
 
 	if (status != KIOKU_OK)
 		lost(run, process, "its environment", status);

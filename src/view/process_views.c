@@ -9,29 +9,29 @@ struct walk {
 };
 
 static enum kioku_status open_process(struct kioku_kernel *kernel, struct process *process,
-				      struct kioku_error *error)
+				      struct kioku_address_space **space, struct kioku_error *error)
 {
 	TRY(memory_map_read(kernel, process->task->mm, &process->map, error));
-	return memory_map_open_space(kernel, &process->map, process->task->tgid, &process->space,
-				     error);
+	return memory_map_open_space(kernel, &process->map, process->task->tgid, space, error);
 }
 
 static enum kioku_status give(void *user, const struct task *task)
 {
 	const struct walk *walk = user;
 	struct kioku_kernel *kernel = walk->run->kernel;
+	AUTO_ADDRESS_SPACE struct kioku_address_space *space = NULL;
 	struct process process = { .task = task };
 	struct kioku_error error = { 0 };
 
 	if (!view_wants_pid(walk->run, task->tgid) || !task_has_memory(task))
 		return KIOKU_OK;
-	enum kioku_status status = open_process(kernel, &process, &error);
+	enum kioku_status status = open_process(kernel, &process, &space, &error);
 	if (status != KIOKU_OK) {
 		diagnose(&kernel->diagnostics, KIOKU_GAP, "process %d: %s", task->tgid,
 			 error.message);
 		return KIOKU_OK;
 	}
-	AUTO_ADDRESS_SPACE struct kioku_address_space *space = process.space;
+	process.space = space;
 	return walk->receive(walk->run, &process);
 }
 
