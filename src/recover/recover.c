@@ -391,7 +391,7 @@ static enum kioku_status recover_filesystem(void *user, const struct superblock 
 	TRY(pass(recovery, S_IFDIR, restore_folder));
 	TRY(pass(recovery, S_IFREG, restore_file));
 	TRY(pass(recovery, S_IFLNK, restore_symlink));
-	if (recovery->options->only_missing)
+	if (recovery->options->only_missing || recovery->count == 0)
 		return KIOKU_OK;
 	TRY(pass(recovery, 0, leave_out));
 	qsort(recovery->entries, recovery->count, sizeof(*recovery->entries), deeper_first);
