@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "kernel/maple.h"
 
 #define VMA_LIMIT (1u << 22) /* sysctl vm.max_map_count is 65530 unless it was raised */
@@ -180,14 +181,8 @@ static enum kioku_status add_to_list(void *user, const struct vma *vma)
 {
 	struct vma_list *list = user;
 
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? 2 * list->capacity : 64;
-		struct vma *vmas = reallocarray(list->vmas, capacity, sizeof(*vmas));
-		if (!vmas)
-			return KIOKU_ERROR_NO_MEMORY;
-		list->vmas = vmas;
-		list->capacity = capacity;
-	}
+	if (!GROW(list->vmas, list->count, list->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	list->vmas[list->count++] = *vma;
 	return KIOKU_OK;
 }
@@ -234,15 +229,12 @@ static enum kioku_status name_special(struct kioku_kernel *kernel, const struct 
 {
 	const struct binding *binding;
 	struct special_mapping special;
-	char name[64] = "";
+	char name[64];
+	size_t size;
 
 	TRY(record_bind(kernel, &special_record, &binding, NULL));
 	TRY(record_read(kernel, binding, vma->private, &special, NULL));
-	for (size_t i = 0; i < sizeof(name) - 1; i++) {
-		TRY(kernel_read(kernel, special.name + i, &name[i], 1, NULL));
-		if (!name[i])
-			break;
-	}
+	TRY(kernel_read_string(kernel, special.name, name, sizeof(name), &size));
 	name_it(out, name);
 	return KIOKU_OK;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "kernel/memory_map.h"
 #include "source/source.h"
 
@@ -34,15 +35,8 @@ static enum kioku_status add_user(struct collecting *collecting, uint64_t physic
 		return KIOKU_ERROR_STOPPED;
 	if (!source_has(owners->kernel->source, physical, PAGE_SIZE))
 		return KIOKU_OK;
-	if (owners->count == owners->capacity) {
-		size_t capacity = owners->capacity ? 2 * owners->capacity : 4096;
-		struct page_user *grown =
-			reallocarray(owners->users, capacity, sizeof(*owners->users));
-		if (!grown)
-			return KIOKU_ERROR_NO_MEMORY;
-		owners->users = grown;
-		owners->capacity = capacity;
-	}
+	if (!GROW(owners->users, owners->count, owners->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	owners->users[owners->count++] = (struct page_user){
 		.frame = physical / PAGE_SIZE,
 		.virtual = virtual,
@@ -96,15 +90,8 @@ static enum kioku_status collect(struct collecting *collecting, struct kioku_add
 
 static enum kioku_status add_process(struct owners *owners, const struct task *task)
 {
-	if (owners->process_count == owners->process_capacity) {
-		size_t capacity = owners->process_capacity ? 2 * owners->process_capacity : 64;
-		struct owner_process *grown =
-			reallocarray(owners->processes, capacity, sizeof(*owners->processes));
-		if (!grown)
-			return KIOKU_ERROR_NO_MEMORY;
-		owners->processes = grown;
-		owners->process_capacity = capacity;
-	}
+	if (!GROW(owners->processes, owners->process_count, owners->process_capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	struct owner_process *process = &owners->processes[owners->process_count++];
 	process->pid = task->tgid;
 	memcpy(process->comm, task->comm, sizeof(process->comm));

@@ -47,16 +47,13 @@ static const struct record link_record = RECORD(struct mount_link, "mount", link
 static enum kioku_status read_name(struct kioku_kernel *kernel, uint64_t address, char *out,
 				   size_t room)
 {
-	for (size_t i = 0; i < room; i++) {
-		if (!kernel_is_pointer(kernel, address + i))
-			return KIOKU_ERROR_CORRUPT;
-		TRY(kernel_read(kernel, address + i, out + i, 1, NULL));
-		if (out[i] == '\0')
-			return i > 0 ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
+	size_t size;
+
+	TRY(kernel_read_string(kernel, address, out, room, &size));
+	for (size_t i = 0; i < size; i++)
 		if (out[i] <= ' ' || out[i] > '~' || out[i] == '/')
 			return KIOKU_ERROR_CORRUPT;
-	}
-	return KIOKU_ERROR_CORRUPT;
+	return size > 0 ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
 }
 
 static enum kioku_status read_fstype(struct kioku_kernel *kernel, struct superblock *superblock)

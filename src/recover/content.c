@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "source/source.h"
 
 /* --- what is missing */
@@ -51,22 +52,6 @@ struct search {
 	uint8_t page[PAGE_SIZE];
 };
 
-/* Room for one more element. */
-static bool make_room(void *array, size_t count, size_t *capacity, size_t size)
-{
-	void *old = *(void **)array;
-
-	if (count < *capacity)
-		return true;
-	size_t more = *capacity ? *capacity * 2 : 16;
-	void *grown = reallocarray(old, more, size);
-	if (!grown)
-		return false;
-	*(void **)array = grown;
-	*capacity = more;
-	return true;
-}
-
 static uint64_t end_in_file(const struct file_content *content, uint64_t index, uint64_t count)
 {
 	uint64_t end = (index + count) * PAGE_SIZE;
@@ -82,16 +67,14 @@ static enum kioku_status keep(struct search *search, const struct page_run *run)
 	struct segment *last =
 		content->segment_count ? &content->segments[content->segment_count - 1] : NULL;
 
-	if (!make_room(&content->pieces, content->count, &content->capacity,
-		       sizeof(*content->pieces)))
+	if (!GROW(content->pieces, content->count, content->capacity))
 		return KIOKU_ERROR_NO_MEMORY;
 	content->pieces[content->count++] = (struct piece){ start, *run };
 	if (last && last->offset + last->size == start) {
 		last->size += end - start;
 		return KIOKU_OK;
 	}
-	if (!make_room(&content->segments, content->segment_count, &content->segment_capacity,
-		       sizeof(*content->segments)))
+	if (!GROW(content->segments, content->segment_count, content->segment_capacity))
 		return KIOKU_ERROR_NO_MEMORY;
 	content->segments[content->segment_count++] = (struct segment){ start, end - start };
 	return KIOKU_OK;

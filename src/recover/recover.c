@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/growing.h"
 #include "kernel/file_filter.h"
 #include "recover/content.h"
 #include "recover/location.h"
@@ -81,14 +82,8 @@ static enum kioku_status give_up_file(struct recovery *recovery, enum kioku_stat
 static enum kioku_status add_entry(struct recovery *recovery, const struct inode *inode,
 				   uint64_t dentry)
 {
-	if (recovery->count == recovery->capacity) {
-		size_t capacity = recovery->capacity ? recovery->capacity * 2 : 1024;
-		struct entry *entries = reallocarray(recovery->entries, capacity, sizeof(*entries));
-		if (!entries)
-			return error_no_memory(recovery->error);
-		recovery->entries = entries;
-		recovery->capacity = capacity;
-	}
+	if (!GROW(recovery->entries, recovery->count, recovery->capacity))
+		return error_no_memory(recovery->error);
 	recovery->entries[recovery->count++] = (struct entry){ .inode = inode->address,
 							       .dentry = dentry,
 							       .format = inode->mode & S_IFMT };

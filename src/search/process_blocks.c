@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/growing.h"
 #include "kernel/swap.h"
 #include "source/source.h"
 
@@ -36,15 +37,8 @@ static enum kioku_status add(struct collecting *collecting, uint64_t start, uint
 		last->end = end;
 		return KIOKU_OK;
 	}
-	if (blocks->count == blocks->capacity) {
-		size_t capacity = blocks->capacity ? 2 * blocks->capacity : 64;
-		struct block_run *grown =
-			reallocarray(blocks->runs, capacity, sizeof(*blocks->runs));
-		if (!grown)
-			return KIOKU_ERROR_NO_MEMORY;
-		blocks->runs = grown;
-		blocks->capacity = capacity;
-	}
+	if (!GROW(blocks->runs, blocks->count, blocks->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	blocks->runs[blocks->count++] = (struct block_run){ start, end };
 	return KIOKU_OK;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "base/arena.h"
 
 #define CHUNK        (8u << 20)
@@ -88,15 +89,8 @@ static enum kioku_status store(void *user, const struct rule_match *match)
 	struct work *work = user;
 	struct job *job = work->job;
 
-	if (job->count == job->capacity) {
-		size_t capacity = job->capacity ? 2 * job->capacity : 16;
-		struct rule_match *grown =
-			reallocarray(job->matches, capacity, sizeof(*job->matches));
-		if (!grown)
-			return KIOKU_ERROR_NO_MEMORY;
-		job->matches = grown;
-		job->capacity = capacity;
-	}
+	if (!GROW(job->matches, job->count, job->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	struct rule_match *kept = &job->matches[job->count];
 	*kept = *match;
 	if (match->data) {

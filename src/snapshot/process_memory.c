@@ -7,18 +7,7 @@
 
 #include "base/error.h"
 #include "source/driver.h"
-
-static enum kioku_status open_access(const struct kioku_source *source, void **out,
-				     struct kioku_error *error)
-{
-	/* Descriptors without a position: any number of threads may use them. */
-	*out = source->state;
-	return KIOKU_OK;
-}
-
-static void close_access(void *access)
-{
-}
+#include "source/made_source.h"
 
 static enum kioku_status fail(struct kioku_error *error, uint64_t address)
 {
@@ -109,16 +98,12 @@ static enum kioku_status read_access(void *access, uint64_t address, uint64_t of
 	return process_memory_read(access, address, offset, buffer, size, error);
 }
 
-static bool states(void *access, uint64_t address, size_t count, uint8_t *out)
-{
-	return false; /* whatever can be said of pages is in the layout */
-}
-
+/* Descriptors without a position: any number of threads may use them. */
 static const struct source_access memory_access = {
-	.open = open_access,
-	.close = close_access,
+	.open = made_access_open,
+	.close = made_access_close,
 	.read = read_access,
-	.states = states,
+	.states = made_access_states,
 };
 
 const struct source_driver process_source = {

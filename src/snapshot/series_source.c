@@ -242,17 +242,6 @@ static enum kioku_status read_page(struct series_source *series, uint64_t addres
 	return KIOKU_OK;
 }
 
-static enum kioku_status open_access(const struct kioku_source *source, void **out,
-				     struct kioku_error *error)
-{
-	*out = source->state;
-	return KIOKU_OK;
-}
-
-static void close_access(void *access)
-{
-}
-
 static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
 				     size_t size, struct kioku_error *error)
 {
@@ -273,11 +262,6 @@ static enum kioku_status read_access(void *access, uint64_t address, uint64_t of
 	return status;
 }
 
-static bool states(void *access, uint64_t address, size_t count, uint8_t *out)
-{
-	return false;
-}
-
 static void close_source(struct kioku_source *source)
 {
 	if (source->state)
@@ -285,10 +269,10 @@ static void close_source(struct kioku_source *source)
 }
 
 static const struct source_access series_access = {
-	.open = open_access,
-	.close = close_access,
+	.open = made_access_open,
+	.close = made_access_close,
 	.read = read_access,
-	.states = states,
+	.states = made_access_states,
 };
 
 static const struct source_driver series_driver = {

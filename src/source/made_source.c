@@ -12,6 +12,22 @@ struct made_source {
 	uint8_t *notes;
 };
 
+enum kioku_status made_access_open(const struct kioku_source *source, void **out,
+				   struct kioku_error *error)
+{
+	*out = source->state;
+	return KIOKU_OK;
+}
+
+void made_access_close(void *access)
+{
+}
+
+bool made_access_states(void *access, uint64_t address, size_t count, uint8_t *states)
+{
+	return false;
+}
+
 static bool is_pages(uint64_t start, uint64_t size)
 {
 	return start % CAPTURE_PAGE == 0 && size % CAPTURE_PAGE == 0 && size > 0 &&

@@ -26,6 +26,15 @@ struct source_process {
 	char *description;               /* the manifest's "process": JSON on one line; or NULL */
 };
 
+/*
+ * Functions of an access whose every way in is source->state, that any number of threads may use at once, and
+ * that can say nothing of pages that is not in the extents.
+ */
+enum kioku_status made_access_open(const struct kioku_source *source, void **out,
+				   struct kioku_error *error);
+void made_access_close(void *access);
+bool made_access_states(void *access, uint64_t address, size_t count, uint8_t *states);
+
 struct source_recipe {
 	/* Has a name, a help, an access with all its functions; its close() takes a state of NULL. */
 	const struct source_driver *driver;

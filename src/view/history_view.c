@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/growing.h"
 #include "view/process_views.h"
 
 enum {
@@ -58,20 +59,6 @@ static void search_release(struct search *search)
 {
 	free(search->stamps);
 	free(search->entries);
-}
-
-/* Room for one more element; NULL: no memory, or too many. */
-static void *grow(void **array, size_t count, size_t *capacity, size_t size)
-{
-	if (count == *capacity) {
-		size_t more = count ? 2 * count : 64;
-		void *grown = more > FOUND_LIMIT ? NULL : reallocarray(*array, more, size);
-		if (!grown)
-			return NULL;
-		*array = grown;
-		*capacity = more;
-	}
-	return (char *)*array + count * size;
 }
 
 /* --- pages */
@@ -192,12 +179,10 @@ static enum kioku_status find_stamps(struct search *search, uint64_t address, co
 			     search->stamps[search->stamp_count - 1].address >= place;
 		if (known || !parse_stamp(at, &seconds))
 			continue;
-		struct stamp *stamp = grow((void **)&search->stamps, search->stamp_count,
-					   &search->stamp_capacity, sizeof(*stamp));
-		if (!stamp)
+		if (search->stamp_count == FOUND_LIMIT ||
+		    !GROW(search->stamps, search->stamp_count, search->stamp_capacity))
 			return KIOKU_ERROR_NO_MEMORY;
-		*stamp = (struct stamp){ place, seconds };
-		search->stamp_count++;
+		search->stamps[search->stamp_count++] = (struct stamp){ place, seconds };
 	}
 	return KIOKU_OK;
 }
@@ -226,14 +211,12 @@ static enum kioku_status find_entries(struct search *search, uint64_t address, c
 			     search->entries[search->entry_count - 1].address >= address + at;
 		if (!stamp || known || !line || line >> 47)
 			continue;
-		struct entry *entry = grow((void **)&search->entries, search->entry_count,
-					   &search->entry_capacity, sizeof(*entry));
-		if (!entry)
+		if (search->entry_count == FOUND_LIMIT ||
+		    !GROW(search->entries, search->entry_count, search->entry_capacity))
 			return KIOKU_ERROR_NO_MEMORY;
-		*entry = (struct entry){ .address = address + at,
-					 .line = line,
-					 .seconds = stamp->seconds };
-		search->entry_count++;
+		search->entries[search->entry_count++] = (struct entry){
+			.address = address + at, .line = line, .seconds = stamp->seconds
+		};
 	}
 	return KIOKU_OK;
 }

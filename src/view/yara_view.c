@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "base/growing.h"
 #include "search/process_scan.h"
 #include "source/source.h"
 #include "view/owner_cells.h"
@@ -151,15 +152,8 @@ static enum kioku_status add_process(void *user, const struct task *task)
 
 	if (!view_wants_pid(listing->run, task->tgid) || !task_has_memory(task))
 		return KIOKU_OK;
-	if (listing->count == listing->capacity) {
-		size_t capacity = listing->capacity ? 2 * listing->capacity : 64;
-		struct scanned_process *grown =
-			reallocarray(listing->processes, capacity, sizeof(*grown));
-		if (!grown)
-			return KIOKU_ERROR_NO_MEMORY;
-		listing->processes = grown;
-		listing->capacity = capacity;
-	}
+	if (!GROW(listing->processes, listing->count, listing->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	struct scanned_process *process = &listing->processes[listing->count];
 	process->task = *task;
 	enum kioku_status status = process_blocks_open(kernel, task, &process->blocks, &error);
