@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "format/core_format.h"
 #include "kernel/memory_map.h"
 #include "kernel/page_cache.h"
@@ -30,17 +31,6 @@ struct core_state {
 	pthread_mutex_t lock;
 };
 
-static enum kioku_status open_access(const struct kioku_source *source, void **out,
-				     struct kioku_error *error)
-{
-	*out = source->state;
-	return KIOKU_OK;
-}
-
-static void close_access(void *access)
-{
-}
-
 static enum kioku_status read_access(void *access, uint64_t address, uint64_t offset, void *buffer,
 				     size_t size, struct kioku_error *error)
 {
@@ -53,16 +43,11 @@ static enum kioku_status read_access(void *access, uint64_t address, uint64_t of
 	return status;
 }
 
-static bool states(void *access, uint64_t address, size_t count, uint8_t *out)
-{
-	return false; /* what can be said of pages is in the extents */
-}
-
 static const struct source_access core_access = {
-	.open = open_access,
-	.close = close_access,
+	.open = made_access_open,
+	.close = made_access_close,
 	.read = read_access,
-	.states = states,
+	.states = made_access_states,
 };
 
 static void core_state_free(struct core_state *state)
@@ -89,22 +74,6 @@ static const struct source_driver core_source = {
 
 /* --- mappings */
 
-/* Grows by doubling; of elements of that size. */
-struct growing {
-	size_t count, capacity;
-};
-
-static void *grow(void *array, struct growing *growing, size_t size)
-{
-	if (growing->count < growing->capacity)
-		return array;
-	size_t capacity = growing->capacity ? 2 * growing->capacity : 64;
-	void *grown = reallocarray(array, capacity, size);
-	if (grown)
-		growing->capacity = capacity;
-	return grown;
-}
-
 struct making {
 	struct kioku_kernel *kernel;
 	const struct task *task;
@@ -115,11 +84,11 @@ struct making {
 
 	struct range_map extents;
 	struct source_segment *segments;
-	struct growing segment_growth;
+	size_t segment_count, segment_capacity;
 	struct core_file *files; /* names in the arena */
-	struct growing file_growth;
+	size_t file_count, file_capacity;
 	struct core_thread *threads; /* what they point at, too */
-	struct growing thread_growth;
+	size_t thread_count, thread_capacity;
 	uint64_t outside; /* bytes of files that no page table maps */
 	struct arena arena;
 	struct kioku_error *error;
@@ -140,6 +109,7 @@ struct filling {
 	uint64_t at, end; /* what is filled up to, and what is to be filled */
 	enum kioku_range_state untouched;
 	const struct vma *vma;
+	const struct walk_losses *losses; /* of the walk, so far */
 };
 
 static enum kioku_status add(struct making *making, uint64_t start, uint64_t end,
@@ -156,16 +126,20 @@ static bool is_of_device(const struct vma *vma)
 }
 
 /* Whether a page can be had is found out by having it, before anything is promised. */
-static enum kioku_status add_tried(struct making *making, uint64_t start, uint64_t end)
+static enum kioku_range_state try_page(const struct making *making, uint64_t address)
 {
 	uint8_t page[PAGE_SIZE];
 
-	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
-		enum kioku_status status =
-			kioku_address_space_read(making->space, at, page, sizeof(page), NULL);
-		TRY(add(making, at, at + PAGE_SIZE,
-			status == KIOKU_OK ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE));
-	}
+	return kioku_address_space_read(making->space, address, page, sizeof(page), NULL) ==
+			       KIOKU_OK
+		       ? KIOKU_RANGE_PRESENT
+		       : KIOKU_RANGE_UNREADABLE;
+}
+
+static enum kioku_status add_tried(struct making *making, uint64_t start, uint64_t end)
+{
+	for (uint64_t at = start; at < end; at += PAGE_SIZE)
+		TRY(add(making, at, at + PAGE_SIZE, try_page(making, at)));
 	return KIOKU_OK;
 }
 
@@ -213,10 +187,17 @@ static enum kioku_status add_file_pages(struct filling *filling, uint64_t start,
 	return start < end ? add(filling->making, start, end, KIOKU_RANGE_EXCLUDED) : KIOKU_OK;
 }
 
+static bool has_losses(const struct filling *filling)
+{
+	return filling->losses->tables > 0 || filling->losses->repeated > 0;
+}
+
 static enum kioku_status add_untouched(struct filling *filling, uint64_t start, uint64_t end)
 {
-	return filling->vma->file && filling->untouched == KIOKU_RANGE_EXCLUDED &&
-			       !is_of_device(filling->vma)
+	/* A table is lost: from there on nobody knows what is untouched, it may be anything. */
+	if (has_losses(filling))
+		return add(filling->making, start, end, KIOKU_RANGE_UNREADABLE);
+	return filling->vma->file && !is_of_device(filling->vma)
 		       ? add_file_pages(filling, start, end)
 		       : add(filling->making, start, end, filling->untouched);
 }
@@ -252,19 +233,14 @@ static enum kioku_status add_absent(void *user, uint64_t virtual, uint64_t size,
 {
 	struct filling *filling = user;
 	struct making *making = filling->making;
-	uint8_t page[PAGE_SIZE];
 
 	switch (swap_decode(making->kernel, entry, NULL, NULL)) {
 	case SWAP_ENTRY_NONE: return KIOKU_OK;
 	case SWAP_ENTRY_MARKER: return fill(filling, virtual, virtual + size, KIOKU_RANGE_EXCLUDED);
 	default: break;
 	}
-	for (uint64_t at = virtual; at < virtual + size; at += PAGE_SIZE) {
-		enum kioku_status status =
-			kioku_address_space_read(making->space, at, page, sizeof(page), NULL);
-		TRY(fill(filling, at, at + PAGE_SIZE,
-			 status == KIOKU_OK ? KIOKU_RANGE_PRESENT : KIOKU_RANGE_UNREADABLE));
-	}
+	for (uint64_t at = virtual; at < virtual + size; at += PAGE_SIZE)
+		TRY(fill(filling, at, at + PAGE_SIZE, try_page(making, at)));
 	return KIOKU_OK;
 }
 
@@ -285,14 +261,12 @@ static enum kioku_status add_pages(struct making *making, const struct vma *vma,
 				     .absent = add_absent,
 				     .user = &filling };
 
+	filling.losses = &walk.losses;
 	TRY(address_space_walk(making->space, &walk));
-	if (walk.losses.tables || walk.losses.repeated) {
+	if (has_losses(&filling))
 		diagnose(&making->kernel->diagnostics, KIOKU_GAP,
 			 "process %d: page tables of 0x%llx are lost", making->task->tgid,
 			 (unsigned long long)start);
-		/* Then nobody knows what is untouched: the rest may be anything. */
-		filling.untouched = KIOKU_RANGE_UNREADABLE;
-	}
 	return filling.at < end ? add_untouched(&filling, filling.at, end) : KIOKU_OK;
 }
 
@@ -324,16 +298,34 @@ static bool clip(const struct vma *vma, const struct path_text *name, const stru
 	return *start < *end;
 }
 
+/* The first part of a mapping, from an address on, that lies in any of the areas; false: none. */
+static bool next_part(const struct making *making, const struct vma *vma,
+		      const struct path_text *name, uint64_t from, uint64_t *start, uint64_t *end)
+{
+	static const struct kioku_area all = { .end = UINT64_MAX };
+	size_t count = making->area_count ? making->area_count : 1;
+	uint64_t first, past;
+	bool found = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!clip(vma, name, making->area_count ? &making->areas[i] : &all, &first, &past))
+			continue;
+		first = first > from ? first : from;
+		if (first >= past || (found && first >= *start))
+			continue;
+		*start = first;
+		*end = past;
+		found = true;
+	}
+	return found;
+}
+
 static enum kioku_status add_segment(struct making *making, const struct vma *vma, uint64_t start,
 				     uint64_t end)
 {
-	struct source_segment *segments =
-		grow(making->segments, &making->segment_growth, sizeof(*segments));
-
-	if (!segments)
+	if (!GROW(making->segments, making->segment_count, making->segment_capacity))
 		return KIOKU_ERROR_NO_MEMORY;
-	making->segments = segments;
-	segments[making->segment_growth.count++] = (struct source_segment){
+	making->segments[making->segment_count++] = (struct source_segment){
 		.start = start,
 		.size = end - start,
 		.flags = (vma->flags & VMA_READ ? PF_R : 0) | (vma->flags & VMA_WRITE ? PF_W : 0) |
@@ -345,14 +337,11 @@ static enum kioku_status add_segment(struct making *making, const struct vma *vm
 static enum kioku_status add_file(struct making *making, const struct vma *vma,
 				  const struct path_text *name)
 {
-	struct core_file *files = grow(making->files, &making->file_growth, sizeof(*files));
 	char *copy = arena_copy(&making->arena, name->data, name->size);
 
-	if (files)
-		making->files = files;
-	if (!files || !copy)
+	if (!copy || !GROW(making->files, making->file_count, making->file_capacity))
 		return KIOKU_ERROR_NO_MEMORY;
-	files[making->file_growth.count++] = (struct core_file){
+	making->files[making->file_count++] = (struct core_file){
 		.start = vma->start,
 		.end = vma->end,
 		.offset = vma->page_offset * PAGE_SIZE,
@@ -363,11 +352,9 @@ static enum kioku_status add_file(struct making *making, const struct vma *vma,
 
 static enum kioku_status add_mapping(void *user, const struct vma *vma)
 {
-	static const struct kioku_area all = { .end = UINT64_MAX };
 	struct making *making = user;
-	size_t count = making->area_count ? making->area_count : 1;
 	struct path_text name;
-	uint64_t start, end, done = vma->start;
+	uint64_t start = 0, end;
 
 	if (vma_name(making->kernel, &making->map, vma, &name) != KIOKU_OK)
 		diagnose(&making->kernel->diagnostics, KIOKU_GAP,
@@ -375,16 +362,8 @@ static enum kioku_status add_mapping(void *user, const struct vma *vma)
 			 making->task->tgid, (unsigned long long)vma->start);
 	if (vma->file && name.size > 0 && name.data[0] == '/')
 		TRY(add_file(making, vma, &name));
-	for (size_t i = 0; i < count; i++) {
-		if (!clip(vma, &name, making->area_count ? &making->areas[i] : &all, &start, &end))
-			continue;
-		/* Areas may overlap, and come in any order: what is behind the last one counts. */
-		start = start > done ? start : done;
-		if (start >= end)
-			continue;
+	for (end = vma->start; next_part(making, vma, &name, end, &start, &end);)
 		TRY(add_segment(making, vma, start, end));
-		done = end;
-	}
 	return KIOKU_OK;
 }
 
@@ -395,12 +374,8 @@ static enum kioku_status add_thread(void *user, const struct task *task)
 	struct making *making = user;
 	struct kioku_error error = { 0 };
 	struct registers *registers = arena_allocate(&making->arena, sizeof(*registers));
-	struct core_thread *threads =
-		grow(making->threads, &making->thread_growth, sizeof(*threads));
 
-	if (threads)
-		making->threads = threads;
-	if (!threads || !registers)
+	if (!registers || !GROW(making->threads, making->thread_count, making->thread_capacity))
 		return KIOKU_ERROR_NO_MEMORY;
 	if (task->exit_state)
 		return KIOKU_OK;
@@ -414,7 +389,7 @@ static enum kioku_status add_thread(void *user, const struct task *task)
 			 "thread %d was on a CPU: its registers are those of when it last entered "
 			 "the kernel",
 			 task->pid);
-	threads[making->thread_growth.count++] = (struct core_thread){
+	making->threads[making->thread_count++] = (struct core_thread){
 		.tid = task->pid,
 		.general = { (const uint8_t *)registers->values, sizeof(registers->values) },
 		.floating = { registers->floating,
@@ -426,7 +401,7 @@ static enum kioku_status add_thread(void *user, const struct task *task)
 /* Debuggers select the first. */
 static void put_leader_first(struct making *making)
 {
-	for (size_t i = 1; i < making->thread_growth.count; i++) {
+	for (size_t i = 1; i < making->thread_count; i++) {
 		struct core_thread thread = making->threads[i];
 		if (thread.tid != making->task->tgid)
 			continue;
@@ -479,9 +454,9 @@ static uint8_t *make_notes(struct making *making, size_t *size)
 		.arguments = read_arguments(making, arguments),
 		.auxv = auxiliary_vector(&making->map),
 		.files = making->files,
-		.file_count = making->file_growth.count,
+		.file_count = making->file_count,
 		.threads = making->threads,
-		.thread_count = making->thread_growth.count,
+		.thread_count = making->thread_count,
 	};
 	memcpy(core.name, task->comm, sizeof(core.name));
 	return core_notes_encode(&core, size);
@@ -496,10 +471,10 @@ static enum kioku_status collect(struct making *making)
 	TRY(memory_map_each(making->kernel, &making->map, pid, add_mapping, making, making->error));
 	TRY(task_each_thread(making->kernel, making->task, TASK_IDENTITY | TASK_MEMBERS, add_thread,
 			     making, making->error));
-	if (making->segment_growth.count == 0)
+	if (making->segment_count == 0)
 		return error_set(making->error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d has no such memory", pid);
-	if (making->thread_growth.count == 0)
+	if (making->thread_count == 0)
 		return error_set(making->error, KIOKU_ERROR_UNSUPPORTED,
 				 "no thread of process %d has registers", pid);
 	put_leader_first(making);
@@ -546,7 +521,7 @@ static enum kioku_status make(struct making *making, struct kioku_source **out)
 		.state = state,
 		.extents = making->extents,
 		.segments = TAKE(making->segments),
-		.segment_count = making->segment_growth.count,
+		.segment_count = making->segment_count,
 		.elf_machine = EM_X86_64,
 		.notes = { notes, size },
 		.diagnostics = making->kernel->diagnostics,

@@ -52,6 +52,41 @@ def contents(tool, known, image, folder):
     return f"{len(areas)} areas"
 
 
+def parts(tool, known, image, folder):
+    """Areas of one mapping, the later one first: both are there."""
+    area = next(area for area in known.before["areas"] if area["name"] == "anonymous")
+    start, half = int(area["address"], 16), area["size"] // 2
+    options = [word for first in (start + half, start)
+               for word in ("--area", f"{first:#x}-{first + half - 1:#x}")]
+    with dump(tool, image, area["pid"], folder / "parts.core", *options) as core:
+        if core.read(start, area["size"]) != expected(area):
+            yield "the two halves are not the whole"
+
+
+def lost_table(tool, known, image, folder):
+    """Where a page table is not in the image, nothing is said to be zeros or never touched."""
+    area = next(area for area in known.before["areas"] if area["name"] == "anonymous")
+    start = int(area["address"], 16)
+    steps = tool.rows("translate", image, area["address"], "--pid", area["pid"], "--steps")
+    table = int(steps[-1]["entry_physical"], 16) & ~0xFFF
+    placements = []
+    for piece in known.facts["ram_map"]:
+        first, offset = int(piece["physical"], 16), piece["offset"]
+        end = first + piece["size"]
+        for low, high in ((first, min(end, table)), (max(first, table + 0x1000), end)):
+            if low < high:
+                placements += ["--map", f"{low:#x}-{high - 1:#x}@{offset + low - first:#x}"]
+    path = folder / "lost.core"
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    result = tool.run("dump", image, "--pid", area["pid"], "-o", path, *placements)
+    if result.status != 3:
+        yield result.describe()
+    with CoreFile(path) as core:
+        if core.segment(start):
+            yield f"there is something at {start:#x}, of which nothing is known"
+
+
 def threads(tool, known, image, folder):
     """All that live, with registers that are not those of anybody else."""
     pid = known.before["roles"]["threads"]
@@ -97,6 +132,8 @@ def refusals(tool, known, image, folder):
 def check_all(session, known):
     tool, image, folder = session.tool, known.ram_path, session.folder
     session.check(known, "dump", contents, tool, known, image, folder)
+    session.check(known, "dump, parts", parts, tool, known, image, folder)
+    session.check(known, "dump, lost table", lost_table, tool, known, image, folder)
     session.check(known, "dump, threads", threads, tool, known, image, folder)
     session.check(known, "dump, refused", refusals, tool, known, image, folder)
     if shutil.which("gdb"):
