@@ -99,9 +99,23 @@ static size_t list_threads(const struct process *process, pid_t *out)
 	return count;
 }
 
-enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
-			      const uint64_t arguments[6], int64_t *result,
-			      struct kioku_error *error)
+/* Whether any thread is not a zombie. */
+static bool is_alive(const struct process *process)
+{
+	AUTO_NUMBERS struct number_list tids = { 0 };
+
+	(void)!process_threads(process, &tids, NULL);
+	for (size_t i = 0; i < tids.count; i++) {
+		char state = task_state_of(process->folder, tids.numbers[i]);
+		if (state != 0 && state != 'Z' && state != 'X')
+			return true;
+	}
+	return false;
+}
+
+static enum kioku_status call_in_any(struct errand *errand, pid_t tid, long number,
+				     const uint64_t arguments[6], int64_t *result,
+				     struct kioku_error *error)
 {
 	pid_t tids[1 + THREADS] = { tid };
 	size_t first = tid == 0, count = 1 + list_threads(errand->process, tids + 1);
@@ -120,4 +134,22 @@ enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
 			return status;
 	}
 	return status;
+}
+
+enum kioku_status errand_call(struct errand *errand, pid_t tid, long number,
+			      const uint64_t arguments[6], int64_t *result,
+			      struct kioku_error *error)
+{
+	const uint64_t limit = wait_now() + PATIENCE;
+
+	for (;;) {
+		enum kioku_status status =
+			call_in_any(errand, tid, number, arguments, result, error);
+		/* Threads can end faster than they are listed, and who starts them be in a lock. */
+		if (status != KIOKU_ERROR_NOT_FOUND || !is_alive(errand->process))
+			return status;
+		if (wait_now() >= limit)
+			return site_refuse(errand->process->pid, error);
+		usleep(SETTLE_INTERVAL * 1000);
+	}
 }

@@ -53,8 +53,10 @@ class Unharmed(ToolCase):
                 continue
             with self.subTest(parts=words):
                 target = self.start("harm", *words)
+                # Who takes the duplicate off the table is chosen among threads that end at once.
+                ordinary = 200 if words == ("storm",) else 26
                 for method in self.methods:
-                    self.duplicate(target, count(26, 10000) // len(self.methods), method)
+                    self.duplicate(target, count(ordinary, 10000) // len(self.methods), method)
                 self.check_unharmed(target)
 
     def test_series(self):
