@@ -107,7 +107,7 @@ static bool is_alive(const struct process *process)
 	(void)!process_threads(process, &tids, NULL);
 	for (size_t i = 0; i < tids.count; i++) {
 		char state = task_state_of(process->folder, tids.numbers[i]);
-		if (state != 0 && state != 'Z' && state != 'X')
+		if (state != 'Z' && state != 'X')
 			return true;
 	}
 	return false;
