@@ -596,4 +596,4 @@ def check_all(session):
         for test, name in zip(tests, names):
             session.results.check(name, test, forest)
         session.results.check(names[-1], mutations, forest, session.options.seed,
-                              session.options.mutations // 3)
+                              session.options.mutations // 10)

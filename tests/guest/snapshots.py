@@ -32,7 +32,7 @@ EARLY = "was over after"
 
 def plans(full):
     """5.10 and 6.1 know no way but to duplicate a process; 6.12 can track what is written."""
-    return ["bullseye", "bookworm", *(["backports"] if full else [])]
+    return ["bullseye", *(["bookworm", "backports"] if full else [])]
 
 
 def programs(folder):
