@@ -22,6 +22,7 @@ static const struct {
 	{ "linux.kallsyms", "symbols" }, { "linux.lsof", "lsof" },
 	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
 	{ "linux.pagecache", "files" },  { "linux.vmayarascan", "yara" },
+	{ "linux.lsmod", "modules" },    { "linux.kmsg", "dmesg" },
 };
 
 static const char *resolve_alias(const char *name)

@@ -44,7 +44,7 @@ def parse(archive):
         "tasks": [task for pid in pids for task in threads(pid, files, links)],
         "processes": processes,
         "areas": areas(text(files, "run/areas"), by_role.get("marker"), processes),
-        "modules": [module(line) for line in text(files, "proc/modules").splitlines()],
+        "modules": [module(line, files) for line in text(files, "proc/modules").splitlines()],
         "files": [content(name, data) for name, data in sorted(files.items())
                   if name.startswith("lab/")],
         "links": {escaped("/" + name): escaped(target) for name, target in sorted(links.items())
@@ -215,11 +215,19 @@ def record(area, number):
 
 # --- the rest
 
-def module(line):
+def module(line, files):
     name, size, references, users, state, address, *taint = line.split()
     return {"name": name, "size": int(size), "references": int(references),
             "used_by": [user for user in users.split(",") if user not in ("", "-")],
-            "state": state, "address": address, "taint": " ".join(taint)}
+            "state": state, "address": address, "taint": " ".join(taint),
+            **{kind: attributes(files, f"sys/module/{name}/{kind}/")
+               for kind in ("parameters", "sections")}}
+
+
+def attributes(files, folder):
+    """{name: text} of the files of a folder of sysfs that could be read."""
+    return {path.removeprefix(folder): text(files, path).removesuffix("\n")
+            for path in sorted(files) if path.startswith(folder)}
 
 
 def content(name, data):

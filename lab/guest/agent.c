@@ -177,6 +177,24 @@ static void add_tree(const char *path)
 		archive_link(path);
 }
 
+/* What sysfs says of those modules that are loaded, and not of what is built in. */
+static void add_modules(void)
+{
+	static const char *const folders[] = { "parameters", "sections" };
+	char line[4096], path[256];
+	FILE *modules = fopen("/proc/modules", "r");
+
+	while (modules && fgets(line, sizeof line, modules)) {
+		for (size_t i = 0; i < COUNT(folders); i++) {
+			snprintf(path, sizeof path, "/sys/module/%.*s/%s", (int)strcspn(line, " "),
+				 line, folders[i]);
+			add_tree(path);
+		}
+	}
+	if (modules)
+		fclose(modules);
+}
+
 static void add_moment(void)
 {
 	char text[128];
@@ -207,6 +225,7 @@ static unsigned long collect(const char *disk)
 	for (size_t i = 0; i < COUNT(machine_files); i++)
 		archive_file(machine_files[i]);
 	add_log();
+	add_modules();
 	add_tree("/lab");
 	return archive_close();
 }
