@@ -98,3 +98,17 @@ def wrong_module(row, told):
             yield f"section {name} at {sections.get(name)}, not {address}"
     if told.get("sections") and set(sections) != set(told["sections"]):
         yield f"sections {sorted(set(sections) ^ set(told['sections']))}"
+
+
+# --- physical addresses
+
+def iomem(tool, known, image, *options):
+    rows = tool.rows("iomem", image, "--columns", "all", *options)
+    found = [f"{'  ' * row['depth']}{int(row['start'], 16):08x}-{int(row['end'], 16):08x} : "
+             f"{shown(row, 'name') or '<BAD>'}" for row in rows]
+    for truth in known.truths:
+        if found == truth["iomem"]:
+            return f"{len(found)} ranges"
+    yield from (f"{line} is missing" for line in known.before["iomem"] if line not in found)
+    yield from (f"{line} is not there" for line in found if line not in known.before["iomem"])
+    yield "not as /proc/iomem has them"
