@@ -23,7 +23,7 @@ static const struct {
 	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
 	{ "linux.pagecache", "files" },  { "linux.vmayarascan", "yara" },
 	{ "linux.lsmod", "modules" },    { "linux.kmsg", "dmesg" },
-	{ "linux.iomem", "iomem" },
+	{ "linux.iomem", "iomem" },      { "linux.sockstat", "sockets" },
 };
 
 static const char *resolve_alias(const char *name)

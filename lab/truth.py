@@ -50,8 +50,7 @@ def parse(archive):
         "links": {escaped("/" + name): escaped(target) for name, target in sorted(links.items())
                   if name.startswith("lab/")},
         "iomem": text(files, "proc/iomem").splitlines(),
-        "net": {name[9:]: text(files, name).splitlines() for name in sorted(files)
-                if name.startswith("proc/net/")},
+        "net": network(files, "proc/net/"),
         "mounts": text(files, "proc/mounts").splitlines(),
         "dmesg": text(files, "dmesg").splitlines(),
         "kallsyms": files["proc/kallsyms"],
@@ -148,9 +147,16 @@ def process(pid, files, links):
         "mounts": mounts(text(files, f"{folder}/mountinfo"), text(files, f"{folder}/mounts")),
         "cgroup": text(files, f"{folder}/cgroup").splitlines(),
         "namespaces": {kind: links.get(f"{folder}/ns/{kind}") for kind in ("pid", "mnt", "net")},
+        "net": network(files, f"{folder}/net/"),
         "maps": [mapping(line) for line in text(files, f"{folder}/maps").splitlines()],
         "pages": pages(files.get(f"{folder}/pagemap", b"")),
     }
+
+
+def network(files, folder):
+    """{table: lines} of a network namespace."""
+    return {name.removeprefix(folder): text(files, name).splitlines() for name in sorted(files)
+            if name.startswith(folder)}
 
 
 def mounts(information, table):

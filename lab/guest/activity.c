@@ -340,11 +340,18 @@ static void other_root(void)
 	rest();
 }
 
+static void network(void)
+{
+	prctl(PR_SET_NAME, "network");
+	hold_network();
+	settle("network");
+}
+
 static void (*const activities[])(void) = {
-	threads,    leaderless,   deleted,      memfd,        impostor, escape_comm,
-	title_comm, newline_comm, invalid_comm, empty_comm,   user,     split_user,
-	stopped,    traced,       zombie,       vfork_parent, chain,    namespaced,
-	marker,     files,        sockets,      descriptors,  mounts,   other_root,
+	threads,      leaderless,   deleted,    memfd,      impostor,   escape_comm, title_comm,
+	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,     traced,
+	zombie,       vfork_parent, chain,      namespaced, marker,     files,       sockets,
+	descriptors,  mounts,       other_root, network,
 };
 enum { ACTIVITIES = sizeof activities / sizeof *activities };
 

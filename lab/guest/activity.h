@@ -21,5 +21,6 @@ void hold_sockets(void);     /* files.c */
 void hold_descriptors(void); /* descriptors.c */
 void hold_mounts(void);      /* descriptors.c */
 void hold_other_root(void);  /* descriptors.c */
+void hold_network(void);     /* network.c */
 
 #endif

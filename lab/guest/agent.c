@@ -51,6 +51,9 @@ static const char *const machine_files[] = {
 	"/proc/net/udp",
 	"/proc/net/udp6",
 	"/proc/net/raw",
+	"/proc/net/raw6",
+	"/proc/net/icmp",
+	"/proc/net/netlink",
 	"/proc/net/unix",
 	"/proc/net/packet",
 	"/proc/net/dev",
@@ -147,6 +150,23 @@ static void add_pagemap(const char *folder)
 	close(pagemap);
 }
 
+/* Of a process in another network namespace than ours, what that has. */
+static void add_network(const char *folder)
+{
+	static const char *const names[] = { "tcp",  "tcp6",     "udp",   "udp6",   "raw",
+					     "raw6", "icmp",     "unix",  "packet", "netlink",
+					     "dev",  "if_inet6", "route", "arp" };
+	char path[600], theirs[64] = "", ours[64] = "";
+
+	snprintf(path, sizeof path, "%s/ns/net", folder);
+	if (readlink(path, theirs, sizeof theirs - 1) < 0 ||
+	    readlink("/proc/self/ns/net", ours, sizeof ours - 1) < 0 || !strcmp(theirs, ours))
+		return;
+	snprintf(path, sizeof path, "%s/net", folder);
+	for (size_t i = 0; i < COUNT(names); i++)
+		add_file_in(path, names[i]);
+}
+
 static void add_process(const char *folder)
 {
 	char path[600];
@@ -161,6 +181,7 @@ static void add_process(const char *folder)
 		archive_link(path);
 	}
 	add_pagemap(folder);
+	add_network(folder);
 }
 
 static void add_tree(const char *path)

@@ -22,29 +22,69 @@ static const struct member handle_members[] = {
 };
 static const struct record handle_record = RECORD(struct handle, "socket", handle_members);
 
-struct sock {
-	uint64_t address; /* not a member of it */
-	uint64_t handle;
-	uint16_t family, protocol;
+/* What all have that are in a table. */
+struct common {
+	uint64_t namespace;
+	uint16_t family;
 	uint8_t state;
 	uint16_t remote_port, local_port; /* the first big-endian, as it is; the other one not */
 	uint32_t remote4, local4;         /* as they are */
 	uint8_t remote6[16], local6[16];
 };
 
+static const struct member common_members[] = {
+	MEMBER(struct common, family, "skc_family"),
+	MEMBER(struct common, state, "skc_state"),
+	MEMBER(struct common, remote_port, "skc_dport"),
+	MEMBER(struct common, local_port, "skc_num"),
+	MEMBER(struct common, remote4, "skc_daddr"),
+	MEMBER(struct common, local4, "skc_rcv_saddr"),
+	OPTIONAL(struct common, namespace, "skc_net.net"),
+	OPTIONAL(struct common, remote6, "skc_v6_daddr.in6_u.u6_addr8"),
+	OPTIONAL(struct common, local6, "skc_v6_rcv_saddr.in6_u.u6_addr8"),
+};
+static const struct record common_record = RECORD(struct common, "sock_common", common_members);
+
+/* The common part is its first. */
+struct sock {
+	uint64_t address;     /* not a member of it */
+	struct common common; /* likewise */
+	uint64_t handle, filter;
+	uint16_t type, protocol;
+	uint32_t received, sending; /* bytes, with what they are kept in */
+	uint32_t waiting;           /* connections that nobody has accepted */
+};
+
 static const struct member sock_members[] = {
 	MEMBER(struct sock, handle, "sk_socket"),
-	MEMBER(struct sock, family, "__sk_common.skc_family"),
+	MEMBER(struct sock, type, "sk_type"),
 	MEMBER(struct sock, protocol, "sk_protocol"),
-	MEMBER(struct sock, state, "__sk_common.skc_state"),
-	MEMBER(struct sock, remote_port, "__sk_common.skc_dport"),
-	MEMBER(struct sock, local_port, "__sk_common.skc_num"),
-	MEMBER(struct sock, remote4, "__sk_common.skc_daddr"),
-	MEMBER(struct sock, local4, "__sk_common.skc_rcv_saddr"),
-	OPTIONAL(struct sock, remote6, "__sk_common.skc_v6_daddr.in6_u.u6_addr8"),
-	OPTIONAL(struct sock, local6, "__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8"),
+	OPTIONAL(struct sock, filter, "sk_filter"),
+	OPTIONAL(struct sock, received, "sk_backlog.rmem_alloc"),
+	OPTIONAL(struct sock, sending, "sk_wmem_alloc"),
+	OPTIONAL(struct sock, waiting, "sk_ack_backlog"),
 };
 static const struct record sock_record = RECORD(struct sock, "sock", sock_members);
+
+/* Sequence numbers of TCP. */
+struct tcp_queues {
+	uint32_t received, read, written, acknowledged;
+};
+
+static const struct member tcp_members[] = {
+	MEMBER(struct tcp_queues, received, "rcv_nxt"),
+	MEMBER(struct tcp_queues, read, "copied_seq"),
+	MEMBER(struct tcp_queues, written, "write_seq"),
+	MEMBER(struct tcp_queues, acknowledged, "snd_una"),
+};
+static const struct record tcp_record = RECORD(struct tcp_queues, "tcp_sock", tcp_members);
+
+struct udp_facts {
+	uint32_t deficit; /* bytes that were read and are still counted */
+};
+
+static const struct member udp_members[] = { MEMBER(struct udp_facts, deficit, "forward_deficit") };
+static const struct record udp_record = RECORD(struct udp_facts, "udp_sock", udp_members);
 
 struct unix_ends {
 	uint64_t name, peer;
@@ -156,11 +196,11 @@ static void set_protocol(struct socket_facts *out, const char *name, uint16_t nu
 static const char *state_name(const struct sock *sock, uint16_t type)
 {
 	const uint8_t closed = 7;
-	bool is_tcp = sock->family != AF_UNIX && type == SOCK_STREAM;
+	bool is_tcp = sock->common.family != AF_UNIX && type == SOCK_STREAM;
 
-	if (sock->state == closed && !is_tcp)
+	if (sock->common.state == closed && !is_tcp)
 		return "UNCONNECTED";
-	return sock->state < COUNT(states) ? states[sock->state] : NULL;
+	return sock->common.state < COUNT(states) ? states[sock->common.state] : NULL;
 }
 
 /* --- Internet sockets */
@@ -187,20 +227,22 @@ static enum kioku_status internet_facts(struct kioku_kernel *kernel, const struc
 					uint16_t type, struct socket_facts *out)
 {
 	const struct binding *binding;
-	bool is_six = sock->family == AF_INET6, has_port = type != SOCK_RAW;
+	bool is_six = sock->common.family == AF_INET6, has_port = type != SOCK_RAW;
 
 	set_protocol(out, name_of(internet_protocols, COUNT(internet_protocols), sock->protocol),
 		     sock->protocol);
 	out->state = state_name(sock, type);
-	TRY(record_bind(kernel, &sock_record, &binding, NULL));
-	if (is_six && !BINDING_HAS(binding, struct sock, local6)) {
+	TRY(record_bind(kernel, &common_record, &binding, NULL));
+	if (is_six && !BINDING_HAS(binding, struct common, local6)) {
 		out->has_lost_part = true;
 		return KIOKU_OK;
 	}
-	set_end(&out->local, sock->family, is_six ? (const void *)sock->local6 : &sock->local4,
-		sock->local_port, has_port);
-	set_end(&out->remote, sock->family, is_six ? (const void *)sock->remote6 : &sock->remote4,
-		ntohs(sock->remote_port), has_port);
+	set_end(&out->local, sock->common.family,
+		is_six ? (const void *)sock->common.local6 : &sock->common.local4,
+		sock->common.local_port, has_port);
+	set_end(&out->remote, sock->common.family,
+		is_six ? (const void *)sock->common.remote6 : &sock->common.remote4,
+		ntohs(sock->common.remote_port), has_port);
 	return KIOKU_OK;
 }
 
@@ -234,26 +276,37 @@ static enum kioku_status unix_name(struct kioku_kernel *kernel, uint64_t address
 	return KIOKU_OK;
 }
 
-static enum kioku_status unnamed_peer(struct kioku_kernel *kernel, uint64_t peer,
-				      struct socket_text *out)
+/* The inode of a struct socket lies with it. */
+static enum kioku_status inode_of(struct kioku_kernel *kernel, uint64_t socket, uint64_t *out)
 {
 	const struct binding *alloc, *handle;
 	struct socket_inode inode;
-	struct sock sock;
 
-	TRY(record_read_at(kernel, &sock_record, peer, &sock));
-	if (sock.family != AF_UNIX)
-		return KIOKU_ERROR_CORRUPT;
-	/* Not accepted yet, or closed already. */
-	if (!sock.handle)
-		return KIOKU_OK;
 	TRY(record_bind(kernel, &inode_record, &alloc, NULL));
 	TRY(record_bind(kernel, &handle_record, &handle, NULL));
 	uint64_t start = BINDING_OFFSET(alloc, struct socket_inode, handle_file) -
 			 BINDING_OFFSET(handle, struct handle, file);
-	TRY(record_read_at(kernel, &inode_record, sock.handle - start, &inode));
-	out->size =
-		(size_t)snprintf(out->data, SOCKET_END_ROOM, "socket:[%" PRIu64 "]", inode.number);
+	TRY(record_read_at(kernel, &inode_record, socket - start, &inode));
+	*out = inode.number;
+	return KIOKU_OK;
+}
+
+static enum kioku_status unnamed_peer(struct kioku_kernel *kernel, uint64_t peer,
+				      struct socket_text *out)
+{
+	struct common common;
+	struct sock sock;
+	uint64_t inode;
+
+	TRY(record_read_at(kernel, &common_record, peer, &common));
+	TRY(record_read_at(kernel, &sock_record, peer, &sock));
+	if (common.family != AF_UNIX)
+		return KIOKU_ERROR_CORRUPT;
+	/* Not accepted yet, or closed already. */
+	if (!sock.handle)
+		return KIOKU_OK;
+	TRY(inode_of(kernel, sock.handle, &inode));
+	out->size = (size_t)snprintf(out->data, SOCKET_END_ROOM, "socket:[%" PRIu64 "]", inode);
 	return KIOKU_OK;
 }
 
@@ -298,35 +351,106 @@ static void packet_facts(struct kioku_kernel *kernel, const struct sock *sock,
 					      ntohs(packet.protocol));
 }
 
+/* --- what waits in a socket */
+
+/* As net/ipv4/tcp_ipv4.c, udp.c and raw.c show it in /proc/net. */
+static void set_queues(struct kioku_kernel *kernel, const struct sock *sock,
+		       struct socket_facts *out)
+{
+	const uint8_t listening = 10;
+	struct tcp_queues tcp;
+	struct udp_facts udp = { 0 };
+
+	if (sock->type == SOCK_STREAM && sock->protocol == IPPROTO_TCP) {
+		if (record_read_at(kernel, &tcp_record, sock->address, &tcp) != KIOKU_OK)
+			return;
+		uint32_t unread = tcp.received - tcp.read;
+		out->receive_queue = sock->common.state == listening ? sock->waiting
+				     : unread > INT32_MAX            ? 0
+								     : unread;
+		out->send_queue = tcp.written - tcp.acknowledged;
+		out->has_queues = true;
+	} else if (sock->type == SOCK_DGRAM || sock->type == SOCK_RAW) {
+		if (sock->type == SOCK_DGRAM)
+			(void)!record_read_at(kernel, &udp_record, sock->address, &udp);
+		out->receive_queue = sock->received - udp.deficit;
+		/* One is the socket's own. */
+		out->send_queue = sock->sending ? sock->sending - 1 : 0;
+		out->has_queues = true;
+	}
+}
+
+static enum kioku_status read_whole(struct kioku_kernel *kernel, const struct sock *sock,
+				    struct socket_facts *out)
+{
+	out->type = name_of(types, COUNT(types), sock->type);
+	out->handle = sock->handle;
+	out->has_filter = sock->filter != 0;
+	if (sock->handle && inode_of(kernel, sock->handle, &out->inode) != KIOKU_OK)
+		out->has_lost_part = true;
+	switch (sock->common.family) {
+	case AF_INET:
+	case AF_INET6:
+		set_queues(kernel, sock, out);
+		return internet_facts(kernel, sock, sock->type, out);
+	case AF_UNIX: return unix_facts(kernel, sock, out);
+	case AF_NETLINK:
+		set_protocol(out,
+			     name_of(netlink_protocols, COUNT(netlink_protocols), sock->protocol),
+			     sock->protocol);
+		return KIOKU_OK;
+	case AF_PACKET: packet_facts(kernel, sock, out); return KIOKU_OK;
+	default: return KIOKU_OK;
+	}
+}
+
+enum kioku_status sock_read(struct kioku_kernel *kernel, uint64_t address, struct socket_facts *out)
+{
+	/* include/net/tcp_states.h: what these are in stands in for a socket. */
+	const uint8_t time_wait = 6, new_request = 12;
+	struct common common;
+	struct sock sock = { .type = SOCK_STREAM, .protocol = IPPROTO_TCP };
+
+	*out = (struct socket_facts){ 0 };
+	TRY(record_read_at(kernel, &common_record, address, &common));
+	bool is_internet = common.family == AF_INET || common.family == AF_INET6;
+	bool is_whole = !is_internet || (common.state != time_wait && common.state != new_request);
+	if (is_whole)
+		TRY(record_read_at(kernel, &sock_record, address, &sock));
+	sock.address = address;
+	sock.common = common;
+	out->family = common.family;
+	out->namespace = common.namespace;
+	out->name = name_of(families, COUNT(families), common.family);
+	if (is_whole)
+		return read_whole(kernel, &sock, out);
+	out->type = name_of(types, COUNT(types), SOCK_STREAM);
+	return internet_facts(kernel, &sock, SOCK_STREAM, out);
+}
+
+enum kioku_status socket_sock(struct kioku_kernel *kernel, uint64_t socket, uint64_t file,
+			      uint64_t *out)
+{
+	struct handle handle;
+
+	TRY(record_read_at(kernel, &handle_record, socket, &handle));
+	*out = handle.sock;
+	return handle.file == file ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
+}
+
 enum kioku_status socket_read(struct kioku_kernel *kernel, uint64_t socket, uint64_t file,
 			      struct socket_facts *out)
 {
 	struct handle handle;
-	struct sock sock;
 
 	*out = (struct socket_facts){ 0 };
 	TRY(record_read_at(kernel, &handle_record, socket, &handle));
 	if (handle.file != file)
 		return KIOKU_ERROR_CORRUPT;
-	out->type = name_of(types, COUNT(types), handle.type);
-	if (!handle.sock)
+	if (!handle.sock) {
+		out->type = name_of(types, COUNT(types), handle.type);
 		return KIOKU_OK;
-	TRY(record_read_at(kernel, &sock_record, handle.sock, &sock));
-	if (sock.handle != socket)
-		return KIOKU_ERROR_CORRUPT;
-	sock.address = handle.sock;
-	out->family = sock.family;
-	out->name = name_of(families, COUNT(families), sock.family);
-	switch (sock.family) {
-	case AF_INET:
-	case AF_INET6: return internet_facts(kernel, &sock, handle.type, out);
-	case AF_UNIX: return unix_facts(kernel, &sock, out);
-	case AF_NETLINK:
-		set_protocol(out,
-			     name_of(netlink_protocols, COUNT(netlink_protocols), sock.protocol),
-			     sock.protocol);
-		return KIOKU_OK;
-	case AF_PACKET: packet_facts(kernel, &sock, out); return KIOKU_OK;
-	default: return KIOKU_OK;
 	}
+	TRY(sock_read(kernel, handle.sock, out));
+	return out->handle == socket ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
 }

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A network namespace of its own, with an interface, addresses, a neighbour, and sockets in it. */
+#define _GNU_SOURCE
+#include "activity.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct sockaddr_in loopback(int port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
+/* A connection whose ends are both closed: for a minute, only TCP's table has it. */
+static void leave_time_wait(void)
+{
+	struct sockaddr_in here = loopback(4020);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	char byte;
+
+	need(!bind(listener, (struct sockaddr *)&here, sizeof here) && !listen(listener, 5),
+	     "listen");
+	need(!connect(client, (struct sockaddr *)&here, sizeof here), "connect");
+	int server = accept(listener, NULL, NULL);
+	close(client);
+	need(read(server, &byte, 1) == 0, "the end of a connection");
+	close(server);
+	close(listener);
+}
+
+static void hold_filtered(void)
+{
+	struct sock_filter code = { BPF_RET | BPF_K, 0, 0, 0xffff };
+	struct sock_fprog program = { 1, &code };
+	struct sockaddr_in here = loopback(4001);
+	int file = socket(AF_INET, SOCK_DGRAM, 0);
+
+	need(!bind(file, (struct sockaddr *)&here, sizeof here), "bind");
+	need(!setsockopt(file, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "filter");
+}
+
+void hold_network(void)
+{
+	struct sockaddr_nl all = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct sockaddr_in here = loopback(4000); /* as another one in the first namespace */
+
+	leave_time_wait();
+	need(!unshare(CLONE_NEWNET), "unshare");
+	/* What a kernel of these cannot do is missing from its truth as well. */
+	(void)!system("ip link set lo up; ip link add kioku0 type dummy;"
+		      "ip link set kioku0 up; ip addr add 192.0.2.7/24 dev kioku0;"
+		      "ip addr add 192.0.2.8/24 dev kioku0; ip addr add 2001:db8::7/64 dev kioku0;"
+		      "ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev kioku0 nud permanent;"
+		      "ip route add 198.51.100.0/24 via 192.0.2.9");
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	need(!bind(listener, (struct sockaddr *)&here, sizeof here) && !listen(listener, 5),
+	     "listen");
+	hold_filtered();
+	int routes = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	need(!bind(routes, (struct sockaddr *)&all, sizeof all), "netlink");
+	need(socket(AF_UNIX, SOCK_STREAM, 0) >= 0, "a UNIX socket without a name");
+	socket(AF_PACKET, SOCK_DGRAM, htons(0x0800));
+}

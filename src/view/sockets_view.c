@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sockets: all that the kernel's tables have, and all that processes have open. */
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/socket_facts.h"
+#include "kernel/socket_owners.h"
+#include "kernel/socket_table.h"
+#include "view/task_cells.h"
+
+enum {
+	COLUMN_NETNS,
+	COLUMN_FAMILY,
+	COLUMN_TYPE,
+	COLUMN_PROTOCOL,
+	COLUMN_STATE,
+	COLUMN_LOCAL,
+	COLUMN_REMOTE,
+	COLUMN_INODE,
+	COLUMN_PID,
+	COLUMN_FD,
+	COLUMN_COMM,
+	COLUMN_OWNERS,
+	COLUMN_RECEIVE_QUEUE,
+	COLUMN_SEND_QUEUE,
+	COLUMN_FILTER,
+	COLUMN_LISTED,
+	COLUMN_SOCK,
+	COLUMNS
+};
+
+static const struct kioku_column columns[COLUMNS] = {
+	[COLUMN_NETNS] = { "netns", KIOKU_KIND_UNSIGNED,
+			   "network namespace, as in /proc/PID/ns/net", 0 },
+	[COLUMN_FAMILY] = { "family", KIOKU_KIND_TEXT, "IPv4, IPv6, unix, netlink, ...", 0 },
+	[COLUMN_TYPE] = { "type", KIOKU_KIND_TEXT, "STREAM, DGRAM, RAW, ...", 0 },
+	[COLUMN_PROTOCOL] = { "protocol", KIOKU_KIND_TEXT, "TCP, UDP, ROUTE, ...", 0 },
+	[COLUMN_STATE] = { "state", KIOKU_KIND_TEXT, "LISTEN, ESTABLISHED, ...", 0 },
+	[COLUMN_LOCAL] = { "local", KIOKU_KIND_TEXT, "address and port, or name", 0 },
+	[COLUMN_REMOTE] = { "remote", KIOKU_KIND_TEXT, "that of the other end", 0 },
+	[COLUMN_INODE] = { "inode", KIOKU_KIND_UNSIGNED,
+			   "inode number; none: no descriptor can lead to it", 0 },
+	[COLUMN_PID] = { "pid", KIOKU_KIND_INTEGER,
+			 "process that has it open; none: nobody, or the kernel itself", 0 },
+	[COLUMN_FD] = { "fd", KIOKU_KIND_INTEGER, "its descriptor there", 0 },
+	[COLUMN_COMM] = TASK_COLUMN_COMM,
+	[COLUMN_OWNERS] = { "owners", KIOKU_KIND_TEXTS, "PID/FD of all that have it open", 1 },
+	[COLUMN_RECEIVE_QUEUE] = { "receive_queue", KIOKU_KIND_SIZE,
+				   "waits to be read; of LISTEN, connections", 1 },
+	[COLUMN_SEND_QUEUE] = { "send_queue", KIOKU_KIND_SIZE, "waits to be sent, or acknowledged",
+				1 },
+	[COLUMN_FILTER] = { "filter", KIOKU_KIND_BOOLEAN, "a program filters what it receives", 1 },
+	[COLUMN_LISTED] = { "listed", KIOKU_KIND_BOOLEAN, "the kernel's tables have it", 1 },
+	[COLUMN_SOCK] = { "sock", KIOKU_KIND_ADDRESS, "address of the struct sock", 1 },
+};
+
+static const struct record *const records[] = { &task_record, &net_namespace_record, NULL };
+
+struct listing {
+	struct view_run *run;
+	struct socket_owners owners;
+	struct address_set given;
+};
+
+static void listing_release(struct listing *listing)
+{
+	socket_owners_release(&listing->owners);
+	address_set_release(&listing->given);
+}
+
+struct row {
+	struct listing *listing;
+	uint64_t sock;
+	const struct socket_owner *owners;
+	size_t owner_count;
+	struct socket_facts facts;
+	char *owners_text; /* to be freed */
+	struct kioku_cell cells[COLUMNS];
+};
+
+static struct kioku_cell lost(const struct row *row, const char *what, enum kioku_status status)
+{
+	diagnose(&row->listing->run->kernel->diagnostics, KIOKU_GAP, "socket 0x%llx: %s: %s",
+		 (unsigned long long)row->sock, what, kioku_status_name(status));
+	return cell_absent(presence_of(status));
+}
+
+static struct kioku_cell cell_if_any(const char *text)
+{
+	return text ? cell_text(text, strlen(text)) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+}
+
+static struct kioku_cell end_cell(const struct socket_text *text)
+{
+	return text->size ? cell_text(text->data, text->size)
+			  : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+}
+
+static void namespace_cell(struct row *row)
+{
+	struct net_namespace namespace;
+	enum kioku_status status = record_read_at(row->listing->run->kernel, &net_namespace_record,
+						  row->facts.namespace, &namespace);
+
+	row->cells[COLUMN_NETNS] = status == KIOKU_OK ? cell_number(namespace.inode)
+						      : lost(row, "its namespace", status);
+}
+
+static void owner_cells(struct row *row)
+{
+	const struct socket_owner *first = row->owners;
+	size_t size = 0;
+
+	if (row->owner_count == 0)
+		return;
+	row->cells[COLUMN_PID] = cell_integer(first->pid);
+	row->cells[COLUMN_FD] = cell_integer(first->descriptor);
+	row->cells[COLUMN_COMM] = cell_text(first->comm, strnlen(first->comm, sizeof(first->comm)));
+	if (!view_wants_column(row->listing->run, COLUMN_OWNERS))
+		return;
+	FILE *stream = open_memstream(&row->owners_text, &size);
+	/* Threads with tables of their own can have it by one number. */
+	for (size_t i = 0; stream && i < row->owner_count; i++)
+		if (i == 0 || first[i].pid != first[i - 1].pid ||
+		    first[i].descriptor != first[i - 1].descriptor)
+			fprintf(stream, "%d/%u%c", first[i].pid, first[i].descriptor, 0);
+	if (!stream || fclose(stream) != 0)
+		row->cells[COLUMN_OWNERS] = lost(row, "its owners", KIOKU_ERROR_NO_MEMORY);
+	else
+		row->cells[COLUMN_OWNERS] = cell_text(row->owners_text, size);
+}
+
+static void facts_cells(struct row *row)
+{
+	const struct socket_facts *facts = &row->facts;
+	struct kioku_cell *cells = row->cells;
+
+	if (facts->has_lost_part)
+		lost(row, "a part of it", KIOKU_ERROR_CORRUPT);
+	namespace_cell(row);
+	cells[COLUMN_FAMILY] = cell_if_any(facts->name);
+	cells[COLUMN_TYPE] = cell_if_any(facts->type);
+	cells[COLUMN_STATE] = cell_if_any(facts->state);
+	cells[COLUMN_PROTOCOL] = end_cell(&facts->protocol);
+	cells[COLUMN_LOCAL] = end_cell(&facts->local);
+	cells[COLUMN_REMOTE] = end_cell(&facts->remote);
+	if (facts->inode)
+		cells[COLUMN_INODE] = cell_number(facts->inode);
+	if (facts->has_queues) {
+		cells[COLUMN_RECEIVE_QUEUE] = cell_number(facts->receive_queue);
+		cells[COLUMN_SEND_QUEUE] = cell_number(facts->send_queue);
+	}
+	cells[COLUMN_FILTER] = cell_boolean(facts->has_filter);
+}
+
+static bool is_wanted(const struct row *row)
+{
+	const struct view_run *run = row->listing->run;
+
+	for (size_t i = 0; i < row->owner_count; i++)
+		if (view_wants_pid(run, row->owners[i].pid))
+			return true;
+	return run->options.pid_count == 0;
+}
+
+static enum kioku_status give_socket(struct listing *listing, uint64_t sock, bool is_listed)
+{
+	struct row row = { .listing = listing, .sock = sock };
+
+	row.owners = socket_owners_of(&listing->owners, sock, &row.owner_count);
+	if (!is_wanted(&row))
+		return KIOKU_OK;
+	for (size_t i = 0; i < COLUMNS; i++)
+		row.cells[i] = cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+	enum kioku_status status = sock_read(listing->run->kernel, sock, &row.facts);
+	if (status == KIOKU_OK)
+		facts_cells(&row);
+	else
+		row.cells[COLUMN_FAMILY] = lost(&row, "what it is", status);
+	row.cells[COLUMN_LISTED] = cell_boolean(is_listed);
+	row.cells[COLUMN_SOCK] = cell_number(sock);
+	owner_cells(&row);
+	status = view_row(listing->run, row.cells);
+	free(row.owners_text);
+	return status;
+}
+
+static enum kioku_status give_listed(void *user, uint64_t sock)
+{
+	struct listing *listing = user;
+
+	switch (address_set_add(&listing->given, sock)) {
+	case ADDRESS_ADDED: return give_socket(listing, sock, true);
+	case ADDRESS_KNOWN: return KIOKU_OK;
+	default: return KIOKU_ERROR_NO_MEMORY;
+	}
+}
+
+/* Of other families, and those that were never bound. */
+static enum kioku_status give_others(struct listing *listing)
+{
+	const struct socket_owners *owners = &listing->owners;
+
+	for (size_t i = 0; i < owners->count; i++) {
+		uint64_t sock = owners->owners[i].sock;
+		enum address_set_result result = address_set_add(&listing->given, sock);
+		if (result == ADDRESS_NO_MEMORY)
+			return KIOKU_ERROR_NO_MEMORY;
+		if (result == ADDRESS_ADDED)
+			TRY(give_socket(listing, sock, false));
+	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status run_sockets(struct view_run *run, struct kioku_error *error)
+{
+	CLEANUP(listing_release) struct listing listing = { .run = run };
+
+	TRY(socket_owners_read(run->kernel, &listing.owners, error));
+	TRY(socket_table_each(run->kernel, give_listed, &listing, error));
+	return give_others(&listing);
+}
+
+const struct kioku_view sockets_view = {
+	.name = "sockets",
+	.help = "sockets of all namespaces, with both ends and who has them open",
+	VIEW_COLUMNS(columns),
+	.options = KIOKU_VIEW_PID,
+	.needs_symbols = true,
+	.needs_tasks = true,
+	.records = records,
+	.run = run_sockets,
+};

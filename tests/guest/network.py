@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sockets of every network namespace, against the guest's own /proc/net, both ways."""
+
+import collections
+
+from open_files import STATES, UNIX_LISTENS, internet_end, text
+
+PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "raw": None, "icmp": "ICMP"}
+STATES = {**STATES, 6: "TIME_WAIT"}
+TYPES = {1: "STREAM", 2: "DGRAM", 3: "RAW", 5: "SEQPACKET"}
+# include/uapi/linux/netlink.h
+NETLINK = {0: "ROUTE", 4: "SOCK_DIAG", 7: "SELINUX", 9: "AUDIT", 10: "FIB_LOOKUP", 11: "CONNECTOR",
+           12: "NETFILTER", 15: "KOBJECT_UEVENT", 16: "GENERIC", 18: "SCSITRANSPORT", 20: "RDMA",
+           21: "CRYPTO", 6: "XFRM"}
+INTERNET = {1: "ICMP", 58: "ICMPv6"}
+
+
+def is_told(known):
+    """Whether a guest's folder says what is compared here; older ones do not."""
+    return "network" in known.before["roles"]
+
+
+def networks(truth):
+    """{number of a namespace: its tables}"""
+    found = {}
+    for process in truth["processes"]:
+        name = process["namespaces"]["net"]
+        if name:
+            found.setdefault(int(name[5:-1]), process["net"] or None)
+    first = next(process for process in truth["processes"] if process["pid"] == 1)
+    return {**found, int(first["namespaces"]["net"][5:-1]): truth["net"]}
+
+
+def internet(name, line):
+    """(inode, what it is, (to be sent, to be read)) of a line of a table of /proc/net."""
+    kind = name.rstrip("6")
+    fields = line.split()
+    state = STATES.get(int(fields[3], 16))
+    if state == "CLOSE" and kind != "tcp":
+        state = "UNCONNECTED"
+    protocol = PROTOCOLS[kind]
+    if kind == "raw":
+        protocol = INTERNET.get(int(fields[1].split(":")[1], 16))
+    family = "IPv6" if name.endswith("6") else "IPv4"
+    ends = [internet_end(field, kind == "raw") for field in fields[1:3]]
+    return int(fields[9]), (family, protocol, *ends, state), \
+        tuple(int(part, 16) for part in fields[4].split(":"))
+
+
+def told_sockets(tables):
+    """{inode: (what it is, queues)}, and [what it is] of those that have none."""
+    found, nameless = {}, collections.Counter()
+
+    def add(inode, what, queues=None):
+        if inode:
+            found[inode] = what, queues
+        else:
+            nameless[what] += 1
+
+    for name, lines in tables.items():
+        if name.rstrip("6") in PROTOCOLS:
+            for line in lines[1:]:
+                add(*internet(name, line))
+    for line in tables.get("unix", [])[1:]:
+        _, _, _, flags, kind, _, inode, *path = line.split(None, 7)
+        add(int(inode), ("unix", TYPES[int(kind, 16)], path[0] if path else None,
+                         bool(int(flags, 16) & UNIX_LISTENS)))
+    for line in tables.get("packet", [])[1:]:
+        fields = line.split()
+        add(int(fields[8]), ("packet", TYPES[int(fields[2])], f"0x{fields[3]}"))
+    for line in tables.get("netlink", [])[1:]:
+        fields = line.split()
+        add(int(fields[9]), ("netlink", NETLINK.get(int(fields[1]), fields[1])))
+    return found, nameless
+
+
+def shown(row):
+    family = row["family"]
+    if family in ("IPv4", "IPv6"):
+        return (family, row["protocol"], row["local"], row["remote"], row["state"])
+    if family == "unix":
+        return (family, row["type"], text(row, "local"), row["state"] == "LISTEN")
+    if family == "packet":
+        return (family, row["type"], row["protocol"])
+    return (family, row["protocol"])
+
+
+def wrong_sockets(number, rows, before, after):
+    """Where the rows of one namespace differ from its tables, before and after."""
+    (told, nameless), (later, later_nameless) = before, after
+    found = {row["inode"]: row for row in rows if row["inode"]}
+    others = collections.Counter(shown(row) for row in rows if not row["inode"])
+    for inode in sorted((told.keys() & later.keys()) - found.keys()):
+        yield f"socket {inode} {told[inode]} is missing"
+    for inode in sorted(found.keys() - told.keys() - later.keys()):
+        yield f"socket {inode} {shown(found[inode])} is in no table"
+    for inode in sorted(found.keys() & told.keys()):
+        row, (what, queues) = found[inode], told[inode]
+        if shown(row) != what:
+            yield f"socket {inode} is {shown(row)}, not {what}"
+        if queues and (row["send_queue"], row["receive_queue"]) != queues:
+            yield f"socket {inode}: queues of {row['send_queue']} and {row['receive_queue']} " \
+                  f"bytes, not {queues}"
+    yield from (f"{what} is missing" for what in (nameless & later_nameless) - others)
+    yield from (f"{what} is in no table" for what in others - (nameless | later_nameless))
+
+
+def sockets(tool, known, image):
+    rows = tool.rows("sockets", image, "--columns", "all")
+    by_namespace = collections.defaultdict(list)
+    for row in rows:
+        by_namespace[row["netns"]].append(row)
+    told = networks(known.before)
+    later = networks(known.after or known.before)
+    yield from (f"there is no namespace {number}" for number in by_namespace.keys() - told.keys())
+    for number, tables in told.items():
+        listed = [row for row in by_namespace[number] if row["listed"]]
+        for problem in wrong_sockets(number, listed, told_sockets(tables),
+                                     told_sockets(later[number])):
+            yield f"namespace {number}: {problem}"
+    yield from wrong_owners(tool, image, rows)
+    filtered = {row["comm"] for row in rows if row["filter"]}
+    if filtered != {"network"}:
+        yield f"filters in {filtered}"
+    return f"{len(rows)} sockets of {len(told)} namespaces"
+
+
+def wrong_owners(tool, image, rows):
+    """Each socket that a process has open is here, and is that process's."""
+    opened = collections.defaultdict(set)
+    for row in tool.rows("lsof", image, "--columns", "all"):
+        if row["family"]:
+            opened[row["inode"]].add(f"{row['pid']}/{row['fd']}")
+    owned = {row["inode"]: set(row["owners"]) for row in rows if row["owners"]}
+    for inode in sorted(opened.keys() | owned.keys()):
+        if opened[inode] != owned.get(inode, set()):
+            yield f"socket {inode} is open in {owned.get(inode)}, not in {opened[inode]}"
