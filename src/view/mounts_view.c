@@ -127,7 +127,7 @@ struct listing {
 	int32_t pid;                      /* a process in it */
 	struct path place;                /* the root that targets start from */
 	const struct path *from;          /* that, or NULL: from the top of the namespace */
-	bool found;
+	bool wanted, found;               /* a process, its namespace */
 	struct path_text target, root;
 };
 
@@ -351,6 +351,7 @@ static enum kioku_status give_process(void *user, const struct task *leader)
 
 	if (!is_wanted(listing, leader))
 		return KIOKU_OK;
+	listing->wanted = true;
 	return task_each_thread(listing->run->kernel, leader, TASK_IDENTITY | TASK_MEMBERS,
 				give_task, listing, listing->error);
 }
@@ -365,9 +366,10 @@ static enum kioku_status run_mounts(struct view_run *run, struct kioku_error *er
 	listing->error = error;
 	enum kioku_status status = task_each_process(run->kernel, TASK_IDENTITY | TASK_MEMBERS,
 						     give_process, listing, error);
-	if (status == KIOKU_OK && !listing->found)
+	if (status == KIOKU_OK && !listing->found &&
+	    (listing->wanted || run->options.pid_count == 0))
 		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
-			 "no mount namespace was found: there is no such process, or it has ended");
+			 "no mount namespace was found: the process has ended, or is damaged");
 	address_set_release(&listing->namespaces);
 	return status;
 }

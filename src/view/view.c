@@ -72,10 +72,23 @@ enum kioku_presence presence_of(enum kioku_status status)
 
 bool view_wants_pid(const struct view_run *run, int32_t pid)
 {
+	bool is_named = false;
+
+	for (size_t i = 0; i < run->options.pid_count; i++) {
+		if (run->options.pids[i] != pid)
+			continue;
+		run->met[i] = is_named = true;
+	}
+	return is_named || run->options.pid_count == 0;
+}
+
+static void report_unmet(const struct view_run *run)
+{
 	for (size_t i = 0; i < run->options.pid_count; i++)
-		if (run->options.pids[i] == pid)
-			return true;
-	return run->options.pid_count == 0;
+		/* The idle tasks are no processes; --all shows them. */
+		if (!run->met[i] && run->options.pids[i] != 0)
+			diagnose(&run->kernel->diagnostics, KIOKU_GAP, "process %d was not found",
+				 run->options.pids[i]);
 }
 
 enum kioku_status view_space(struct view_run *run, struct kioku_address_space **space,
@@ -124,9 +137,15 @@ enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_ker
 	if (options)
 		memcpy(&run.options, options,
 		       options->size < sizeof(run.options) ? options->size : sizeof(run.options));
+	AUTO_FREE bool *met = calloc(run.options.pid_count + 1, sizeof(*met));
+	if (!met)
+		return error_no_memory(error);
+	run.met = met;
 	enum kioku_status status = kioku_view_supported(view, kernel, error);
 	if (status == KIOKU_OK)
 		status = view->run(&run, error);
+	if (status == KIOKU_OK && view->options & KIOKU_VIEW_PID)
+		report_unmet(&run);
 	if (status == KIOKU_ERROR_STOPPED)
 		return error_set(error, status, "stopped");
 	if (status != KIOKU_OK)

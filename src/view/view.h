@@ -13,6 +13,7 @@ struct view_run {
 	kioku_row_fn *row;
 	void *user;
 	size_t column_count;
+	bool *met; /* which of options.pids were there */
 };
 
 struct kioku_view {
@@ -68,7 +69,10 @@ static inline bool view_wants_column(const struct view_run *run, size_t column)
 	return !run->options.columns || (run->options.columns >> column & 1);
 }
 
-/* Whether --pid lets a process through. */
+/*
+ * Whether --pid lets a process through. Every process that is found is asked about, and so is known to be
+ * there: for one that --pid names and nobody asked about, kioku_view_run() reports a gap.
+ */
 bool view_wants_pid(const struct view_run *run, int32_t pid);
 
 /*

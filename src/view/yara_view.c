@@ -281,6 +281,9 @@ static enum kioku_status run_yara(struct view_run *run, struct kioku_error *erro
 	listing->run = run;
 	if (!run->options.rules)
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "which rules? --rules FILE");
+	if (run->options.physical && run->options.pid_count > 0)
+		return error_set(error, KIOKU_ERROR_ARGUMENT,
+				 "either all memory, or that of processes");
 	TRY(rules_compile(run->options.rules, &listing->rules, error));
 	for (size_t i = OWNER; i <= USER_COUNT; i++)
 		with_owners |= view_wants_column(run, i);

@@ -13,6 +13,9 @@ from ram import PAGE
 from tool import ToolError, nanoseconds, text_bytes
 
 USER_END = 1 << 63
+PID_VIEWS = ("ps", "threads", "pstree", "psscan", "args", "env", "maps", "elf", "lsof", "mounts",
+             "history", "strings")
+NOBODY = 1 << 22  # one more than a pid can be
 TICK = 0.011  # seconds, and a little for rounding
 
 
@@ -108,6 +111,22 @@ def idle(tool, known, image):
     listed = tool.rows("ps", image, "--pid", "1,2")
     if [row["pid"] for row in listed] != [1, 2]:
         yield f"ps --pid 1,2 shows {[row['pid'] for row in listed]}"
+
+
+def nobody(tool, known, image):
+    """Of a process that is not there, every view says so, and shows the others."""
+    for view in PID_VIEWS:
+        whole = tool.run(view, image, "--pid", 1)
+        result = tool.run(view, image, "--pid", f"1,{NOBODY}")
+        if result.status != 3 or f"gap: process {NOBODY} was not found" not in result.stderr:
+            yield result.describe()
+        if whole.status or result.stdout != whole.stdout:
+            yield f"{whole.describe()}; with another process its output differs"
+    for command in (("translate", image, "0x1000"), ("pagemap", image), ("read", image, "0x1000", 1),
+                    ("dump", image, "-o", "/dev/null")):
+        result = tool.run(*command, "--pid", NOBODY)
+        if result.status != 1 or f"there is no process {NOBODY}" not in result.stderr:
+            yield result.describe()
 
 
 def psscan(tool, known, image):
