@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "recover/output.h"
 
-enum { BLOCK = 512, BUFFER = 1 << 20 };
+enum { BLOCK = 512, BUFFER = 1 << 20, DIRECT = 64 << 10 };
 
 struct ustar {
 	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type;
@@ -23,11 +23,11 @@ struct ustar {
 };
 _Static_assert(sizeof(struct ustar) == BLOCK, "a header is one block");
 
-static enum kioku_status flush(struct output *output, struct kioku_error *error)
+static enum kioku_status write_all(struct output *output, const char *data, size_t size,
+				   struct kioku_error *error)
 {
-	for (size_t done = 0; done < output->buffered;) {
-		ssize_t written =
-			write(output->descriptor, output->buffer + done, output->buffered - done);
+	for (size_t done = 0; done < size;) {
+		ssize_t written = write(output->descriptor, data + done, size - done);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0) {
@@ -36,13 +36,25 @@ static enum kioku_status flush(struct output *output, struct kioku_error *error)
 		}
 		done += (size_t)written;
 	}
-	output->buffered = 0;
 	return KIOKU_OK;
+}
+
+static enum kioku_status flush(struct output *output, struct kioku_error *error)
+{
+	size_t size = output->buffered;
+
+	output->buffered = 0;
+	return write_all(output, output->buffer, size, error);
 }
 
 static enum kioku_status put(struct output *output, const void *data, size_t size,
 			     struct kioku_error *error)
 {
+	/* Much at once is not worth another copy. */
+	if (size >= DIRECT) {
+		TRY(flush(output, error));
+		return write_all(output, data, size, error);
+	}
 	for (const char *at = data; size > 0;) {
 		size_t part = BUFFER - output->buffered;
 		part = part > size ? size : part;
