@@ -13,7 +13,7 @@
 enum {
 	STAMP_SIZE = 12, /* "#", ten digits, NUL: from 2001 to 2286 */
 	LINE_LIMIT = 64 << 10,
-	FOUND_LIMIT = 1 << 20,
+	FOUND_LIMIT = 1 << 20, /* of a process; who writes that many hides something else */
 };
 
 static const struct record *const records[] = { &task_record, &memory_map_record, &vma_record,
@@ -53,6 +53,8 @@ struct search {
 	struct entry *entries; /* ascending, until they are ordered */
 	size_t entry_count, entry_capacity;
 	struct row row, list; /* that is being looked at, and the longest */
+	bool is_full;         /* there is more than FOUND_LIMIT */
+	bool has_losses;      /* in its page tables */
 };
 
 static void search_release(struct search *search)
@@ -145,6 +147,7 @@ static enum kioku_status look_through(struct search *search, piece_fn *look)
 					     .absent = add_absent,
 					     .user = &piece };
 		TRY(address_space_walk(search->process->space, &walk));
+		search->has_losses |= walk.losses.tables || walk.losses.repeated;
 		TRY(end_piece(&piece, false));
 	}
 	return KIOKU_OK;
@@ -179,8 +182,10 @@ static enum kioku_status find_stamps(struct search *search, uint64_t address, co
 			     search->stamps[search->stamp_count - 1].address >= place;
 		if (known || !parse_stamp(at, &seconds))
 			continue;
-		if (search->stamp_count == FOUND_LIMIT ||
-		    !GROW(search->stamps, search->stamp_count, search->stamp_capacity))
+		search->is_full |= search->stamp_count == FOUND_LIMIT;
+		if (search->is_full)
+			break;
+		if (!GROW(search->stamps, search->stamp_count, search->stamp_capacity))
 			return KIOKU_ERROR_NO_MEMORY;
 		search->stamps[search->stamp_count++] = (struct stamp){ place, seconds };
 	}
@@ -211,8 +216,11 @@ static enum kioku_status find_entries(struct search *search, uint64_t address, c
 			     search->entries[search->entry_count - 1].address >= address + at;
 		if (!stamp || known || !line || line >> 47)
 			continue;
-		if (search->entry_count == FOUND_LIMIT ||
-		    !GROW(search->entries, search->entry_count, search->entry_capacity))
+		if (search->entry_count == FOUND_LIMIT) {
+			search->is_full = true;
+			break;
+		}
+		if (!GROW(search->entries, search->entry_count, search->entry_capacity))
 			return KIOKU_ERROR_NO_MEMORY;
 		search->entries[search->entry_count++] = (struct entry){
 			.address = address + at, .line = line, .seconds = stamp->seconds
@@ -341,6 +349,21 @@ static enum kioku_status give_entries(struct search *search)
 	return KIOKU_OK;
 }
 
+static void report_losses(const struct search *search)
+{
+	const struct diagnostics *diagnostics = &search->run->kernel->diagnostics;
+	int32_t pid = search->process->task->tgid;
+
+	if (search->is_full)
+		diagnose(diagnostics, KIOKU_GAP,
+			 "process %d: only the first %d of what looks like timestamps were looked "
+			 "at",
+			 pid, FOUND_LIMIT);
+	if (search->has_losses)
+		diagnose(diagnostics, KIOKU_GAP,
+			 "process %d: page tables are lost, and lines with them", pid);
+}
+
 static enum kioku_status give_process(struct view_run *run, const struct process *process)
 {
 	AUTO_VMA_LIST struct vma_list list;
@@ -349,9 +372,9 @@ static enum kioku_status give_process(struct view_run *run, const struct process
 
 	TRY(memory_map_list(run->kernel, &process->map, process->task->tgid, &list, NULL));
 	TRY(look_through(&search, find_stamps));
-	if (search.stamp_count == 0)
-		return KIOKU_OK;
-	TRY(look_through(&search, find_entries));
+	if (search.stamp_count > 0)
+		TRY(look_through(&search, find_entries));
+	report_losses(&search);
 	if (search.entry_count == 0)
 		return KIOKU_OK;
 	TRY(look_through(&search, find_list));

