@@ -15,15 +15,16 @@ static const struct command *const commands[] = {
 static const struct {
 	const char *plugin, *command;
 } aliases[] = {
-	{ "linux.pslist", "ps" },        { "linux.pstree", "pstree" },
-	{ "linux.psscan", "psscan" },    { "linux.psaux", "args" },
-	{ "linux.envars", "env" },       { "linux.proc", "maps" },
-	{ "linux.elfs", "elf" },         { "linux.bash", "history" },
-	{ "linux.kallsyms", "symbols" }, { "linux.lsof", "lsof" },
-	{ "linux.mountinfo", "mounts" }, { "linux.pagecache.RecoverFs", "recover" },
-	{ "linux.pagecache", "files" },  { "linux.vmayarascan", "yara" },
-	{ "linux.lsmod", "modules" },    { "linux.kmsg", "dmesg" },
-	{ "linux.iomem", "iomem" },      { "linux.sockstat", "sockets" },
+	{ "linux.pslist", "ps" },          { "linux.pstree", "pstree" },
+	{ "linux.psscan", "psscan" },      { "linux.psaux", "args" },
+	{ "linux.envars", "env" },         { "linux.proc", "maps" },
+	{ "linux.elfs", "elf" },           { "linux.bash", "history" },
+	{ "linux.kallsyms", "symbols" },   { "linux.lsof", "lsof" },
+	{ "linux.mountinfo", "mounts" },   { "linux.pagecache.RecoverFs", "recover" },
+	{ "linux.pagecache", "files" },    { "linux.vmayarascan", "yara" },
+	{ "linux.lsmod", "modules" },      { "linux.kmsg", "dmesg" },
+	{ "linux.iomem", "iomem" },        { "linux.sockstat", "sockets" },
+	{ "linux.ip.Addr", "interfaces" },
 };
 
 static const char *resolve_alias(const char *name)

@@ -14,9 +14,14 @@
 #define _GNU_SOURCE
 #include "archive.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +155,41 @@ static void add_pagemap(const char *folder)
 	close(pagemap);
 }
 
+/* Interfaces of the namespace that we are in now, for which there is no file. */
+static void add_interfaces(const char *path)
+{
+	struct ifaddrs *all = NULL;
+	char host[INET6_ADDRSTRLEN], *bytes = NULL;
+	size_t size = 0;
+	FILE *lines = open_memstream(&bytes, &size);
+
+	(void)getifaddrs(&all);
+	for (struct ifaddrs *one = all; one; one = one->ifa_next) {
+		int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+		const struct sockaddr_ll *link = (const void *)one->ifa_addr;
+		const uint8_t *mask = (const void *)one->ifa_netmask;
+		int prefix = 0, length = family == AF_INET ? 4 : 16;
+		if (family == AF_PACKET) {
+			fprintf(lines, "link %s %d %#x %u ", one->ifa_name, link->sll_ifindex,
+				one->ifa_flags, link->sll_hatype);
+			for (int i = 0; i < link->sll_halen; i++)
+				fprintf(lines, "%s%02x", i ? ":" : "", link->sll_addr[i]);
+			fprintf(lines, "\n");
+		} else if (family == AF_INET || family == AF_INET6) {
+			/* struct sockaddr_in and sockaddr_in6: before the address, 4 or 8 bytes. */
+			int start = family == AF_INET ? 4 : 8;
+			inet_ntop(family, (const char *)one->ifa_addr + start, host, sizeof host);
+			for (int i = 0; i < length; i++)
+				prefix += __builtin_popcount(mask[start + i]);
+			fprintf(lines, "address %s %s/%d\n", one->ifa_name, host, prefix);
+		}
+	}
+	freeifaddrs(all);
+	fclose(lines);
+	archive_bytes(path, bytes, size);
+	free(bytes);
+}
+
 /* Of a process in another network namespace than ours, what that has. */
 static void add_network(const char *folder)
 {
@@ -165,6 +205,15 @@ static void add_network(const char *folder)
 	snprintf(path, sizeof path, "%s/net", folder);
 	for (size_t i = 0; i < COUNT(names); i++)
 		add_file_in(path, names[i]);
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "%s/ns/net", folder);
+	int there = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "%s/net/interfaces", folder);
+	if (setns(there, CLONE_NEWNET) == 0)
+		add_interfaces(path);
+	(void)setns(home, CLONE_NEWNET);
+	close(there);
+	close(home);
 }
 
 static void add_process(const char *folder)
@@ -245,6 +294,7 @@ static unsigned long collect(const char *disk)
 	each("/proc", is_number, add_process);
 	for (size_t i = 0; i < COUNT(machine_files); i++)
 		archive_file(machine_files[i]);
+	add_interfaces("/proc/net/interfaces");
 	add_log();
 	add_modules();
 	add_tree("/lab");

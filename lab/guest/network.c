@@ -5,11 +5,14 @@
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
+#include <net/if_arp.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +52,20 @@ static void hold_filtered(void)
 	need(!setsockopt(file, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "filter");
 }
 
+/* busybox has no way to say so. */
+static void add_neighbour(void)
+{
+	struct arpreq request = { .arp_flags = ATF_PERM | ATF_COM, .arp_dev = "kioku0" };
+	struct sockaddr_in who = { .sin_family = AF_INET };
+	int file = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, "192.0.2.9", &who.sin_addr);
+	memcpy(&request.arp_pa, &who, sizeof who);
+	memcpy(request.arp_ha.sa_data, "\2\0\0\0\0\11", 6);
+	(void)ioctl(file, SIOCSARP, &request);
+	close(file);
+}
+
 void hold_network(void)
 {
 	struct sockaddr_nl all = { .nl_family = AF_NETLINK, .nl_groups = 1 };
@@ -60,8 +77,8 @@ void hold_network(void)
 	(void)!system("ip link set lo up; ip link add kioku0 type dummy;"
 		      "ip link set kioku0 up; ip addr add 192.0.2.7/24 dev kioku0;"
 		      "ip addr add 192.0.2.8/24 dev kioku0; ip addr add 2001:db8::7/64 dev kioku0;"
-		      "ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev kioku0 nud permanent;"
 		      "ip route add 198.51.100.0/24 via 192.0.2.9");
+	add_neighbour();
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	need(!bind(listener, (struct sockaddr *)&here, sizeof here) && !listen(listener, 5),
 	     "listen");

@@ -111,6 +111,11 @@ enum kioku_status hash_table_walk(struct hash_walk *walk, uint64_t start, uint64
 	return walk_table(walk, start + offset, count, stride, true);
 }
 
+enum kioku_status hash_plain_walk(struct hash_walk *walk, uint64_t start, uint64_t count)
+{
+	return walk_table(walk, start, count, 8, false);
+}
+
 /* --- resizable tables */
 
 struct resizable {

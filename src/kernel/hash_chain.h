@@ -28,6 +28,9 @@ enum kioku_status hash_chain_walk(struct hash_walk *walk, uint64_t head);
 enum kioku_status hash_table_walk(struct hash_walk *walk, uint64_t start, uint64_t count,
 				  uint64_t stride, uint64_t offset);
 
+/* The same with heads in a row whose nodes only say what is next, in their first member. */
+enum kioku_status hash_plain_walk(struct hash_walk *walk, uint64_t start, uint64_t count);
+
 /* A struct rhashtable, also while it is being made larger. Errors: receive's, UNSUPPORTED, ... */
 enum kioku_status hash_resizable_walk(struct hash_walk *walk, uint64_t table);
 

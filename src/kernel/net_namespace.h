@@ -10,9 +10,9 @@ struct net_namespace {
 	uint64_t list_next;
 	uint32_t inode; /* its number, as in /proc/PID/ns/net */
 	/* Its own tables of sockets, where there are such. */
-	uint64_t tcp, udp; /* struct inet_hashinfo, udp_table */
-	uint64_t unix_chains;    /* the first of its hash chains */
-	uint64_t packet;   /* of this only the place matters */
+	uint64_t tcp, udp;    /* struct inet_hashinfo, udp_table */
+	uint64_t unix_chains; /* the first of its hash chains */
+	uint64_t packet;      /* of this only the place matters */
 };
 
 extern const struct record net_namespace_record;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Sockets of every network namespace, against the guest's own /proc/net, both ways."""
+"""Sockets, interfaces and neighbours of every network namespace, against the guest's own /proc/net, both ways."""
 
 import collections
 
@@ -135,3 +135,63 @@ def wrong_owners(tool, image, rows):
     for inode in sorted(opened.keys() | owned.keys()):
         if opened[inode] != owned.get(inode, set()):
             yield f"socket {inode} is open in {owned.get(inode)}, not in {opened[inode]}"
+
+
+# --- interfaces
+
+FLAGS = {0x1: "UP", 0x2: "BROADCAST", 0x4: "DEBUG", 0x8: "LOOPBACK", 0x10: "POINTOPOINT",
+         0x80: "NOARP", 0x1000: "MULTICAST"}
+KINDS = {1: "ether", 772: "loopback"}
+
+
+def told_interfaces(tables):
+    """{name: (index, flags, type, hardware address, addresses)}"""
+    found, addresses = {}, collections.defaultdict(set)
+    for line in tables["interfaces"]:
+        kind, name, *fields = line.split()
+        if kind == "link":
+            index, flags, hardware, *mac = fields
+            found[name] = (int(index), {text for bit, text in FLAGS.items()
+                                        if int(flags, 16) & bit},
+                           KINDS.get(int(hardware), hardware), mac[0] if mac else None)
+        else:
+            addresses[name].add(fields[0])
+    return {name: (*facts, addresses[name]) for name, facts in found.items()}
+
+
+def interfaces(tool, known, image):
+    rows = tool.rows("interfaces", image, "--columns", "all")
+    told = networks(known.before)
+    found = collections.defaultdict(dict)
+    for row in rows:
+        found[row["netns"]][row["name"]] = (
+            row["index"], set(FLAGS.values()) & set((row["flags"] or "").split(",")), row["type"],
+            row["mac"], set(row["addresses"]))
+    yield from (f"there is no namespace {number}" for number in found.keys() - told.keys())
+    for number, tables in told.items():
+        expected = told_interfaces(tables)
+        for name in sorted(expected.keys() | found[number].keys()):
+            if expected.get(name) != found[number].get(name):
+                yield f"{name} of {number}: {found[number].get(name)}, not {expected.get(name)}"
+    return f"{len(rows)} interfaces"
+
+
+def told_neighbours(tables):
+    """{(address, interface): hardware address} of /proc/net/arp, which has no NOARP entries."""
+    lines = [line.split() for line in tables["arp"][1:]]
+    return {(fields[0], fields[5]): fields[3] for fields in lines}
+
+
+def arp(tool, known, image):
+    rows = tool.rows("arp", image)
+    count = 0
+    for number, tables in networks(known.before).items():
+        found = {(row["address"], row["interface"]): row["mac"] for row in rows
+                 if row["netns"] == number and ":" not in row["address"] and
+                 row["state"] != "NOARP"}
+        count += len(found)
+        if found != told_neighbours(tables):
+            yield f"neighbours in {number}: {found}, not {told_neighbours(tables)}"
+    if not count:
+        yield "there is no neighbour at all"
+    return f"{len(rows)} neighbours"
