@@ -43,7 +43,8 @@ static void decode(const struct kioku_address_space *space, const struct paging_
 				   (entry & X86_WRITE ? KIOKU_PERMISSION_WRITE : 0) |
 				   (entry & X86_NO_EXECUTE ? 0 : KIOKU_PERMISSION_EXECUTE) |
 				   (entry & X86_USER ? KIOKU_PERMISSION_USER : 0);
-	} else if ((entry & X86_PROTNONE) && out->leaf) {
+	} else if (out->leaf && (entry & X86_PROTNONE || (large && level->shift == 21))) {
+		/* A huge page that is being split is not present, but keeps its size: pmd_present(). */
 		out->present = true;
 		out->physical = protnone_frame(space, entry, page_mask);
 		out->permissions = entry & X86_USER ? KIOKU_PERMISSION_USER : 0;

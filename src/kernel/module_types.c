@@ -120,41 +120,16 @@ enum kioku_status module_record_bind(struct kioku_kernel *kernel, const char *mo
 	return record_bind_cached(kernel, types, record, out, error);
 }
 
-/* The record of an enumeration. */
-static bool find_enum(const struct kioku_types *types, const char *enumeration,
-		      struct btf_record *out)
+bool enum_least(const struct kioku_types *types, const char *enumeration, uint64_t *out)
 {
+	struct btf_record record;
 	char name[64];
 	uint32_t id;
 
 	snprintf(name, sizeof(name), "enum %s", enumeration);
-	return types && kioku_types_find(types, name, &id, NULL) == KIOKU_OK &&
-	       types_record(types, id, out) &&
-	       (out->kind == KIOKU_TYPE_ENUM || out->kind == KIOKU_TYPE_ENUM64);
-}
-
-bool enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
-		uint64_t *out)
-{
-	struct btf_record record;
-
-	if (!find_enum(types, enumeration, &record))
-		return false;
-	for (uint32_t i = 0; i < record.length; i++) {
-		struct btf_value value = btf_value(&record, i);
-		if (strcmp(types_string(types, value.name), name) == 0) {
-			*out = value.value;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool enum_least(const struct kioku_types *types, const char *enumeration, uint64_t *out)
-{
-	struct btf_record record;
-
-	if (!find_enum(types, enumeration, &record) || record.length == 0)
+	if (kioku_types_find(types, name, &id, NULL) != KIOKU_OK ||
+	    !types_record(types, id, &record) || record.length == 0 ||
+	    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
 		return false;
 	*out = UINT64_MAX;
 	for (uint32_t i = 0; i < record.length; i++) {

@@ -18,10 +18,6 @@ enum kioku_status module_record_bind(struct kioku_kernel *kernel, const char *mo
 				     const struct record *record, const struct binding **out,
 				     struct kioku_error *error);
 
-/* The value of an enumeration's member, by the names of both. */
-bool enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
-		uint64_t *out);
-
 /* The least value of an enumeration's members. */
 bool enum_least(const struct kioku_types *types, const char *enumeration, uint64_t *out);
 

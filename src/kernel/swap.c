@@ -110,8 +110,8 @@ static bool check_cached(struct kioku_kernel *kernel, struct swap_slot slot, uin
 
 	if (record_bind(kernel, &page_record, &binding, NULL) != KIOKU_OK ||
 	    record_read(kernel, binding, page, &head, NULL) != KIOKU_OK ||
-	    !enum_value(kernel->types, "pageflags", "PG_uptodate", &uptodate) || uptodate > 63 ||
-	    !(head.flags >> uptodate & 1) ||
+	    !types_enum_value(kernel->types, "pageflags", "PG_uptodate", &uptodate) ||
+	    uptodate > 63 || !(head.flags >> uptodate & 1) ||
 	    page_physical(kernel, page, physical, NULL) != KIOKU_OK)
 		return false;
 	uint64_t distance = swap_slot_value(slot) - head.private;

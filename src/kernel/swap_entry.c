@@ -8,7 +8,7 @@ enum {
 	TYPE_SHIFT = 58, /* BITS_PER_XA_VALUE less MAX_SWAPFILES_SHIFT */
 };
 
-static const uint64_t present = 1, protnone = 1 << 8;
+static const uint64_t present = 1, large = 1 << 7, protnone = 1 << 8;
 
 /*
  * Kernels with the L1TF mitigation (v4.19, and what it was carried back to) have the type in the highest bits,
@@ -32,11 +32,12 @@ static void know_types(struct kioku_kernel *kernel, struct swap *swap)
 {
 	uint64_t value;
 	/* Markers, and a third type of migration, came with pages that are known to be exclusive: v5.19. */
-	bool is_exclusive = enum_value(kernel->types, "pageflags", "PG_anon_exclusive", &value);
+	bool is_exclusive = kernel->types && types_enum_value(kernel->types, "pageflags",
+							      "PG_anon_exclusive", &value);
 
 	swap->marker = is_exclusive ? 1 : 0;
 	if (kernel_symbol(kernel, "make_device_exclusive_range"))
-		swap->device_count = 4; /* since v5.12 */
+		swap->device_count = 4; /* since v5.14 */
 	else if (kernel_symbol(kernel, "make_device_exclusive"))
 		swap->device_count = 3; /* since v6.15 */
 	else if (kernel_symbol(kernel, "migrate_vma_setup") || kernel_symbol(kernel, "migrate_vma"))
@@ -94,7 +95,8 @@ enum swap_entry_kind swap_decode(struct kioku_kernel *kernel, uint64_t pte, stru
 
 	if (pte == 0 || pte & (present | protnone))
 		return SWAP_ENTRY_NONE;
-	if (swap_know(kernel, &swap, NULL) != KIOKU_OK)
+	/* No swap entry has this bit, by which pmd_present() knows a huge page that is being split. */
+	if (pte & large || swap_know(kernel, &swap, NULL) != KIOKU_OK)
 		return SWAP_ENTRY_UNKNOWN;
 	struct swap_slot found = decode(kernel, swap, pte);
 	if (fits(swap, found)) {

@@ -24,6 +24,19 @@ static bool is_header(const uint8_t *page)
 	       load_le32(page + HEADER_VERSION) == 1;
 }
 
+/* With a system that was suspended to disk in it, the magic is another (kernel/power/swap.c). */
+static enum kioku_status check_header(const uint8_t *page, struct kioku_error *error)
+{
+	if (is_header(page))
+		return KIOKU_OK;
+	return memcmp(page + HEADER_MAGIC, "S1SUSPEND", MAGIC_SIZE) == 0
+		       ? error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				   "a hibernated system is in it, which is of another moment than "
+				   "the image")
+		       : error_set(error, KIOKU_ERROR_CORRUPT,
+				   "it does not begin with the header of a swap area");
+}
+
 bool swap_header_uuid(const void *page, uint8_t uuid[SWAP_UUID_SIZE])
 {
 	if (!is_header(page))
@@ -141,9 +154,9 @@ static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
 	TRY(image_file_map(opened.file, opened.descriptor, &opened.touched, error));
 	opened.file->touched = &opened.touched;
 	TRY(image_file_unpack(opened.file, &kernel->diagnostics, error));
-	if (!image_file_copy(opened.file, 0, header, sizeof(header)) || !is_header(header))
-		return error_set(error, KIOKU_ERROR_CORRUPT,
-				 "it does not begin with the header of a swap area");
+	if (!image_file_copy(opened.file, 0, header, sizeof(header)))
+		return error_set(error, KIOKU_ERROR_CORRUPT, "it has less than a page");
+	TRY(check_header(header, error));
 	struct swap_area *area = find_area(swap, header);
 	if (!area)
 		return fits_none(swap, header, error);

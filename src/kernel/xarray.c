@@ -9,6 +9,7 @@
 
 enum {
 	ROOT_SHIFT = 64,        /* more than any node has */
+	SHIFT_LIMIT = 60,       /* of what may have more, slots cannot be counted in 64 bits */
 	NODE_SIZE_LIMIT = 1024, /* bytes */
 };
 
@@ -194,7 +195,7 @@ static enum kioku_status walk_node(struct walk *walk, uint64_t entry, const stru
 		return damaged(walk, address, "not in the image", place->base, size);
 	bool is_root = place->shift == ROOT_SHIFT;
 	if ((node.parent & ~UINT64_C(3)) != place->parent || node.shift % walk->chunk_shift != 0 ||
-	    node.shift >= ROOT_SHIFT ||
+	    node.shift >= SHIFT_LIMIT ||
 	    (!is_root && (node.shift != place->shift || node.offset != place->offset)))
 		return damaged(walk, address, "not what leads to it says", place->base, size);
 	return walk_slots(walk, &node, address, place->base);

@@ -67,7 +67,9 @@ static uint64_t flag(const struct kioku_types *types, const char *name)
 {
 	uint64_t bit;
 
-	return enum_value(types, "zram_pageflags", name, &bit) && bit < 64 ? UINT64_C(1) << bit : 0;
+	return types_enum_value(types, "zram_pageflags", name, &bit) && bit < 64
+		       ? UINT64_C(1) << bit
+		       : 0;
 }
 
 static enum kioku_status learn_bits(struct kioku_kernel *kernel, struct zram_bits *out,

@@ -84,6 +84,26 @@ static void reads_prot_none(void)
 	}
 }
 
+/* A huge page that is being split keeps bit 7 alone, which is nothing in an entry of a page. */
+static void reads_huge_pages_that_are_split(void)
+{
+	const uint64_t entries[] = { 0x200000 | 0x80,
+				     (~0x200000ull & 0x000fffffffe00000ull) | 0x80 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct machine machine;
+		struct kioku_translation out;
+		machine_open(&machine, &x86_64_4level);
+		machine_put(&machine, machine_entry(&machine, 0x400000, 2), entries[i]);
+		CHECK_EQUAL(kioku_translate(&machine.space, 0x405010, &out, NULL), KIOKU_OK);
+		CHECK_EQUAL(out.physical, 0x205010);
+		machine_map(&machine, 0x601000, entries[i]);
+		CHECK_EQUAL(kioku_translate(&machine.space, 0x601010, &out, NULL),
+			    KIOKU_ERROR_UNMAPPED);
+		machine_close(&machine);
+	}
+}
+
 static void reads_across_pages(void)
 {
 	struct machine machine;
@@ -162,5 +182,6 @@ static void cyclic_tables_end(void)
 }
 
 TAP_MAIN(TEST(translates_small_pages), TEST(translates_large_pages),
-	 TEST(refuses_what_is_not_mapped), TEST(reads_prot_none), TEST(reads_across_pages),
-	 TEST(walks_in_order), TEST(cyclic_tables_end))
+	 TEST(refuses_what_is_not_mapped), TEST(reads_prot_none),
+	 TEST(reads_huge_pages_that_are_split), TEST(reads_across_pages), TEST(walks_in_order),
+	 TEST(cyclic_tables_end))

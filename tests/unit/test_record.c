@@ -1,95 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Records against types that the test writes as BTF, byte by byte. */
 #include "kernel/record.h"
+#include "test_btf.h"
 #include "test_machine.h"
 
-/* Type numbers of the BTF below. */
-enum { INT = 1, UNSIGNED, LONG, CHAR, WRAPPED, ALIAS, BIG, NAME, TASK };
-
-struct btf {
-	uint8_t data[4096];
-	size_t size;
-	char strings[1024];
-	size_t strings_size;
-};
-
-static void put32(struct btf *btf, uint32_t value)
-{
-	for (unsigned i = 0; i < 4; i++)
-		btf->data[btf->size++] = (uint8_t)(value >> 8 * i);
-}
-
-static uint32_t string(struct btf *btf, const char *text)
-{
-	uint32_t at = (uint32_t)btf->strings_size;
-
-	memcpy(btf->strings + at, text, strlen(text) + 1);
-	btf->strings_size += strlen(text) + 1;
-	return at;
-}
-
-static void put_type(struct btf *btf, const char *name, unsigned kind, unsigned members, bool flag,
-		     uint32_t size_or_type)
-{
-	put32(btf, string(btf, name));
-	put32(btf, kind << 24 | members | (uint32_t)flag << 31);
-	put32(btf, size_or_type);
-}
-
-static void put_int(struct btf *btf, const char *name, uint32_t bytes, bool is_signed)
-{
-	put_type(btf, name, KIOKU_TYPE_INT, 0, false, bytes);
-	put32(btf, (uint32_t)is_signed << 24 | bytes * 8);
-}
-
-static void put_member(struct btf *btf, const char *name, uint32_t type, uint32_t bits_at)
-{
-	put32(btf, string(btf, name));
-	put32(btf, type);
-	put32(btf, bits_at);
-}
-
+/* As the kernel's: "pid" is behind a hole, "uid" a typedef of a struct, members lie far apart. */
 static struct kioku_types *make_types(void)
 {
-	struct btf btf = { .size = 24, .strings_size = 1 };
-	struct kioku_types *types;
+	struct btf btf = { 0 };
 
-	put_int(&btf, "int", 4, true);
-	put_int(&btf, "unsigned int", 4, false);
-	put_int(&btf, "long", 8, true);
-	put_int(&btf, "char", 1, true);
-	put_type(&btf, "kuid", KIOKU_TYPE_STRUCT, 1, false, 4); /* a struct around one integer */
-	put_member(&btf, "val", UNSIGNED, 0);
-	put_type(&btf, "kuid_t", KIOKU_TYPE_TYPEDEF, 0, false, WRAPPED);
-	put_type(&btf, "big", KIOKU_TYPE_STRUCT, 2, false, 16);
-	put_member(&btf, "a", LONG, 0);
-	put_member(&btf, "b", LONG, 64);
-	put_type(&btf, "", KIOKU_TYPE_ARRAY, 0, false, 0);
-	put32(&btf, CHAR);
-	put32(&btf, UNSIGNED);
-	put32(&btf, 16);
-	put_type(&btf, "task", KIOKU_TYPE_STRUCT, 6, true, 2048);
-	put_member(&btf, "pid", INT, 8 * 8);
-	put_member(&btf, "flag", UNSIGNED, 3u << 24 | (12 * 8 + 5)); /* three bits from bit 5 */
-	put_member(&btf, "uid", ALIAS, 8 * 1000);
-	put_member(&btf, "big", BIG, 8 * 1016);
-	put_member(&btf, "comm", NAME, 8 * 1040);
-	put_member(&btf, "start", LONG, 8 * 2040);
-
-	uint32_t type_size = (uint32_t)btf.size - 24;
-	memcpy(btf.data + btf.size, btf.strings, btf.strings_size);
-	size_t total = btf.size + btf.strings_size;
-	btf.size = 0;
-	put32(&btf, 0x0001eb9f);
-	put32(&btf, 24);
-	put32(&btf, 0);
-	put32(&btf, type_size);
-	put32(&btf, type_size);
-	put32(&btf, (uint32_t)btf.strings_size);
-	void *copy = malloc(total);
-	CHECK(copy != NULL);
-	memcpy(copy, btf.data, total);
-	CHECK_EQUAL(types_from_btf(copy, total, &types, NULL), KIOKU_OK);
+	btf_layout(&btf, "struct kuid 4 val u32@0\n" /* a struct around one integer */
+			 "struct big 16 a u64@0 b u64@8");
+	uint32_t alias =
+		type(&btf, KIOKU_TYPE_TYPEDEF, "kuid_t", 0, false, layout_type(&btf, "kuid"));
+	uint32_t name = array(&btf, BTF_CHAR, 16);
+	type(&btf, KIOKU_TYPE_STRUCT, "task", 6, true, 2048);
+	member(&btf, "pid", BTF_S32, 8 * 8);
+	member(&btf, "flag", BTF_U32, 3u << 24 | (12 * 8 + 5)); /* three bits from bit 5 */
+	member(&btf, "uid", alias, 8 * 1000);
+	member(&btf, "big", layout_type(&btf, "big"), 8 * 1016);
+	member(&btf, "comm", name, 8 * 1040);
+	member(&btf, "start", BTF_U64, 8 * 2040);
+	struct kioku_types *types = open_btf(&btf);
+	btf_release(&btf);
+	CHECK(types);
 	return types;
 }
 
