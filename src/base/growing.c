@@ -12,7 +12,9 @@ bool growing_room(void *array, size_t count, size_t *capacity, size_t size)
 		return true;
 	/* Pointers of any type look alike, but only void pointers may be written as such. */
 	memcpy(&old, array, sizeof(old));
-	size_t more = *capacity ? 2 * *capacity : 64;
+	size_t more = 64;
+	if (*capacity && __builtin_mul_overflow(*capacity, (size_t)2, &more))
+		return false;
 	void *grown = reallocarray(old, more, size);
 	if (!grown)
 		return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/cleanup.h"
+#include "base/growing.h"
 #include "base/page_set.h"
 #include "base/range_map.h"
 #include "tap.h"
@@ -168,6 +169,41 @@ static void counts_single_pages(void)
 	CHECK_EQUAL(set.count, 1000);
 }
 
+/* Every element stays, whatever moved; room comes before it is needed, and not more than twice of it. */
+static void grows(void)
+{
+	AUTO_FREE uint32_t *numbers = NULL;
+	size_t count = 0, capacity = 0, moves = 0;
+
+	for (; count < 100000; count++) {
+		size_t before = capacity;
+		CHECK(GROW(numbers, count, capacity));
+		CHECK(capacity > count &&
+		      (count < 64 || capacity <= 2 * count || capacity == before));
+		moves += capacity != before;
+		numbers[count] = (uint32_t)count * 7;
+	}
+	CHECK(moves < 20);
+	for (size_t i = 0; i < count; i++)
+		CHECK_EQUAL(numbers[i], (uint32_t)i * 7);
+}
+
+/* What cannot be had changes nothing. */
+static void fails_to_grow(void)
+{
+	struct huge {
+		char bytes[1 << 20];
+	} *array = NULL;
+	size_t capacity = SIZE_MAX / 4;
+
+	CHECK(!GROW(array, capacity, capacity));
+	CHECK(!array);
+	CHECK_EQUAL(capacity, SIZE_MAX / 4);
+	capacity = SIZE_MAX / 2 + 2; /* twice of it is 2: no such array may come of that */
+	CHECK(!GROW(array, capacity, capacity));
+	CHECK_EQUAL(capacity, SIZE_MAX / 2 + 2);
+}
+
 TAP_MAIN(TEST(sorts_and_joins), TEST(first_wins), TEST(lower_kind_wins), TEST(cuts_at_the_end),
 	 TEST(finds), TEST(agrees_with_painting), TEST(takes_many), TEST(counts_pages_once),
-	 TEST(counts_single_pages))
+	 TEST(counts_single_pages), TEST(grows), TEST(fails_to_grow))
