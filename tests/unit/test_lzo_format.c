@@ -99,6 +99,8 @@ static void decodes_runs_of_zeros(void)
 	memcpy(later, run, sizeof(run));
 	later[1] = 2;
 	CHECK(!lzo_decode((struct bytes){ later, sizeof(run) }, out, sizeof(out), &got));
+	static const uint8_t plain[] = { 17, 2, 21, 'a', 'b', 'c', 'd', 0x11, 0, 0 };
+	CHECK(!lzo_decode((struct bytes){ plain, sizeof(plain) }, out, sizeof(out), &got));
 	/* A version may be said of a stream without runs, and version 0, too. */
 	later[1] = 0;
 	memcpy(later + 7, "\x11\0\0", 3);
@@ -133,6 +135,15 @@ static void decodes_far_matches_beside_runs(void)
 	CHECK_EQUAL(got, sizeof(data) + 6);
 	CHECK(memcmp(out, data, sizeof(data)) == 0);
 	CHECK(memcmp(out + sizeof(data), data + sizeof(data) - 49150, 6) == 0);
+	memcpy(stream + size, "\x14\xfc\xff\x11\0\0", 6); /* 6 bytes from 16384 + 16383 back */
+	CHECK(lzo_decode((struct bytes){ stream, size + 6 }, out, sizeof(out), &got));
+	CHECK(memcmp(out + sizeof(data), data + sizeof(data) - 32767, 6) == 0);
+	/* In version 0, what would be a run of zeros is a match like others. */
+	stream[1] = 0;
+	memcpy(stream + size, "\x1c\xfc\xff\x11\0\0", 6);
+	CHECK(lzo_decode((struct bytes){ stream, size + 6 }, out, sizeof(out), &got));
+	CHECK_EQUAL(got, sizeof(data) + 6);
+	CHECK(memcmp(out + sizeof(data), data + sizeof(data) - 49151, 6) == 0);
 }
 
 static void unpacks_what_was_packed(void)

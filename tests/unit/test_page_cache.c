@@ -214,6 +214,7 @@ static void believes_no_page_of_others(void)
 	runs = walk(&made, &cache, 0, 63);
 	CHECK_EQUAL(runs.count, 1);
 	CHECK_RUN(runs, 0, 0, 64, LOST);
+	CHECK_EQUAL(made.gaps, 1);
 	made_close(&made);
 }
 
@@ -241,6 +242,12 @@ static void reads_folios(void)
 		runs = walk(&made, &cache, 14, 14);
 		CHECK_RUN(runs, 0, 14, 1, PRESENT);
 		CHECK_EQUAL(runs.run[0].physical, (head + 2) * PAGE_SIZE);
+		if (kind == 0) { /* a page of it in another's place */
+			put_slot(&made, 13, page_of(head + 2));
+			runs = walk(&made, &cache, 12, 15);
+			CHECK_RUN(runs, 1, 13, 1, LOST);
+			CHECK_EQUAL(made.gaps, 1);
+		}
 		made_close(&made);
 	}
 }

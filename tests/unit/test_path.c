@@ -205,13 +205,22 @@ static void refuses_names_that_cannot_be(void)
 	make_paths(&made);
 	put_dentry(&made, 3, 2, "fi/e", SUPER);
 	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(3), &text), KIOKU_ERROR_CORRUPT);
-	char longest[NAME_LIMIT + 1];
+	char longest[NAME_LIMIT + 2];
 	memset(longest, 'n', NAME_LIMIT);
 	longest[NAME_LIMIT] = '\0';
 	put_dentry(&made, 3, 2, longest, SUPER);
 	CHECK_EQUAL(dentry_read(&made.kernel, dentry(3), &found), KIOKU_OK);
 	CHECK_EQUAL(dentry_name(&made.kernel, &found, name, &size), KIOKU_OK);
 	CHECK_EQUAL(size, NAME_LIMIT);
+	longest[NAME_LIMIT] = 'n';
+	longest[NAME_LIMIT + 1] = '\0';
+	put_dentry(&made, 3, 2, longest, SUPER);
+	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(3), &text), KIOKU_ERROR_CORRUPT);
+	/* The place in the dentry is full: the NUL would be behind it. */
+	made_set(&made, dentry(3), "dentry", "d_name.name", dentry(3) + 56);
+	made_set(&made, dentry(3), "dentry", "d_name.len", 32);
+	memset(made_memory(&made, dentry(3) + 56), 'i', 32);
+	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(3), &text), KIOKU_ERROR_CORRUPT);
 	made_close(&made);
 }
 
@@ -219,7 +228,7 @@ static void refuses_names_that_cannot_be(void)
 static void bounds_long_paths(void)
 {
 	struct made made;
-	char longest[256];
+	char longest[257];
 
 	make_paths(&made);
 	memset(longest, 'n', 255);
@@ -236,6 +245,10 @@ static void bounds_long_paths(void)
 	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(PATH_ROOM / 256 + 1), &text),
 		    KIOKU_ERROR_LIMIT);
 	CHECK_EQUAL(text.size, 0);
+	strcat(longest, "n"); /* a byte more */
+	put_dentry(&made, PATH_ROOM / 256, PATH_ROOM / 256 - 1, longest, SUPER);
+	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(PATH_ROOM / 256), &text),
+		    KIOKU_ERROR_LIMIT);
 	made_close(&made);
 }
 
@@ -321,6 +334,11 @@ static void refuses_damaged_names(void)
 	make_dynamic(&made, "buf", "dmabuffs_dname", 0);
 	made_text(&made, TEXT + 0x3100, longest);
 	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(10), &text), KIOKU_ERROR_LIMIT);
+	made_text(&made, TEXT + 0x3100, longest + 1023 - 33); /* DMA_BUF_NAME_LEN is 32 */
+	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(10), &text), KIOKU_ERROR_LIMIT);
+	made_text(&made, TEXT + 0x3100, longest + 1023 - 32);
+	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(10), &text), KIOKU_OK);
+	CHECK_EQUAL(text.size, strlen("/buf:") + 32);
 	made_set(&made, BUFFER, "dma_buf", "name", 0);
 	CHECK_EQUAL(path_of_dentry(&made.kernel, dentry(10), &text), KIOKU_OK);
 	CHECK(says(&text, "/buf:"));

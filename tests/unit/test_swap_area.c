@@ -134,6 +134,11 @@ static void bounds_the_number_of_areas(void)
 	CHECK(swap->areas[31].is_used);
 	made_close(&made);
 
+	swap_open(&made, swap_layout);
+	made_put(&made, MADE_VARIABLES, 4, SWAP_AREA_LIMIT + 1);
+	CHECK_EQUAL(know(&made)->area_count, SWAP_AREA_LIMIT);
+	made_close(&made);
+
 	made_open(&made, swap_layout);
 	swap = know(&made);
 	CHECK(!swap->areas_known);

@@ -199,7 +199,7 @@ static void ends_circles_of_xarrays(void)
 /* A root may say that it is of any height: nothing may come twice, or before what came. */
 static void bounds_absurd_heights(void)
 {
-	static const unsigned shifts[] = { 54, 60, 63, 66, 252, 255 };
+	static const unsigned shifts[] = { 54, 7, 53, 60, 63, 66, 252, 255 };
 
 	for (size_t i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
 		struct made made;
@@ -209,7 +209,7 @@ static void bounds_absurd_heights(void)
 		for (unsigned slot = 0; slot < 64; slot++)
 			put_slot(&made, 0, slot, pointer(slot));
 		struct given *given = walk_xarray(&made, 0, UINT64_MAX);
-		bool is_one = shifts[i] < 60;
+		bool is_one = shifts[i] == 54;
 		CHECK_EQUAL(made.gaps > 0, shifts[i] != 54);
 		for (size_t n = 0; n < given->count; n++)
 			CHECK(is_one || given->entries[n].is_lost);
@@ -258,7 +258,9 @@ static void make_maple(struct made *made)
 	put_range(made, 1, LEAF_64, 1, 0x1fff, pointer(1));
 	put_range(made, 1, LEAF_64, 2, 0xffff, 0);
 	put_range(made, 2, LEAF_64, 0, 0x2ffff, pointer(2));
-	put_range(made, 2, LEAF_64, 1, 0, 0); /* a pivot of 0: nothing follows */
+	made_set(made, maple_node(3), "maple_range_64", "parent", maple_node(1));
+	put_range(made, 3, LEAF_64, 0, UINT64_MAX, pointer(3)); /* in no tree */
+	put_range(made, 2, LEAF_64, 1, 0, 0);                   /* a pivot of 0: nothing follows */
 }
 
 static enum kioku_status take_range(void *user, uint64_t first, uint64_t last, uint64_t value)
@@ -321,8 +323,8 @@ static void survives_damaged_maple_trees(void)
 	} wrong[] = {
 		{ 1, 0 },
 		{ 1, 1 },
-		{ 1, NODES | 15 << 3 },              /* a kind that there is not */
-		{ 1, NODES | ARANGE_64 << 3 },       /* itself */
+		{ 1, NODES | 15 << 3 },                /* a kind that there is not */
+		{ 1, NODES | ARANGE_64 << 3 },         /* itself */
 		{ 1, (NODES + 0x100) | LEAF_64 << 3 }, /* met before */
 		{ 1, (NODES + 0x300) | LEAF_64 << 3 }, /* another's, or nobody's */
 		{ 1, (MADE_BASE + (1ull << 40)) | LEAF_64 << 3 },
@@ -401,6 +403,7 @@ static void make_rbtree(struct made *made)
 	put_rb(made, 3, rb(2), 0, 0);
 	put_rb(made, 5, rb(6), 0, 0);
 	put_rb(made, 7, rb(6), 0, 0);
+	put_rb(made, 9, rb(1), 0, 0); /* in no tree */
 }
 
 /* Nodes that came, as bits; in order and none twice. */
@@ -443,6 +446,7 @@ static void survives_damaged_red_black_trees(void)
 		{ 6, NODES + 0x80, 0, 0x5e },             /* its parent: a circle */
 		{ 6, NODES + 0xc0, 0, 0x5e },             /* itself */
 		{ 6, NODES + 0x40, 0, 0x5e },             /* a node that has another parent */
+		{ 6, NODES + 0x120, 0, 0x5e },            /* of another tree */
 		{ 6, NODES + 0xa4, 0, 0x5e },             /* between two words */
 		{ 2, 0, MADE_BASE + (1ull << 40), 0xf4 }, /* not in the image */
 	};
