@@ -338,3 +338,19 @@ enum elf_register_note elf_registers_decode(const struct elf_header *header,
 	}
 	return ELF_REGISTERS_NONE;
 }
+
+bool elf_build_id(struct bytes notes, const struct elf_header *header, uint64_t alignment,
+		  struct bytes *out)
+{
+	struct elf_note note;
+	uint64_t offset = 0;
+
+	while (elf_note_decode(notes, header, alignment, &offset, &note)) {
+		if (!elf_note_is(&note, "GNU", NT_GNU_BUILD_ID) || note.description.size == 0 ||
+		    note.description.size > ELF_BUILD_ID_LIMIT)
+			continue;
+		*out = note.description;
+		return true;
+	}
+	return false;
+}

@@ -80,6 +80,11 @@ void elf_note_encode(const struct elf_note *note, uint8_t *out);
 
 bool elf_note_is(const struct elf_note *note, const char *name, uint32_t type);
 
+/* The build id in a segment's notes: from 1 to ELF_BUILD_ID_LIMIT bytes of them; false if there is none. */
+#define ELF_BUILD_ID_LIMIT 64 /* SHA-1 has 20 */
+bool elf_build_id(struct bytes notes, const struct elf_header *header, uint64_t alignment,
+		  struct bytes *out);
+
 /* Notes that carry the registers of one CPU; best first, as only the first two have CR3. */
 enum elf_register_note {
 	ELF_REGISTERS_QEMU,

@@ -78,16 +78,20 @@ static void read_uuid(struct kioku_kernel *kernel, const struct swap_file *file,
 	struct xarray_entry entry;
 	uint64_t physical;
 	uint32_t type;
-	uint8_t header[PAGE_SIZE];
+	uint8_t page[SWAP_PAGE_SIZE];
+	struct swap_header header;
 
 	if (kioku_types_find(kernel->types, "struct address_space", &type, NULL) != KIOKU_OK ||
 	    kioku_type_member(kernel->types, type, "i_pages", &pages, NULL) != KIOKU_OK ||
 	    xarray_find(kernel, file->mapping + pages.bit_offset / 8, 0, &entry, NULL) !=
 		    KIOKU_OK ||
 	    entry.is_value || page_physical(kernel, entry.value, &physical, NULL) != KIOKU_OK ||
-	    kioku_source_read(kernel->source, physical, header, sizeof(header), NULL) != KIOKU_OK)
+	    kioku_source_read(kernel->source, physical, page, sizeof(page), NULL) != KIOKU_OK)
 		return;
-	area->has_uuid = swap_header_uuid(header, area->uuid);
+	area->has_uuid = swap_header_decode((struct bytes){ page, sizeof(page) }, &header) ==
+			 SWAP_HEADER_AREA;
+	if (area->has_uuid)
+		memcpy(area->uuid, header.uuid, sizeof(area->uuid));
 }
 
 static bool is_sane(const struct kioku_kernel *kernel, const struct area *area, uint32_t type)

@@ -4,11 +4,11 @@
 #define KERNEL_SWAP_AREA_H
 
 #include "base/page_set.h"
+#include "format/swap_format.h"
 #include "kernel/swap.h"
 #include "source/image_file.h"
 
 #define SWAP_AREA_LIMIT 32 /* 1 << MAX_SWAPFILES_SHIFT */
-#define SWAP_UUID_SIZE  16
 
 struct swap_area {
 	bool is_used;
@@ -64,9 +64,6 @@ static inline uint64_t swap_slot_value(struct swap_slot slot)
 {
 	return (uint64_t)slot.type << 58 | slot.offset;
 }
-
-/* The UUID in page 0 of an area; false if that is no header. */
-bool swap_header_uuid(const void *page, uint8_t uuid[SWAP_UUID_SIZE]);
 
 /* Errors: PAGED_OUT. */
 enum kioku_status swap_file_read(struct swap_area *area, uint64_t offset, void *page,

@@ -6,44 +6,7 @@
 
 #include "kernel/swap_area.h"
 
-/* union swap_header, include/linux/swap.h. */
-enum {
-	HEADER_VERSION = 1024,
-	HEADER_LAST_PAGE = 1028,
-	HEADER_BAD_PAGES = 1032,
-	HEADER_UUID = 1036,
-	HEADER_MAGIC = PAGE_SIZE - 10,
-	MAGIC_SIZE = 10,
-	UUID_TEXT = 37,
-	LIST_SIZE = 512,
-};
-
-static bool is_header(const uint8_t *page)
-{
-	return memcmp(page + HEADER_MAGIC, "SWAPSPACE2", MAGIC_SIZE) == 0 &&
-	       load_le32(page + HEADER_VERSION) == 1;
-}
-
-/* With a system that was suspended to disk in it, the magic is another (kernel/power/swap.c). */
-static enum kioku_status check_header(const uint8_t *page, struct kioku_error *error)
-{
-	if (is_header(page))
-		return KIOKU_OK;
-	return memcmp(page + HEADER_MAGIC, "S1SUSPEND", MAGIC_SIZE) == 0
-		       ? error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				   "a hibernated system is in it, which is of another moment than "
-				   "the image")
-		       : error_set(error, KIOKU_ERROR_CORRUPT,
-				   "it does not begin with the header of a swap area");
-}
-
-bool swap_header_uuid(const void *page, uint8_t uuid[SWAP_UUID_SIZE])
-{
-	if (!is_header(page))
-		return false;
-	memcpy(uuid, (const uint8_t *)page + HEADER_UUID, SWAP_UUID_SIZE);
-	return true;
-}
+enum { UUID_TEXT = 37, LIST_SIZE = 512 };
 
 static const char *uuid_text(const uint8_t *uuid, char out[UUID_TEXT])
 {
@@ -68,7 +31,7 @@ static size_t describe(const struct swap_area *area, char *out, size_t size)
 	return written < 0 ? 0 : (size_t)written < size ? (size_t)written : size - 1;
 }
 
-static enum kioku_status fits_none(const struct swap *swap, const uint8_t *header,
+static enum kioku_status fits_none(const struct swap *swap, const struct swap_header *header,
 				   struct kioku_error *error)
 {
 	char list[LIST_SIZE] = "", uuid[UUID_TEXT];
@@ -83,22 +46,19 @@ static enum kioku_status fits_none(const struct swap *swap, const uint8_t *heade
 	}
 	return error_set(error, KIOKU_ERROR_REFUSED,
 			 "it has %u pages, UUID %s, and is of none of this kernel's areas%s%s",
-			 load_le32(header + HEADER_LAST_PAGE) + 1,
-			 uuid_text(header + HEADER_UUID, uuid),
+			 header->last_page + 1, uuid_text(header->uuid, uuid),
 			 used ? ": " : ", for there are none", list);
 }
 
 /* The kernel counts the pages that there are, header included, and those that can be used. */
-static bool has_size(const struct swap_area *area, const uint8_t *header)
+static bool has_size(const struct swap_area *area, const struct swap_header *header)
 {
-	uint64_t last = load_le32(header + HEADER_LAST_PAGE);
-
-	return area->is_used && !area->file && area->max == last + 1 &&
-	       area->pages + load_le32(header + HEADER_BAD_PAGES) == last;
+	return area->is_used && !area->file && area->max == (uint64_t)header->last_page + 1 &&
+	       area->pages + header->bad_pages == header->last_page;
 }
 
 /* By its UUID if the kernel still has it; else by its size, if only one area has this. */
-static struct swap_area *find_area(struct swap *swap, const uint8_t *header)
+static struct swap_area *find_area(struct swap *swap, const struct swap_header *header)
 {
 	struct swap_area *found = NULL;
 	unsigned count = 0;
@@ -107,7 +67,7 @@ static struct swap_area *find_area(struct swap *swap, const uint8_t *header)
 		struct swap_area *area = &swap->areas[i];
 		if (!has_size(area, header))
 			continue;
-		if (area->has_uuid && memcmp(area->uuid, header + HEADER_UUID, SWAP_UUID_SIZE) == 0)
+		if (area->has_uuid && memcmp(area->uuid, header->uuid, SWAP_UUID_SIZE) == 0)
 			return area;
 		if (!area->has_uuid) {
 			found = area;
@@ -133,11 +93,29 @@ static void opened_release(struct opened *opened)
 		close(opened->descriptor);
 }
 
+static enum kioku_status read_header(struct opened *opened, struct swap_header *out,
+				     struct kioku_error *error)
+{
+	uint8_t page[SWAP_PAGE_SIZE] = { 0 };
+
+	image_file_copy(opened->file, 0, page, sizeof(page));
+	switch (swap_header_decode((struct bytes){ page, sizeof(page) }, out)) {
+	case SWAP_HEADER_AREA: return KIOKU_OK;
+	case SWAP_HEADER_HIBERNATED:
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "a hibernated system is in it, which is of another moment than "
+				 "the image");
+	case SWAP_HEADER_NONE: break;
+	}
+	return error_set(error, KIOKU_ERROR_CORRUPT,
+			 "it does not begin with the header of a swap area");
+}
+
 static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
 			     struct kioku_error *error)
 {
 	CLEANUP(opened_release) struct opened opened = { .descriptor = -1 };
-	uint8_t header[PAGE_SIZE];
+	struct swap_header header;
 	struct swap *swap;
 
 	TRY(swap_know(kernel, &swap, error));
@@ -154,12 +132,10 @@ static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
 	TRY(image_file_map(opened.file, opened.descriptor, &opened.touched, error));
 	opened.file->touched = &opened.touched;
 	TRY(image_file_unpack(opened.file, &kernel->diagnostics, error));
-	if (!image_file_copy(opened.file, 0, header, sizeof(header)))
-		return error_set(error, KIOKU_ERROR_CORRUPT, "it has less than a page");
-	TRY(check_header(header, error));
-	struct swap_area *area = find_area(swap, header);
+	TRY(read_header(&opened, &header, error));
+	struct swap_area *area = find_area(swap, &header);
 	if (!area)
-		return fits_none(swap, header, error);
+		return fits_none(swap, &header, error);
 	if (opened.file->size / PAGE_SIZE < area->max)
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
 			 "%s has %llu of the %llu pages of its swap area", path,

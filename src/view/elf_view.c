@@ -9,7 +9,6 @@
 enum {
 	PROGRAM_HEADERS = 64, /* more than linkers make */
 	NOTES_LIMIT = 64 << 10,
-	BUILD_ID_LIMIT = 64, /* bytes; SHA-1 has 20 */
 };
 
 static const struct record *const records[] = { &task_record, &memory_map_record, &vma_record,
@@ -83,24 +82,20 @@ static uint64_t first_address(struct bytes table, const struct elf_header *heade
 
 static enum kioku_status find_id(struct bytes notes, const struct elf_header *header,
 				 const struct elf_segment *segment,
-				 char out[2 * BUILD_ID_LIMIT + 1])
+				 char out[2 * ELF_BUILD_ID_LIMIT + 1])
 {
-	struct elf_note note;
-	uint64_t offset = 0;
+	struct bytes id;
 
-	while (elf_note_decode(notes, header, segment->align, &offset, &note)) {
-		if (!elf_note_is(&note, "GNU", NT_GNU_BUILD_ID) || note.description.size == 0 ||
-		    note.description.size > BUILD_ID_LIMIT)
-			continue;
-		for (size_t i = 0; i < note.description.size; i++)
-			snprintf(out + 2 * i, 3, "%02x", note.description.data[i]);
-		return KIOKU_OK;
-	}
-	return KIOKU_ERROR_NOT_FOUND;
+	if (!elf_build_id(notes, header, segment->align, &id))
+		return KIOKU_ERROR_NOT_FOUND;
+	for (size_t i = 0; i < id.size; i++)
+		snprintf(out + 2 * i, 3, "%02x", id.data[i]);
+	return KIOKU_OK;
 }
 
 static enum kioku_status read_id(const struct listing *listing, uint64_t start,
-				 const struct elf_header *header, char out[2 * BUILD_ID_LIMIT + 1])
+				 const struct elf_header *header,
+				 char out[2 * ELF_BUILD_ID_LIMIT + 1])
 {
 	struct kioku_address_space *space = listing->process->space;
 	size_t size = (size_t)header->segment_count * header->segment_entry_size;
@@ -145,7 +140,7 @@ static enum kioku_status give(const struct listing *listing, const struct vma *v
 {
 	struct kioku_cell cells[COLUMNS];
 	struct path_text path;
-	char id[2 * BUILD_ID_LIMIT + 1] = "";
+	char id[2 * ELF_BUILD_ID_LIMIT + 1] = "";
 
 	cells[PID] = cell_integer(listing->process->task->tgid);
 	cells[COMM] = process_comm(listing->process);

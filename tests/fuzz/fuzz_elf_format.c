@@ -21,6 +21,9 @@ static void read_notes(struct bytes notes, const struct elf_header *header, uint
 		before = offset;
 	}
 	FUZZ_CHECK(offset == before || offset == notes.size);
+	struct bytes id;
+	if (elf_build_id(notes, header, alignment, &id))
+		FUZZ_CHECK(is_inside(notes, id) && id.size >= 1 && id.size <= ELF_BUILD_ID_LIMIT);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

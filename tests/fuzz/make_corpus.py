@@ -124,11 +124,46 @@ def flattened_files():
     yield "empty", flattened()
 
 
+def swap():
+    head = struct.pack("<III", 1, 9, 0) + bytes(range(16)) + b"label".ljust(16, b"\0")
+    yield "area", head + b"SWAPSPACE2"
+    yield "bad_pages", head[:8] + struct.pack("<I", 2) + head[12:] + b"SWAPSPACE2"
+    yield "hibernated", head + b"S1SUSPEND\0"
+    yield "old", head + b"SWAP-SPACE"
+    yield "version_2", b"\2" + head[1:] + b"SWAPSPACE2"
+
+
+def btf(types, strings):
+    return struct.pack("<IIIIII", 0x1EB9F, 24, 0, len(types), len(types), len(strings)) + (
+        types + strings)
+
+
+def split_btf():
+    """The kernel's: int, an enum and a struct list; a module's, with a struct of a list and an int."""
+    strings = b"\0int\0colour\0RED\0list\0next\0"
+    types = struct.pack("<IIII", 1, 1 << 24, 4, 1 << 24 | 32)
+    types += struct.pack("<IIIII", 5, 6 << 24 | 1, 4, 12, 7)
+    types += struct.pack("<IIIIII", 16, 4 << 24 | 1, 8, 21, 1, 0)
+    base = btf(types, strings)
+    own = b"zram\0table\0"
+    first = len(strings)
+    more = struct.pack("<IIIIIIIII", first, 4 << 24 | 2, 16, first + 5, 3, 0, 21, 1, 64)
+    more += struct.pack("<III", 0, 2 << 24, 4)
+    yield "zram", base + btf(more, own)
+    yield "itself", base + btf(struct.pack("<III", first, 8 << 24, 4), own)
+    yield "cut", (base + btf(more, own))[:-3]
+    yield "flaw", btf(types + struct.pack("<III", 0, 90 << 24, 0), strings) + btf(more, own)
+
+
 def lzo():
     yield "repeat", bytes([18, 98, 0x20]) + bytes(15) + bytes([237, 0, 0, 0x11, 0, 0])
     yield "literals", bytes([0, 2]) + b"0123456789abcdefghij" + bytes([0x11, 0, 0])
     yield "matches", (bytes([21]) + b"abcd" + bytes([0xE0, 0, 0x23, 12, 0, 0x45, 0, 120, 0, 3]) +
                       bytes([0x11, 0, 0]))
+    # Bitstream version 1: 14 and 2051 zeros, then two literals.
+    runs = bytes([17, 1, 21]) + b"abcd" + bytes([0x1A, 0xFC, 0xFF, 1])
+    yield "zeros", runs + bytes([1]) + b"efgh" + bytes([0x1F, 0xFE, 0xFF, 0xFF]) + b"xy" + (
+        bytes([0x11, 0, 0]))
 
 
 def seek_table(*sizes):
@@ -341,7 +376,8 @@ def series():
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
-                          ("lzo_format", lzo()), ("manifest_format", manifests()),
+                          ("lzo_format", lzo()), ("swap_format", swap()),
+                          ("split_btf", split_btf()), ("manifest_format", manifests()),
                           ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
