@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernel/list.h"
-#include "kernel/module_types.h"
+#include "type/types.h"
 
 static const struct member module_members[] = {
 	MEMBER(struct module, name, "name"),
@@ -64,7 +64,7 @@ static enum kioku_status read_memory(struct kioku_kernel *kernel, const struct b
 
 	TRY(record_bind(kernel, &part_record, &part, NULL));
 	TRY(kioku_types_find(kernel->types, "struct module_memory", &id, NULL));
-	if (!enum_value(kernel->types, "mod_mem_type", "MOD_MEM_NUM_TYPES", &count) ||
+	if (!types_enum_value(kernel->types, "mod_mem_type", "MOD_MEM_NUM_TYPES", &count) ||
 	    count > MODULE_PARTS)
 		return KIOKU_ERROR_UNSUPPORTED;
 	for (uint64_t i = 0; i < count; i++) {
@@ -201,7 +201,7 @@ const char *module_state(const struct kioku_kernel *kernel, const struct module 
 	uint64_t value;
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
-		if (enum_value(kernel->types, "module_state", states[i].member, &value) &&
+		if (types_enum_value(kernel->types, "module_state", states[i].member, &value) &&
 		    value == module->state)
 			return states[i].name;
 	return NULL;
