@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/growing.h"
 #include "base/range_map.h"
 
 bool range_map_add(struct range_map *map, struct extent extent)
@@ -10,15 +11,8 @@ bool range_map_add(struct range_map *map, struct extent extent)
 		extent.size = UINT64_MAX - extent.start;
 	if (extent.size == 0)
 		return true;
-	if (map->count == map->capacity) {
-		size_t capacity = map->capacity ? map->capacity * 2 : 16;
-		struct extent *extents =
-			reallocarray(map->extents, capacity, sizeof(*map->extents));
-		if (!extents)
-			return false;
-		map->extents = extents;
-		map->capacity = capacity;
-	}
+	if (!GROW(map->extents, map->count, map->capacity))
+		return false;
 	map->extents[map->count++] = extent;
 	return true;
 }

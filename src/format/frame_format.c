@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/growing.h"
 #include "format/frame_format.h"
 
 #define ZSTD_MAGIC       0xfd2fb528u
@@ -27,14 +28,8 @@ enum kioku_status frame_index_add(struct frame_index *index, uint64_t offset, ui
 				 FRAME_CONTENT_LIMIT >> 20);
 	if (index->count == FRAME_COUNT_LIMIT)
 		return error_set(error, KIOKU_ERROR_LIMIT, "it has too many compressed pieces");
-	if (index->count == index->capacity) {
-		size_t capacity = index->capacity ? index->capacity * 2 : 256;
-		struct frame *frames = reallocarray(index->frames, capacity, sizeof(*frames));
-		if (!frames)
-			return error_no_memory(error);
-		index->frames = frames;
-		index->capacity = capacity;
-	}
+	if (!GROW(index->frames, index->count, index->capacity))
+		return error_no_memory(error);
 	/* FRAME_COUNT_LIMIT times FRAME_CONTENT_LIMIT is far from overflowing. */
 	index->frames[index->count++] = (struct frame){ offset, index->size, (uint32_t)packed_size,
 							(uint32_t)content_size };

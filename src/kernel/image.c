@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/growing.h"
 #include "kernel/image.h"
 
 /* No kernel is smaller; random tables that happen to look right map next to nothing. */
@@ -26,14 +27,8 @@ static enum kioku_status add_run(void *user, const struct mapping *mapping)
 	}
 	if (image->run_count == RUN_LIMIT)
 		return KIOKU_ERROR_LIMIT;
-	/* Doubling: the array is full whenever its count is a power of two. */
-	if ((image->run_count & (image->run_count - 1)) == 0) {
-		size_t capacity = image->run_count ? image->run_count * 2 : 1;
-		struct mapping *runs = reallocarray(image->runs, capacity, sizeof(*runs));
-		if (!runs)
-			return KIOKU_ERROR_NO_MEMORY;
-		image->runs = runs;
-	}
+	if (!GROW(image->runs, image->run_count, image->run_capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	image->runs[image->run_count++] = *mapping;
 	return KIOKU_OK;
 }

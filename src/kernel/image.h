@@ -17,7 +17,7 @@
 struct image {
 	struct mapping
 		*runs; /* ascending, contiguous in virtual and physical, one permission each */
-	size_t run_count;
+	size_t run_count, run_capacity;
 	uint64_t start;    /* virtual address of the first mapped byte: _text */
 	uint64_t end;      /* after the last mapped byte */
 	uint64_t physical; /* of start */

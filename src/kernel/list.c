@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/list.h"
+#include "base/growing.h"
 #include "source/source.h"
 
 /* More nodes than any list that a view walks; PID_MAX_LIMIT is 4 Mi (include/linux/threads.h). */
@@ -42,14 +43,8 @@ static uint64_t identity_of(struct list_walk *walk, uint64_t node)
 
 static bool note_visit(struct list_walk *walk, uint64_t node)
 {
-	if (walk->path_count == walk->path_capacity) {
-		size_t capacity = walk->path_capacity ? walk->path_capacity * 2 : 256;
-		struct list_visit *path = reallocarray(walk->path, capacity, sizeof(*path));
-		if (!path)
-			return false;
-		walk->path = path;
-		walk->path_capacity = capacity;
-	}
+	if (!GROW(walk->path, walk->path_count, walk->path_capacity))
+		return false;
 	walk->path[walk->path_count++] = (struct list_visit){ node, identity_of(walk, node) };
 	return true;
 }

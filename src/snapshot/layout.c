@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/growing.h"
 #include "snapshot/residency.h"
 
 enum {
@@ -283,15 +284,8 @@ static bool add_segment(struct layout *layout, const struct mapping *mapping, ui
 {
 	uint32_t permissions = mapping->permissions;
 
-	/* Doubling: the array is full whenever its count is a power of two. */
-	if ((layout->segment_count & (layout->segment_count - 1)) == 0) {
-		size_t capacity = layout->segment_count ? layout->segment_count * 2 : 1;
-		struct source_segment *segments =
-			reallocarray(layout->segments, capacity, sizeof(*segments));
-		if (!segments)
-			return false;
-		layout->segments = segments;
-	}
+	if (!GROW(layout->segments, layout->segment_count, layout->segment_capacity))
+		return false;
 	layout->segments[layout->segment_count++] = (struct source_segment){
 		.start = start,
 		.size = end - start,

@@ -23,7 +23,7 @@
 struct layout {
 	struct range_map extents; /* kind: enum kioku_range_state */
 	struct source_segment *segments;
-	size_t segment_count;
+	size_t segment_count, segment_capacity;
 	uint64_t memory;       /* bytes that have content */
 	uint64_t stored;       /* bytes of them, of a series: that have changed */
 	uint64_t inconsistent; /* of them, not of the instant of the stop */

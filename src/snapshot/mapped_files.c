@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/growing.h"
 
 /* Memory that is shared without a file has one that the kernel made, at times with an inode of 0. */
 static bool has_file(const struct mapping *mapping)
@@ -75,14 +76,8 @@ static enum kioku_status add(struct mapped_files *files, const struct process *p
 				    .device_minor = mapping->device_minor,
 				    .inode = mapping->inode };
 
-	if (files->count == files->capacity) {
-		size_t capacity = files->capacity ? files->capacity * 2 : 16;
-		struct mapped_file *grown = reallocarray(files->files, capacity, sizeof(*grown));
-		if (!grown)
-			return error_no_memory(error);
-		files->files = grown;
-		files->capacity = capacity;
-	}
+	if (!GROW(files->files, files->count, files->capacity))
+		return error_no_memory(error);
 	if (open_mapped(process, mapping, &file))
 		files->files[files->count++] = file;
 	return KIOKU_OK;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "base/growing.h"
 #include "base/scan.h"
 #include "base/url.h"
 #include "format/sockets_format.h"
@@ -66,14 +67,8 @@ static bool socket_inode(struct bytes link, uint64_t *out)
 
 static bool add_socket(struct open_sockets *list, uint64_t inode, int32_t descriptor)
 {
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? list->capacity * 2 : 64;
-		struct open_socket *larger = reallocarray(list->sockets, capacity, sizeof(*larger));
-		if (!larger)
-			return false;
-		list->sockets = larger;
-		list->capacity = capacity;
-	}
+	if (!GROW(list->sockets, list->count, list->capacity))
+		return false;
 	list->sockets[list->count++] =
 		(struct open_socket){ .inode = inode, .descriptor = descriptor };
 	return true;

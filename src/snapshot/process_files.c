@@ -7,20 +7,15 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/growing.h"
 #include "base/scan.h"
 
 /* --- numbers */
 
 bool number_list_add(struct number_list *list, int32_t number)
 {
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? list->capacity * 2 : 64;
-		int32_t *larger = reallocarray(list->numbers, capacity, sizeof(*larger));
-		if (!larger)
-			return false;
-		list->numbers = larger;
-		list->capacity = capacity;
-	}
+	if (!GROW(list->numbers, list->count, list->capacity))
+		return false;
 	list->numbers[list->count++] = number;
 	return true;
 }

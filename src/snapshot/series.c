@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/growing.h"
 #include "format/series_format.h"
 #include "snapshot/process_memory.h"
 
@@ -33,7 +34,7 @@ struct member {
 
 struct kioku_series {
 	struct member *members;
-	size_t count;
+	size_t count, capacity;
 };
 
 /* A moment in the making. */
@@ -71,12 +72,9 @@ static struct member *find_member(struct kioku_series *series, const struct proc
 		if (member->pid == process->pid && member->start_ticks == process->start_ticks)
 			return member;
 	}
-	struct member *grown =
-		reallocarray(series->members, series->count + 1, sizeof(*series->members));
-	if (!grown)
+	if (!GROW(series->members, series->count, series->capacity))
 		return NULL;
-	series->members = grown;
-	struct member *member = &grown[series->count];
+	struct member *member = &series->members[series->count];
 	*member = (struct member){ .pid = process->pid, .start_ticks = process->start_ticks };
 	if (getrandom(member->id, sizeof(member->id), 0) != sizeof(member->id))
 		return NULL;
@@ -84,23 +82,9 @@ static struct member *find_member(struct kioku_series *series, const struct proc
 	return member;
 }
 
-/* Room for one more, of an array that doubles. */
-static bool reserve(void **array, size_t count, size_t *capacity, size_t size)
-{
-	if (count < *capacity)
-		return true;
-	size_t larger = *capacity ? 2 * *capacity : 64;
-	void *grown = reallocarray(*array, larger, size);
-	if (!grown)
-		return false;
-	*array = grown;
-	*capacity = larger;
-	return true;
-}
-
 static void add_page(struct making *making, struct pages *pages, const struct page *page)
 {
-	if (reserve((void **)&pages->pages, pages->count, &pages->capacity, sizeof(*page)))
+	if (GROW(pages->pages, pages->count, pages->capacity))
 		pages->pages[pages->count++] = *page;
 	else
 		making->failed = true;
@@ -118,8 +102,7 @@ static void add_run(struct making *making, const struct extent *extent, uint64_t
 		last->size += size;
 		return;
 	}
-	if (reserve((void **)&making->runs, making->run_count, &making->run_capacity,
-		    sizeof(*making->runs)))
+	if (GROW(making->runs, making->run_count, making->run_capacity))
 		making->runs[making->run_count++] = (struct extent){
 			.start = address, .size = size, .offset = offset, .kind = state
 		};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "base/growing.h"
 #include "format/nettlp_format.h"
 #include "source/nettlp_requester.h"
 #include "source/nettlp_tag.h"
@@ -460,14 +461,8 @@ void nettlp_requester_refused(struct nettlp_requester *requester)
 
 static bool push_again(struct nettlp_requester *requester, const struct piece *piece)
 {
-	if (requester->again_count == requester->again_capacity) {
-		size_t capacity = requester->again_capacity ? 2 * requester->again_capacity : 64;
-		struct piece *again = reallocarray(requester->again, capacity, sizeof(*again));
-		if (!again)
-			return false;
-		requester->again = again;
-		requester->again_capacity = capacity;
-	}
+	if (!GROW(requester->again, requester->again_count, requester->again_capacity))
+		return false;
 	requester->again[requester->again_count++] = *piece;
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/growing.h"
 
 #define REGION_LIMIT  65536u
 #define BACKEND_LIMIT 4096u
@@ -55,13 +56,8 @@ static enum kioku_status list_regions(struct qemu_machine *machine, struct kioku
 		if (region.kind == MONITOR_OTHER ||
 		    qemu_machine_backend(machine, &region) == machine->backend_count)
 			continue;
-		if (machine->ram_count == capacity) {
-			capacity = capacity ? 2 * capacity : 64;
-			void *more = reallocarray(machine->ram, capacity, sizeof(region));
-			if (!more)
-				return error_no_memory(error);
-			machine->ram = more;
-		}
+		if (!GROW(machine->ram, machine->ram_count, capacity))
+			return error_no_memory(error);
 		machine->ram[machine->ram_count++] = region;
 		if (machine->ram_count == REGION_LIMIT)
 			break;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/growing.h"
 #include "view/task_cells.h"
 
 static const struct record *const records[] = { &task_record, &signal_record, &cred_record, NULL };
@@ -44,14 +45,8 @@ static enum kioku_status add_node(void *user, const struct task *task)
 	struct tree *tree = user;
 	struct task_parent parent;
 
-	if (tree->count == tree->capacity) {
-		size_t capacity = tree->capacity ? tree->capacity * 2 : 256;
-		struct node *nodes = reallocarray(tree->nodes, capacity, sizeof(*nodes));
-		if (!nodes)
-			return KIOKU_ERROR_NO_MEMORY;
-		tree->nodes = nodes;
-		tree->capacity = capacity;
-	}
+	if (!GROW(tree->nodes, tree->count, tree->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
 	/* A parent may be any thread; the tree is one of processes. */
 	uint64_t address = 0;
 	if (task_read_parent(tree->kernel, task, &parent) == KIOKU_OK)
