@@ -12,10 +12,11 @@ bool growing_room(void *array, size_t count, size_t *capacity, size_t size)
 		return true;
 	/* Pointers of any type look alike, but only void pointers may be written as such. */
 	memcpy(&old, array, sizeof(old));
-	size_t more = 64;
-	if (*capacity && __builtin_mul_overflow(*capacity, (size_t)2, &more))
+	size_t more = 64, bytes;
+	if ((*capacity && __builtin_mul_overflow(*capacity, (size_t)2, &more)) ||
+	    __builtin_mul_overflow(more, size, &bytes))
 		return false;
-	void *grown = reallocarray(old, more, size);
+	void *grown = realloc(old, bytes);
 	if (!grown)
 		return false;
 	memcpy(array, &grown, sizeof(grown));
