@@ -17,20 +17,29 @@ enum { PAGE = 4096, CHUNK = 1 << 20 };
 /* One request, page by page: what can be read goes to the sink, runs of what cannot are holes. */
 struct reading {
 	struct kioku_source *source;
+	struct kioku_kernel *kernel;       /* NULL: none was looked for */
 	struct kioku_address_space *space; /* NULL: physical */
 	struct sink sink;
 	uint64_t address, size;
 	uint64_t bytes_read;
 	uint64_t hole_start, hole_size; /* the hole that is growing; size 0: none */
 	enum kioku_status hole_status;
+	struct kioku_error hole_error;    /* of its first page */
+	uint64_t stale_start, stale_size; /* likewise, what comes from files of swap areas */
 	bool stopped;
 };
 
-static enum kioku_status fetch(struct reading *reading, uint64_t address, void *buffer, size_t size)
+static enum kioku_status fetch(struct reading *reading, uint64_t address, void *buffer, size_t size,
+			       struct kioku_error *error)
 {
 	if (reading->space)
-		return kioku_address_space_read(reading->space, address, buffer, size, NULL);
-	return kioku_source_read(reading->source, address, buffer, size, NULL);
+		return kioku_address_space_read(reading->space, address, buffer, size, error);
+	return kioku_source_read(reading->source, address, buffer, size, error);
+}
+
+static uint64_t swap_reads(const struct reading *reading)
+{
+	return reading->kernel ? kioku_kernel_swap_reads(reading->kernel) : 0;
 }
 
 static void end_hole(struct reading *reading)
@@ -38,29 +47,51 @@ static void end_hole(struct reading *reading)
 	if (reading->hole_size == 0)
 		return;
 	const char *reason = kioku_status_name(reading->hole_status);
-	message_finding(KIOKU_GAP, "0x%" PRIx64 "-0x%" PRIx64 ": %s%s", reading->hole_start,
-			reading->hole_start + reading->hole_size - 1, reason,
+	/* Which swap area it is in, or why what is there cannot be read. */
+	bool is_told = reading->hole_status == KIOKU_ERROR_PAGED_OUT;
+	message_finding(KIOKU_GAP, "0x%" PRIx64 "-0x%" PRIx64 ": %s%s%s%s", reading->hole_start,
+			reading->hole_start + reading->hole_size - 1, reason, is_told ? ": " : "",
+			is_told ? reading->hole_error.message : "",
 			reading->stopped ? "; stopped there, as --pad is not given" : "");
 	reading->sink.format->hole(&reading->sink, reading->hole_start, reading->hole_size, reason);
 	reading->hole_size = 0;
 }
 
-static void put_data(struct reading *reading, uint64_t address, const uint8_t *data, size_t size)
+static void end_stale(struct reading *reading)
+{
+	if (reading->stale_size > 0)
+		message_finding(KIOKU_WARNING,
+				"0x%" PRIx64 "-0x%" PRIx64 ": read from swap, may be stale",
+				reading->stale_start,
+				reading->stale_start + reading->stale_size - 1);
+	reading->stale_size = 0;
+}
+
+static void put_data(struct reading *reading, uint64_t address, const uint8_t *data, size_t size,
+		     bool is_stale)
 {
 	end_hole(reading);
+	if (!is_stale)
+		end_stale(reading);
+	else if (reading->stale_size == 0)
+		reading->stale_start = address;
+	reading->stale_size += is_stale ? size : 0;
 	reading->bytes_read += size;
-	reading->sink.format->data(&reading->sink, address, data, size);
+	reading->sink.format->data(&reading->sink, address, data, size, is_stale);
 }
 
 static void grow_hole(struct reading *reading, uint64_t address, size_t size,
-		      enum kioku_status status)
+		      const struct kioku_error *error)
 {
-	if (reading->hole_size > 0 && reading->hole_status != status)
+	end_stale(reading);
+	if (reading->hole_size > 0 && reading->hole_status != error->status)
 		end_hole(reading);
-	if (reading->hole_size == 0)
+	if (reading->hole_size == 0) {
 		reading->hole_start = address;
+		reading->hole_error = *error;
+	}
 	reading->hole_size += size;
-	reading->hole_status = status;
+	reading->hole_status = error->status;
 	reading->stopped = !reading->sink.format->skips_holes && !reading->sink.pad;
 }
 
@@ -74,17 +105,21 @@ static size_t step_at(uint64_t address, uint64_t left, size_t unit)
 
 static void copy_chunk(struct reading *reading, uint64_t address, size_t size, uint8_t *buffer)
 {
-	if (fetch(reading, address, buffer, size) == KIOKU_OK) {
-		put_data(reading, address, buffer, size);
+	struct kioku_error error = { 0 };
+	uint64_t before = swap_reads(reading);
+
+	if (fetch(reading, address, buffer, size, NULL) == KIOKU_OK &&
+	    swap_reads(reading) == before) {
+		put_data(reading, address, buffer, size, false);
 		return;
 	}
 	for (size_t step; size > 0 && !reading->stopped; address += step, size -= step) {
 		step = step_at(address, size, PAGE);
-		enum kioku_status status = fetch(reading, address, buffer, step);
-		if (status == KIOKU_OK)
-			put_data(reading, address, buffer, step);
+		before = swap_reads(reading);
+		if (fetch(reading, address, buffer, step, &error) == KIOKU_OK)
+			put_data(reading, address, buffer, step, swap_reads(reading) > before);
 		else
-			grow_hole(reading, address, step, status);
+			grow_hole(reading, address, step, &error);
 	}
 }
 
@@ -103,6 +138,7 @@ static int copy_all(struct reading *reading)
 		left -= step;
 	}
 	end_hole(reading);
+	end_stale(reading);
 	reading->sink.format->end(&reading->sink);
 	if (reading->bytes_read == 0)
 		return message_error("nothing at 0x%" PRIx64 " could be read", reading->address);
@@ -157,6 +193,7 @@ static int run(struct session *session)
 	if (status != STATUS_COMPLETE)
 		return status;
 	reading.source = session->source;
+	reading.kernel = session->kernel;
 	if (!physical)
 		reading.space = space ? space : kioku_kernel_space(session->kernel);
 

@@ -48,6 +48,12 @@ static const struct kioku_column columns[COLUMNS] = {
 
 static enum kioku_status say_missing(void *user, const struct kioku_missing *missing)
 {
+	if (missing->may_be_stale) {
+		message_finding(KIOKU_WARNING, "%.*s: bytes %" PRIu64 "-%" PRIu64 ": %s",
+				(int)missing->path_size, missing->path, missing->start,
+				missing->end - 1, missing->reason);
+		return KIOKU_OK;
+	}
 	message_finding(KIOKU_GAP, "%.*s: bytes %" PRIu64 "-%" PRIu64 " are left as zeros: %s",
 			(int)missing->path_size, missing->path, missing->start, missing->end - 1,
 			missing->reason);
@@ -78,6 +84,10 @@ static void say_result(const struct kioku_recover_result *result)
 	if (result->missing_bytes > 0)
 		message_finding(KIOKU_GAP, "%" PRIu64 " bytes are not in memory",
 				result->missing_bytes);
+	if (result->stale_bytes > 0)
+		message_finding(KIOKU_WARNING,
+				"%" PRIu64 " bytes were read from swap, and may be stale",
+				result->stale_bytes);
 }
 
 static int recover(struct session *session, struct kioku_recover_options *options)

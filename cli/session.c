@@ -153,9 +153,9 @@ static void print_stats(const struct session *session)
 
 void session_close(struct session *session)
 {
+	kioku_kernel_close(session->kernel); /* which has last words of its own */
 	if (session->options.given & OPTION_STATS)
 		print_stats(session);
-	kioku_kernel_close(session->kernel);
 	kioku_source_close(session->source);
 	options_release(&session->options);
 }

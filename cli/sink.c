@@ -14,7 +14,8 @@ static void no_end(struct sink *sink)
 {
 }
 
-static void raw_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size)
+static void raw_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size,
+		     bool is_stale)
 {
 	fwrite(data, 1, size, sink->file);
 }
@@ -31,7 +32,8 @@ static void raw_hole(struct sink *sink, uint64_t address, uint64_t size, const c
 }
 
 /* As hexdump -C prints it, at the addresses of the target. */
-static void hex_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size)
+static void hex_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size,
+		     bool is_stale)
 {
 	for (size_t offset = 0; offset < size; offset += LINE) {
 		size_t length = size - offset < LINE ? size - offset : LINE;
@@ -48,7 +50,7 @@ static void hex_data(struct sink *sink, uint64_t address, const uint8_t *data, s
 			uint8_t c = data[offset + i];
 			putc(c >= 0x20 && c < 0x7f ? c : '.', sink->file);
 		}
-		fputs("|\n", sink->file);
+		fputs(is_stale ? "|  may be stale\n" : "|\n", sink->file);
 	}
 }
 
@@ -57,7 +59,8 @@ static void hex_hole(struct sink *sink, uint64_t address, uint64_t size, const c
 	fprintf(sink->file, "%016" PRIx64 "  <%s: %" PRIu64 " bytes>\n", address, reason, size);
 }
 
-/* {"address","size","parts":[{"address","bytes"} or {"address","size","missing"} ...]} */
+/* {"address","size","parts":[{"address","bytes"} or {"address","size","missing"} ...]};
+ * "bytes" may come with "may_be_stale". */
 static void json_begin(struct sink *sink, uint64_t address, uint64_t size)
 {
 	sink->json = (struct json){ .file = sink->file };
@@ -76,11 +79,17 @@ static void json_end_part(struct sink *sink)
 	sink->in_part = false;
 }
 
-static void json_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size)
+static void json_data(struct sink *sink, uint64_t address, const uint8_t *data, size_t size,
+		      bool is_stale)
 {
+	if (sink->in_part && sink->is_part_stale != is_stale)
+		json_end_part(sink);
 	if (!sink->in_part) {
 		json_open(&sink->json, NULL, '{');
 		json_address(&sink->json, "address", address);
+		if (is_stale)
+			json_boolean(&sink->json, "may_be_stale", true);
+		sink->is_part_stale = is_stale;
 		fputs(",\"bytes\":\"", sink->file);
 		sink->in_part = true;
 	}

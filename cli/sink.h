@@ -15,14 +15,17 @@ struct sink {
 	FILE *file;
 	bool pad; /* raw: a hole becomes zeros */
 	struct json json;
-	bool in_part; /* json: the string of bytes is open */
+	bool in_part;       /* json: the string of bytes is open */
+	bool is_part_stale; /* json: that of the part */
 };
 
 struct sink_format {
 	const char *name;
 	bool skips_holes; /* what follows a hole stays in its place without --pad */
 	void (*begin)(struct sink *sink, uint64_t address, uint64_t size);
-	void (*data)(struct sink *sink, uint64_t address, const uint8_t *data, size_t size);
+	/* is_stale: it is of a swap area that may have been copied at another moment than the image. */
+	void (*data)(struct sink *sink, uint64_t address, const uint8_t *data, size_t size,
+		     bool is_stale);
 	void (*hole)(struct sink *sink, uint64_t address, uint64_t size, const char *reason);
 	void (*end)(struct sink *sink);
 };

@@ -88,6 +88,12 @@ KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_kernel_add_swap(struct kioku_kernel *kernel, const char *path, struct kioku_error *error);
 
 /*
+ * How many pages were read so far from the files of swap areas. Nothing in these proves that they are of the
+ * same moment as the image: if the number grows while something is read, that may be stale.
+ */
+KIOKU_PUBLIC uint64_t kioku_kernel_swap_reads(const struct kioku_kernel *kernel);
+
+/*
  * Saves what was located and decoded, for kioku_kernel_options.profile. An existing file is
  * replaced as a whole or not at all. Errors: OS, UNSUPPORTED (nothing to save).
  */

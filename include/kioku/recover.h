@@ -13,12 +13,14 @@
 extern "C" {
 #endif
 
-/* Bytes of a file that are not in memory. */
+/* Bytes of a file that are not in memory, or not surely those of the image's moment. */
 struct kioku_missing {
 	const char *path; /* of the file as it is restored: "tmpfs-0:21/a/b"; not NUL-terminated */
 	size_t path_size;
 	uint64_t start, end; /* offsets in the file, end excluded */
-	const char *reason;  /* "not cached", "swapped out", "not in the image", "damaged" */
+	/* "not cached", "swapped out", "not in the image", "damaged"; "read from swap, may be stale" */
+	const char *reason;
+	bool may_be_stale; /* not missing: they come from the file of a swap area */
 };
 
 /* Borrowed for the call. Not OK: no further file is looked at. */
@@ -43,6 +45,7 @@ struct kioku_recover_result {
 	uint64_t failed;                          /* not restored; a diagnostic said why */
 	uint64_t bytes;                           /* of content */
 	uint64_t missing_bytes;
+	uint64_t stale_bytes; /* that may be, of those restored */
 };
 
 /*

@@ -57,6 +57,7 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 {
 	if (!kernel)
 		return;
+	swap_say_use(kernel);
 	swap_close(kernel->swap);
 	record_cache_release(kernel);
 	module_types_release(kernel);

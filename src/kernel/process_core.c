@@ -89,7 +89,8 @@ struct making {
 	size_t file_count, file_capacity;
 	struct core_thread *threads; /* what they point at, too */
 	size_t thread_count, thread_capacity;
-	uint64_t outside; /* bytes of files that no page table maps */
+	uint64_t outside;                /* bytes of files that no page table maps */
+	uint64_t stale_start, stale_end; /* what may be, and was not said yet; the same: nothing */
 	struct arena arena;
 	struct kioku_error *error;
 };
@@ -125,15 +126,32 @@ static bool is_of_device(const struct vma *vma)
 	return vma->flags & (VMA_IO | VMA_PFNMAP);
 }
 
-/* Whether a page can be had is found out by having it, before anything is promised. */
-static enum kioku_range_state try_page(const struct making *making, uint64_t address)
+static void say_stale(struct making *making)
 {
+	if (making->stale_end > making->stale_start)
+		diagnose(&making->kernel->diagnostics, KIOKU_WARNING,
+			 "process %d: 0x%llx-0x%llx: read from swap, may be stale",
+			 making->task->tgid, (unsigned long long)making->stale_start,
+			 (unsigned long long)making->stale_end - 1);
+	making->stale_start = making->stale_end = 0;
+}
+
+/* Whether a page can be had is found out by having it, before anything is promised. */
+static enum kioku_range_state try_page(struct making *making, uint64_t address)
+{
+	uint64_t swap_reads = kioku_kernel_swap_reads(making->kernel);
 	uint8_t page[PAGE_SIZE];
 
-	return kioku_address_space_read(making->space, address, page, sizeof(page), NULL) ==
-			       KIOKU_OK
-		       ? KIOKU_RANGE_PRESENT
-		       : KIOKU_RANGE_UNREADABLE;
+	if (kioku_address_space_read(making->space, address, page, sizeof(page), NULL) != KIOKU_OK)
+		return KIOKU_RANGE_UNREADABLE;
+	if (kioku_kernel_swap_reads(making->kernel) == swap_reads)
+		return KIOKU_RANGE_PRESENT;
+	if (making->stale_end != address) {
+		say_stale(making);
+		making->stale_start = address;
+	}
+	making->stale_end = address + PAGE_SIZE;
+	return KIOKU_RANGE_PRESENT;
 }
 
 static enum kioku_status add_tried(struct making *making, uint64_t start, uint64_t end)
@@ -469,6 +487,7 @@ static enum kioku_status collect(struct making *making)
 	const int32_t pid = making->task->tgid;
 
 	TRY(memory_map_each(making->kernel, &making->map, pid, add_mapping, making, making->error));
+	say_stale(making);
 	TRY(task_each_thread(making->kernel, making->task, TASK_IDENTITY | TASK_MEMBERS, add_thread,
 			     making, making->error));
 	if (making->segment_count == 0)

@@ -195,7 +195,15 @@ enum kioku_status swap_read(struct kioku_kernel *kernel, struct swap_slot slot, 
 				 "have",
 				 (unsigned long long)slot.offset, slot.type);
 	enum kioku_status status = read_slot(kernel, area, slot, page, &found, error);
-	if (origin && status == KIOKU_OK)
+	if (status != KIOKU_OK)
+		return status;
+	if (origin)
 		*origin = found;
-	return status;
+	swap->stale_reads += found.may_be_stale;
+	return KIOKU_OK;
+}
+
+uint64_t kioku_kernel_swap_reads(const struct kioku_kernel *kernel)
+{
+	return kernel->swap ? kernel->swap->stale_reads : 0;
 }

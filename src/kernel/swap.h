@@ -50,7 +50,7 @@ enum swap_place {
 /* Where a page came from. */
 struct swap_origin {
 	enum swap_place place;
-	/* It is of a file that nothing proves to be of the same moment as the image. */
+	/* It is of a file, and nothing in such a file proves it to be of the same moment as the image. */
 	bool may_be_stale;
 };
 
@@ -70,6 +70,9 @@ enum kioku_status swap_read(struct kioku_kernel *kernel, struct swap_slot slot, 
  */
 enum kioku_status swap_add_file(struct kioku_kernel *kernel, const char *path,
 				struct kioku_error *error);
+
+/* Says of each area how many pages came from its file, or would have needed one. */
+void swap_say_use(const struct kioku_kernel *kernel);
 
 /* Closes what was opened. */
 struct swap;

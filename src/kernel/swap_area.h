@@ -22,7 +22,10 @@ struct swap_area {
 	char name[64]; /* last part of its path; empty if it cannot be had */
 
 	struct image_file *file; /* given by the user; NULL: none */
+	char *path;              /* of it */
 	struct page_set touched;
+	struct page_set read,
+		lacking; /* slots that were read from it, and those that nothing had */
 	int descriptor;
 	uint64_t file_pages;
 };
@@ -31,6 +34,7 @@ struct swap {
 	bool areas_known; /* there was a symbol to read them by */
 	uint32_t area_count;
 	struct swap_area areas[SWAP_AREA_LIMIT];
+	uint64_t stale_reads; /* of pages that may be, each time */
 
 	/* Of entries in page tables: see swap_entry.c. */
 	bool is_inverted_known;

@@ -79,6 +79,7 @@ static struct swap_area *find_area(struct swap *swap, const struct swap_header *
 
 struct opened {
 	struct image_file *file;
+	char *path;
 	struct page_set touched;
 	int descriptor;
 };
@@ -88,6 +89,7 @@ static void opened_release(struct opened *opened)
 	if (opened->file)
 		image_file_release(opened->file);
 	free(opened->file);
+	free(opened->path);
 	page_set_release(&opened->touched);
 	if (opened->descriptor >= 0)
 		close(opened->descriptor);
@@ -127,7 +129,8 @@ static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
 	if (opened.descriptor < 0)
 		return error_os(error, "cannot open it");
 	opened.file = calloc(1, sizeof(*opened.file));
-	if (!opened.file)
+	opened.path = strdup(path);
+	if (!opened.file || !opened.path)
 		return error_no_memory(error);
 	TRY(image_file_map(opened.file, opened.descriptor, &opened.touched, error));
 	opened.file->touched = &opened.touched;
@@ -142,6 +145,7 @@ static enum kioku_status add(struct kioku_kernel *kernel, const char *path,
 			 (unsigned long long)(opened.file->size / PAGE_SIZE),
 			 (unsigned long long)area->max);
 	area->file = TAKE(opened.file);
+	area->path = TAKE(opened.path);
 	area->touched = opened.touched;
 	area->file->touched = &area->touched;
 	area->descriptor = opened.descriptor;
@@ -165,33 +169,72 @@ enum kioku_status kioku_kernel_add_swap(struct kioku_kernel *kernel, const char 
 	return swap_add_file(kernel, path, error);
 }
 
+/* A count that is too low is better than a read that fails for it. */
+static void count(const struct swap_area *area, struct page_set *set, uint64_t offset)
+{
+	if (set->leaf_count > 0 || page_set_init(set, area->max * PAGE_SIZE))
+		page_set_add(set, offset * PAGE_SIZE, PAGE_SIZE);
+}
+
 enum kioku_status swap_file_read(struct swap_area *area, uint64_t offset, void *page,
 				 struct kioku_error *error)
 {
 	char text[160];
 
-	if (!area->file) {
-		describe(area, text, sizeof(text));
-		return error_set(error, KIOKU_ERROR_PAGED_OUT,
-				 "it is in swap, page %llu of area %s: no file of it was given "
-				 "(--swap)",
-				 (unsigned long long)offset, text);
+	if (area->file && image_file_copy(area->file, offset * PAGE_SIZE, page, PAGE_SIZE)) {
+		count(area, &area->read, offset);
+		return KIOKU_OK;
 	}
-	if (!image_file_copy(area->file, offset * PAGE_SIZE, page, PAGE_SIZE))
+	count(area, &area->lacking, offset);
+	if (area->file)
 		return error_set(
 			error, KIOKU_ERROR_PAGED_OUT,
 			"it is in swap, page %llu of area %u, which its file does not have",
 			(unsigned long long)offset, area->type);
-	return KIOKU_OK;
+	describe(area, text, sizeof(text));
+	return error_set(error, KIOKU_ERROR_PAGED_OUT,
+			 "it is in swap, page %llu of area %s: no file of it was given (--swap)",
+			 (unsigned long long)offset, text);
+}
+
+/* What would be said too often of each page by itself. */
+static void say_area_use(const struct kioku_kernel *kernel, const struct swap_area *area)
+{
+	unsigned long long read = area->read.count, lacking = area->lacking.count;
+	char text[160];
+
+	describe(area, text, sizeof(text));
+	if (lacking > 0 && !area->file)
+		diagnose(&kernel->diagnostics, KIOKU_NOTE,
+			 "swap area %s: no file of it was given (--swap), and %llu of its pages "
+			 "were asked for",
+			 text, lacking);
+	if (lacking > 0 && area->file)
+		diagnose(&kernel->diagnostics, KIOKU_NOTE,
+			 "swap area %u: %s does not have %llu of its pages that were asked for",
+			 area->type, area->path, lacking);
+	if (read > 0)
+		diagnose(&kernel->diagnostics, KIOKU_WARNING,
+			 "swap area %u: %llu of its pages were read from %s, and may be stale: "
+			 "nothing tells whether it was copied at the moment of the image",
+			 area->type, read, area->path);
+}
+
+void swap_say_use(const struct kioku_kernel *kernel)
+{
+	for (uint32_t i = 0; kernel->swap && i < kernel->swap->area_count; i++)
+		say_area_use(kernel, &kernel->swap->areas[i]);
 }
 
 void swap_close(struct swap *swap)
 {
 	for (uint32_t i = 0; swap && i < swap->area_count; i++) {
 		struct swap_area *area = &swap->areas[i];
-		struct opened opened = { area->file, area->touched,
+		struct opened opened = { area->file, area->path, area->touched,
 					 area->file ? area->descriptor : -1 };
 		opened_release(&opened);
+		page_set_release(&area->read);
+		page_set_release(&area->lacking);
 	}
 	free(swap);
 }

@@ -7,6 +7,10 @@
 #include "base/growing.h"
 #include "source/source.h"
 
+static const char not_cached[] = "not cached", swapped_out[] = "swapped out",
+		  not_in_image[] = "not in the image", damaged[] = "damaged",
+		  from_swap[] = "read from swap, may be stale";
+
 /* --- what is missing */
 
 enum kioku_status missing_flush(struct missing *missing)
@@ -15,11 +19,13 @@ enum kioku_status missing_flush(struct missing *missing)
 					   .path_size = strlen(missing->path),
 					   .start = missing->start,
 					   .end = missing->end,
-					   .reason = missing->reason };
+					   .reason = missing->reason,
+					   .may_be_stale = missing->reason == from_swap };
 
 	if (missing->end == 0)
 		return KIOKU_OK;
-	missing->bytes += missing->end - missing->start;
+	*(out.may_be_stale ? &missing->stale_bytes : &missing->bytes) +=
+		missing->end - missing->start;
 	missing->end = 0;
 	return missing->function ? missing->function(missing->user, &out) : KIOKU_OK;
 }
@@ -39,9 +45,6 @@ enum kioku_status missing_add(struct missing *missing, uint64_t start, uint64_t 
 	missing->reason = reason;
 	return KIOKU_OK;
 }
-
-static const char not_cached[] = "not cached", swapped_out[] = "swapped out",
-		  not_in_image[] = "not in the image", damaged[] = "damaged";
 
 /* --- where it is */
 
@@ -80,25 +83,32 @@ static enum kioku_status keep(struct search *search, const struct page_run *run)
 	return KIOKU_OK;
 }
 
-static enum kioku_status lose(struct search *search, const struct page_run *run, const char *reason)
+/* Says it of bytes that are lost, and of those that are kept and may be stale. */
+static enum kioku_status tell(struct search *search, const struct page_run *run, const char *reason)
 {
 	return missing_add(search->missing, run->index * PAGE_SIZE,
 			   end_in_file(search->content, run->index, run->count), reason);
 }
 
-/* A page, or all of them at once, of a run whose pages may or may not be had. */
 static bool is_there(struct search *search, const struct page_run *run)
 {
-	if (run->state == PAGE_RUN_SWAPPED)
-		return page_cache_read_swapped(search->kernel, run, 0, search->page, NULL) ==
-		       KIOKU_OK;
 	return source_has(search->kernel->source, run->physical, run->count * PAGE_SIZE);
 }
 
+static enum kioku_status find_swapped(struct search *search, const struct page_run *page)
+{
+	uint64_t swap_reads = kioku_kernel_swap_reads(search->kernel);
+
+	if (page_cache_read_swapped(search->kernel, page, 0, search->page, NULL) != KIOKU_OK)
+		return tell(search, page, swapped_out);
+	if (kioku_kernel_swap_reads(search->kernel) > swap_reads)
+		TRY(tell(search, page, from_swap));
+	return keep(search, page);
+}
+
+/* All of a run at once, or page by page. */
 static enum kioku_status find_pages(struct search *search, const struct page_run *run)
 {
-	const char *reason = run->state == PAGE_RUN_SWAPPED ? swapped_out : not_in_image;
-
 	if (run->state == PAGE_RUN_PRESENT && is_there(search, run))
 		return keep(search, run);
 	for (uint64_t i = 0; i < run->count; i++) {
@@ -107,7 +117,11 @@ static enum kioku_status find_pages(struct search *search, const struct page_run
 		one.count = 1;
 		one.physical += i * PAGE_SIZE;
 		one.within += i;
-		TRY(is_there(search, &one) ? keep(search, &one) : lose(search, &one, reason));
+		if (run->state == PAGE_RUN_SWAPPED)
+			TRY(find_swapped(search, &one));
+		else
+			TRY(is_there(search, &one) ? keep(search, &one)
+						   : tell(search, &one, not_in_image));
 	}
 	return KIOKU_OK;
 }
@@ -128,10 +142,10 @@ static enum kioku_status take_run(void *user, const struct page_run *run)
 	case PAGE_RUN_PRESENT:
 	case PAGE_RUN_SWAPPED: return find_pages(search, &inside);
 	case PAGE_RUN_ZERO: return KIOKU_OK;
-	case PAGE_RUN_ABSENT: return lose(search, &inside, not_cached);
+	case PAGE_RUN_ABSENT: return tell(search, &inside, not_cached);
 	case PAGE_RUN_LOST: break;
 	}
-	return lose(search, &inside, damaged);
+	return tell(search, &inside, damaged);
 }
 
 enum kioku_status content_find(struct kioku_kernel *kernel, const struct inode *inode,

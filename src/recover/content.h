@@ -8,13 +8,14 @@
 #include "kernel/page_cache.h"
 #include "recover/output.h"
 
+/* What is missing, and what may be stale. */
 struct missing {
 	kioku_missing_fn *function;
 	void *user;
 	const char *path;
 	uint64_t start, end; /* not told yet; end 0: none */
 	const char *reason;
-	uint64_t bytes; /* in all */
+	uint64_t bytes, stale_bytes; /* in all */
 };
 
 /* Pages that are there. */

@@ -259,6 +259,7 @@ static enum kioku_status restore_file(struct recovery *recovery, const struct in
 	begin_missing(recovery, &missing);
 	enum kioku_status status = restore_content(recovery, inode, &missing, error);
 	recovery->result->missing_bytes += missing.bytes;
+	recovery->result->stale_bytes += missing.stale_bytes;
 	return status;
 }
 

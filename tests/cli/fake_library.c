@@ -261,12 +261,16 @@ struct kioku_source_stats kioku_source_stats(const struct kioku_source *source)
 	return (struct kioku_source_stats){ 8192, 3, 2 };
 }
 
-/* Address spaces: every address is its own physical one. */
+/* Address spaces: every address is its own physical one. The page at 0x6000 is one from swap. */
+
+static uint64_t swap_reads;
 
 enum kioku_status kioku_address_space_read(struct kioku_address_space *space,
 					   uint64_t virtual_address, void *buffer, size_t size,
 					   struct kioku_error *error)
 {
+	if (virtual_address < 0x7000 && virtual_address + size > 0x6000)
+		swap_reads++;
 	return kioku_source_read(NULL, virtual_address, buffer, size, error);
 }
 
@@ -362,6 +366,11 @@ enum kioku_status kioku_kernel_add_swap(struct kioku_kernel *kernel, const char 
 					struct kioku_error *error)
 {
 	return fail(error, KIOKU_ERROR_REFUSED, "there are no areas");
+}
+
+uint64_t kioku_kernel_swap_reads(const struct kioku_kernel *kernel)
+{
+	return swap_reads;
 }
 
 enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const char *path,
@@ -771,10 +780,20 @@ enum kioku_status kioku_recover(struct kioku_kernel *kernel,
 					       .end = 8192,
 					       .reason = "swapped out" };
 
-	*result = (struct kioku_recover_result){ .files = 2, .missing_bytes = 4096 };
+	const struct kioku_missing stale = { .path = "tmpfs-0:21/evil\x1b",
+					     .path_size = 16,
+					     .start = 8192,
+					     .end = 12288,
+					     .reason = "read from swap, may be stale",
+					     .may_be_stale = true };
+
+	*result = (struct kioku_recover_result){ .files = 2,
+						 .missing_bytes = 4096,
+						 .stale_bytes = 4096 };
 	if (options->fstype && strcmp(options->fstype, "none") == 0)
 		return fail(error, KIOKU_ERROR_REFUSED, "here has something in it");
-	return options->missing(options->user, &missing) == KIOKU_OK
+	return options->missing(options->user, &missing) == KIOKU_OK &&
+			       options->missing(options->user, &stale) == KIOKU_OK
 		       ? KIOKU_OK
 		       : fail(error, KIOKU_ERROR_STOPPED, "stopped");
 }

@@ -173,9 +173,11 @@ class Usage(unittest.TestCase):
         done = run("recover", "image", "-o", "here")
         self.assertEqual(done.returncode, 3)
         self.assertIn("bytes 4096-8191 are left as zeros: swapped out", done.errors)
+        self.assertIn("bytes 8192-12287: read from swap, may be stale", done.errors)
+        self.assertIn("warning: 4096 bytes were read from swap", done.errors)
         self.assertFalse(HOSTILE.search(done.errors))
         done = run("recover", "image", "--list-missing", "--format", "json")
-        self.assertEqual(json.loads(done.text)[0]["end"], 8192)
+        self.assertEqual([row["end"] for row in json.loads(done.text)], [8192, 12288])
 
 
 class Rows(unittest.TestCase):
@@ -410,6 +412,22 @@ class Commands(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         done = run("read", "image", "0xfff00", "1K")
         self.assertEqual((done.returncode, len(done.stdout)), (3, 256))
+
+    def test_read_swap(self):
+        """What may be stale is told from what is not."""
+        page, warning = bytes(range(256)) * 16, "warning: 0x6000-0x6fff: read from swap, may be stale"
+        done = run("read", "image", "0x5ff0", "0x1020", "--format", "json")
+        self.assertEqual((done.returncode, json.loads(done.text)["parts"]), (0, [
+            {"address": "0x5ff0", "bytes": page[-16:].hex()},
+            {"address": "0x6000", "may_be_stale": True, "bytes": page.hex()},
+            {"address": "0x7000", "bytes": page[:16].hex()}]))
+        self.assertIn(warning, done.errors)
+        done = run("read", "image", "0x5ff0", "0x1020")
+        self.assertEqual((done.returncode, len(done.stdout)), (0, 0x1020))
+        self.assertIn(warning, done.errors)
+        lines = run("read", "image", "0x5ff0", "0x1020", "--format", "hex").text.splitlines()
+        self.assertEqual([line[-14:] == "  may be stale" for line in lines],
+                         [False, *[True] * 256, False])
 
     def test_read_file(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -74,6 +74,20 @@ def why_not(peer):
     return f"{peer} is not installed" if found.returncode else None
 
 
+def no_plugins(kernel):
+    """Why plugins of volatility3, which need the symbols of a kernel of the lab, cannot be run, or None."""
+    if not volatility():
+        return "there is no volatility3 in $KIOKU_PEERS"
+    if not (symbols() / "linux" / f"{kernel}.json.xz").exists():
+        return f"there are no symbols of {kernel} for volatility3 in $KIOKU_PEERS/symbols"
+    return None
+
+
+def symbols():
+    """As dwarf2json makes them: linux/NAME.json.xz."""
+    return volatility().parent / "symbols"
+
+
 def volatility():
     folder = Path(os.environ.get("KIOKU_PEERS", "/nonexistent")) / "volatility3"
     return folder if folder.is_dir() else None
