@@ -26,7 +26,7 @@ LARGE, FEW, MANY = 200, 10_000, 100_000  # MiB of one file; files
 ROUNDS = 3
 VIEW_GOAL = 1 / 50
 RECOVER_GOAL = 2
-STRINGS_GOAL = 1
+SEARCH_GOAL = 1
 LISTING_GOAL = 64 << 20
 PYTHON = "/usr/bin/python3"  # which has the packages of the system
 
@@ -116,14 +116,13 @@ def rows(text):
 
 
 def view_line(kioku, image, folder, view, plugin):
-    rules = folder / "rules"
-    rules.write_text(RULE)
+    rules = written_rules(folder)
     view, plugin = ([word.format(rules=rules) for word in words] for words in (view, plugin))
     ours = [kioku, *view[:1], image, *view[1:], "--no-cache", "--format", "csv"]
     theirs = volatility(image, folder, plugin)
     counts = [rows(run(command)[1]) for command in (ours, theirs)]
     if not all(counts):
-        raise Skipped(f"{plugin[0]}: no rows; kioku and volatility3 have {counts}")
+        raise Skipped(f"no rows to compare: kioku has {counts[0]}, {plugin[0]} {counts[1]}")
     pairs = [(run(ours)[0], run(theirs)[0]) for _ in range(ROUNDS)]
     mine, other = (statistics.median(times) for times in zip(*pairs))
     return Line(f"`{view[0]}`, cold, 1 GiB: kioku / volatility3's {plugin[0]}",
@@ -139,18 +138,29 @@ def views(kioku, guests):
             yield Skipped(f"`{view[0]}`: {reason}")
 
 
-def strings(kioku, guests):
-    """volatility3 has no plugin for those of Linux."""
-    image = guests.shell
-    if not shutil.which("strings"):
-        yield Skipped("`strings`: there is no strings of binutils")
-        return
-    ours = [kioku, "strings", image, "--no-cache", "--encoding", "ascii", "--columns",
-            "physical,text", "--format", "csv"]
-    times = alternating(*(lambda words=words: quietly(words) for words in
-                          (ours, ["strings", "-a", "-t", "x", image])), ROUNDS)
-    yield Line("`strings`, ASCII, 1 GiB: kioku / strings of binutils",
-               *(f"{seconds:.2f} s" for seconds in times), times[0] / times[1], STRINGS_GOAL)
+def written_rules(folder):
+    path = folder / "rules"
+    path.write_text(RULE)
+    return path
+
+
+def searches(kioku, guests):
+    """All memory, by programs that only search: volatility3 knows no strings of Linux."""
+    rules, image = written_rules(guests.folder), guests.shell
+    for what, ours, theirs in (
+            ("`strings`, ASCII, 1 GiB: kioku / strings of binutils",
+             ["strings", image, "--encoding", "ascii", "--columns", "physical,text"],
+             ["strings", "-a", "-t", "x", image]),
+            ("`yara --physical`, 1 GiB: kioku / yara",
+             ["yara", image, "--physical", "--rules", rules, "--columns", "physical,rule,string"],
+             ["yara", "-s", rules, image])):
+        if not shutil.which(theirs[0]):
+            yield Skipped(f"`{ours[0]}`: there is no other program {theirs[0]}")
+            continue
+        ours = [kioku, *ours, "--no-cache", "--format", "csv"]
+        times = alternating(lambda: quietly(ours), lambda: quietly(theirs), ROUNDS)
+        yield Line(what, *(f"{seconds:.2f} s" for seconds in times), times[0] / times[1],
+                   SEARCH_GOAL)
 
 
 def quietly(command):
@@ -230,7 +240,7 @@ def lines(kioku, booted, folder):
     except (guest.GuestError, kernels.FetchError, subprocess.CalledProcessError) as reason:
         yield Skipped(f"processes and files: {reason}")
         return
-    for part in (views, strings, restoring, many_files):
+    for part in (views, searches, restoring, many_files):
         try:
             yield from part(kioku, guests)
         except (Skipped, subprocess.CalledProcessError) as reason:

@@ -72,12 +72,28 @@ static unsigned write_escaped(FILE *file, uint32_t character)
 	return width < 0 ? 0 : (unsigned)width;
 }
 
+/* How many of these bytes are characters of ASCII that stand for themselves. */
+static size_t plain_length(const char *data, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && data[length] >= 0x20 && data[length] < 0x7f && data[length] != '\\')
+		length++;
+	return length;
+}
+
 unsigned escape_write(FILE *file, const char *data, size_t size, bool ascii)
 {
 	unsigned width = 0;
 
 	for (size_t offset = 0, length; offset < size; offset += length) {
 		uint32_t character;
+		length = plain_length(data + offset, size - offset);
+		if (length > 0) {
+			width += (unsigned)length;
+			fwrite_unlocked(data + offset, 1, length, file);
+			continue;
+		}
 		length = utf8_decode(data + offset, size - offset, &character);
 		if (length == 0) {
 			length = 1;
