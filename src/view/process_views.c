@@ -43,6 +43,19 @@ enum kioku_status view_each_process(struct view_run *run, process_fn *receive,
 	return task_each_process(run->kernel, TASK_IDENTITY | TASK_MEMBERS, give, &walk, error);
 }
 
+static enum kioku_status meet(void *user, const struct task *task)
+{
+	view_wants_pid(user, task->tgid);
+	return KIOKU_OK;
+}
+
+enum kioku_status view_meet_processes(struct view_run *run, struct kioku_error *error)
+{
+	if (run->options.pid_count == 0)
+		return KIOKU_OK;
+	return task_each_process(run->kernel, TASK_IDENTITY, meet, run, error);
+}
+
 struct kioku_cell process_comm(const struct process *process)
 {
 	const char *comm = process->task->comm;

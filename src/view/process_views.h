@@ -23,6 +23,9 @@ typedef enum kioku_status process_fn(struct view_run *run, const struct process 
 enum kioku_status view_each_process(struct view_run *run, process_fn *receive,
 				    struct kioku_error *error);
 
+/* For views of what not every process has: those that --pid names are there, though without a row. */
+enum kioku_status view_meet_processes(struct view_run *run, struct kioku_error *error);
+
 /* Its name, which the process can change. */
 struct kioku_cell process_comm(const struct process *process);
 

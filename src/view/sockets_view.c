@@ -6,6 +6,7 @@
 #include "kernel/socket_facts.h"
 #include "kernel/socket_owners.h"
 #include "kernel/socket_table.h"
+#include "view/process_views.h"
 #include "view/task_cells.h"
 
 enum {
@@ -216,6 +217,7 @@ static enum kioku_status run_sockets(struct view_run *run, struct kioku_error *e
 {
 	CLEANUP(listing_release) struct listing listing = { .run = run };
 
+	TRY(view_meet_processes(run, error));
 	TRY(socket_owners_read(run->kernel, &listing.owners, error));
 	TRY(socket_table_each(run->kernel, give_listed, &listing, error));
 	return give_others(&listing);

@@ -14,7 +14,7 @@ from tool import ToolError, nanoseconds, text_bytes
 
 USER_END = 1 << 63
 PID_VIEWS = ("ps", "threads", "pstree", "psscan", "args", "env", "maps", "elf", "lsof", "mounts",
-             "history", "strings")
+             "history", "strings", "sockets")
 NOBODY = 1 << 22  # one more than a pid can be
 TICK = 0.011  # seconds, and a little for rounding
 
