@@ -14,8 +14,8 @@ import kernels
 GUEST = kernels.LAB / "guest"
 BUSYBOX = Path("/bin/busybox")
 COMPILE = ["gcc", "-static", "-O1", "-g", "-Wall", "-Wextra"]
-PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c", "descriptors.c",
-                          "network.c"],
+PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c", "descriptors.c", "sleepers.c",
+                          "confined.c", "network.c"],
             "agent": ["agent.c", "archive.c"]}
 APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
            "ln", "rm", "sync"]

@@ -8,6 +8,7 @@ import struct
 import tarfile
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
+NAMESPACES = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup", "time")
 PAGE_PRESENT, PAGE_FRAME = 1 << 63, (1 << 55) - 1  # Documentation/admin-guide/mm/pagemap.rst
 
 
@@ -107,6 +108,10 @@ def thread(pid, tid, folder, files):
         "start_ticks": field[22], "flags": field[9], "kernel_thread": bool(field[9] & PF_KTHREAD),
         "comm_hex": files[f"{folder}/comm"].removesuffix(b"\n").hex(),
         "task_comm_hex": own_comm(pid, tid, files.get(f"{folder}/sched", b"")),
+        "stack": [line.removeprefix("[<0>] ") for line in
+                  text(files, f"{folder}/stack").splitlines()],
+        "wchan": text(files, f"{folder}/wchan"),
+        "status": dict(re.findall(r"^(\w+):\t(.*)$", status, re.M)),
     }
 
 
@@ -146,7 +151,7 @@ def process(pid, files, links):
                 if (match := re.match(descriptor, name))},
         "mounts": mounts(text(files, f"{folder}/mountinfo"), text(files, f"{folder}/mounts")),
         "cgroup": text(files, f"{folder}/cgroup").splitlines(),
-        "namespaces": {kind: links.get(f"{folder}/ns/{kind}") for kind in ("pid", "mnt", "net")},
+        "namespaces": {kind: links.get(f"{folder}/ns/{kind}") for kind in NAMESPACES},
         "net": network(files, f"{folder}/net/"),
         "maps": [mapping(line) for line in text(files, f"{folder}/maps").splitlines()],
         "pages": pages(files.get(f"{folder}/pagemap", b"")),

@@ -347,11 +347,67 @@ static void network(void)
 	settle("network");
 }
 
+static void sleepers(void)
+{
+	prctl(PR_SET_NAME, "sleepers");
+	hold_sleepers();
+	settle("sleepers");
+}
+
+static void vectors(void)
+{
+	prctl(PR_SET_NAME, "vectors");
+	record("roles", "vectors %d\n", getpid());
+	ready();
+	hold_vectors();
+}
+
+static void capabilities(void)
+{
+	prctl(PR_SET_NAME, "capabilities");
+	record("roles", "capabilities %d\n", getpid());
+	hold_capabilities();
+	ready();
+	rest();
+}
+
+static void strict(void)
+{
+	prctl(PR_SET_NAME, "strict");
+	record("roles", "strict %d\n", getpid());
+	hold_strictly();
+}
+
+static void cgroups(void)
+{
+	prctl(PR_SET_NAME, "cgroups");
+	record("roles", "cgroups %d\n", getpid());
+	hold_cgroups();
+	ready();
+	rest();
+}
+
+static void namespaces(void)
+{
+	prctl(PR_SET_NAME, "namespaces");
+	hold_namespaces();
+	if (!fork()) {
+		prctl(PR_SET_NAME, "user-namespace");
+		record("roles", "user-namespace %d\n", getpid());
+		hold_user_namespace();
+		ready();
+		rest();
+	}
+	record("roles", "namespaces %d\n", getpid());
+	rest();
+}
+
 static void (*const activities[])(void) = {
-	threads,      leaderless,   deleted,    memfd,      impostor,   escape_comm, title_comm,
-	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,     traced,
-	zombie,       vfork_parent, chain,      namespaced, marker,     files,       sockets,
-	descriptors,  mounts,       other_root, network,
+	threads,      leaderless,   deleted,    memfd,      impostor,   escape_comm,  title_comm,
+	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,      traced,
+	zombie,       vfork_parent, chain,      namespaced, marker,     files,        sockets,
+	descriptors,  mounts,       other_root, sleepers,   vectors,    capabilities, strict,
+	cgroups,      namespaces,   network,
 };
 enum { ACTIVITIES = sizeof activities / sizeof *activities };
 

@@ -15,12 +15,21 @@ void rest(void) __attribute__((noreturn));
 /* End loudly when a step of the set-up failed: a silent gap would pass for truth. */
 void need(int good, const char *what);
 
-void hold_memory(void);      /* memory.c */
-void hold_files(void);       /* files.c */
-void hold_sockets(void);     /* files.c */
-void hold_descriptors(void); /* descriptors.c */
-void hold_mounts(void);      /* descriptors.c */
-void hold_other_root(void);  /* descriptors.c */
-void hold_network(void);     /* network.c */
+void hold_memory(void);         /* memory.c */
+void hold_files(void);          /* files.c */
+void hold_sockets(void);        /* files.c */
+void hold_descriptors(void);    /* descriptors.c */
+void hold_mounts(void);         /* descriptors.c */
+void hold_other_root(void);     /* descriptors.c */
+void hold_sleepers(void);       /* sleepers.c */
+void hold_capabilities(void);   /* confined.c */
+void hold_cgroups(void);        /* confined.c */
+void hold_namespaces(void);     /* confined.c */
+void hold_user_namespace(void); /* confined.c */
+void hold_network(void);        /* network.c */
+
+/* These do not return: what they hold would be gone. The second one is the one that tells the launcher. */
+void hold_vectors(void) __attribute__((noreturn));  /* sleepers.c */
+void hold_strictly(void) __attribute__((noreturn)); /* confined.c */
 
 #endif

@@ -70,10 +70,12 @@ static const char *const machine_files[] = {
 };
 
 /* "sched" shows the kernel's own 16 bytes of a name; "comm" adds to those of kernel threads. */
-static const char *const thread_files[] = { "stat", "status", "comm", "sched" };
+static const char *const thread_files[] = { "stat", "status", "comm", "sched", "stack", "wchan" };
 static const char *const process_files[] = { "maps",   "smaps",     "cmdline", "environ",
 					     "limits", "mountinfo", "mounts",  "cgroup" };
-static const char *const process_links[] = { "exe", "cwd", "root", "ns/pid", "ns/mnt", "ns/net" };
+static const char *const process_links[] = { "exe",     "cwd",       "root",   "ns/pid",
+					     "ns/mnt",  "ns/net",    "ns/uts", "ns/ipc",
+					     "ns/user", "ns/cgroup", "ns/time" };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static int is_number(const struct dirent *entry)

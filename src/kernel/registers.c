@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernel/kernel_stack.h"
 #include "kernel/record.h"
 
 enum {
@@ -58,23 +59,6 @@ struct fpu {
 static const struct member fpu_members[] = { MEMBER(struct fpu, fpstate, "fpstate") };
 static const struct record fpu_record = RECORD(struct fpu, "fpu", fpu_members);
 
-/* Of the initial task, whose stack the linker placed: INIT_TASK_DATA of include/asm-generic/vmlinux.lds.h. */
-static uint64_t stack_size(const struct kioku_kernel *kernel)
-{
-	static const char *const names[][2] = {
-		{ "__start_init_stack", "__end_init_stack" }, /* v6.10 */
-		{ "__start_init_task", "__end_init_task" },
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		uint64_t start = kernel_symbol(kernel, names[i][0]);
-		uint64_t end = kernel_symbol(kernel, names[i][1]);
-		if (start && end > start)
-			return end - start;
-	}
-	return 0;
-}
-
 static bool is_user_mode(const uint64_t *values)
 {
 	uint64_t code = values[REGISTER_CS] & 0xffff, stack = values[REGISTER_SS] & 0xffff;
@@ -88,7 +72,7 @@ static enum kioku_status read_saved(struct kioku_kernel *kernel, uint64_t stack,
 				    struct kioku_error *error)
 {
 	static const uint64_t paddings[] = { 0, 16 };
-	uint64_t size = stack_size(kernel);
+	uint64_t size = kernel_stack_size(kernel);
 
 	if (size < PAGE_SIZE || size > 64 * PAGE_SIZE)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,

@@ -149,16 +149,17 @@ void task_cells(struct kioku_kernel *kernel, const struct task *task, bool liste
 	make_cells(&making, state);
 }
 
-static unsigned cells_wanted(const struct view_run *run, const enum task_cell *columns)
+static unsigned cells_wanted(const struct view_run *run, const enum task_cell *columns,
+			     size_t count)
 {
 	unsigned wanted = 0;
 
-	for (size_t i = 0; i < run->column_count; i++)
+	for (size_t i = 0; i < count; i++)
 		wanted |= (unsigned)view_wants_column(run, i) << columns[i];
 	return wanted;
 }
 
-unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns)
+unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns, size_t count)
 {
 	static const unsigned parts[TASK_CELLS] = {
 		[TASK_ADDRESS] = TASK_IDENTITY,
@@ -172,7 +173,7 @@ unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *col
 		[TASK_GID] = TASK_IDENTITY | TASK_MEMBERS | TASK_CREDENTIALS,
 		[TASK_THREADS] = TASK_IDENTITY | TASK_MEMBERS | TASK_SIGNAL,
 	};
-	unsigned wanted = cells_wanted(run, columns), needed = TASK_IDENTITY;
+	unsigned wanted = cells_wanted(run, columns, count), needed = TASK_IDENTITY;
 
 	for (unsigned cell = 0; cell < TASK_CELLS; cell++)
 		if (wanted >> cell & 1)
@@ -180,17 +181,17 @@ unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *col
 	return needed;
 }
 
-enum kioku_status task_row(struct view_run *run, const struct task *task,
-			   const enum task_cell *columns)
+void task_row_cells(const struct view_run *run, const struct task *task,
+		    const enum task_cell *columns, size_t count, char *state,
+		    struct kioku_cell *out)
 {
-	struct kioku_cell all[TASK_CELLS], cells[TASK_CELLS];
-	const struct making making = { run->kernel, task, true, cells_wanted(run, columns), all };
-	char state;
+	struct kioku_cell all[TASK_CELLS];
+	const struct making making = { run->kernel, task, true, cells_wanted(run, columns, count),
+				       all };
 
 	for (size_t i = 0; i < TASK_CELLS; i++)
 		all[i] = cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-	make_cells(&making, &state);
-	for (size_t i = 0; i < run->column_count; i++)
-		cells[i] = all[columns[i]];
-	return view_row(run, cells);
+	make_cells(&making, state);
+	for (size_t i = 0; i < count; i++)
+		out[i] = all[columns[i]];
 }

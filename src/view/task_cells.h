@@ -46,13 +46,14 @@ void task_cells(struct kioku_kernel *kernel, const struct task *task, bool liste
 		struct kioku_cell cells[TASK_CELLS]);
 
 /*
- * The row of a listed task, which has these of its cells in this order. Only those that were asked for
- * are made. Errors: the row function's.
+ * Of a listed task, these of its cells in this order: the first ones of a row. Only those that were
+ * asked for are made.
  */
-enum kioku_status task_row(struct view_run *run, const struct task *task,
-			   const enum task_cell *columns);
+void task_row_cells(const struct view_run *run, const struct task *task,
+		    const enum task_cell *columns, size_t count, char *state,
+		    struct kioku_cell *out);
 
-/* What of a task is needed for the columns that were asked for: enum task_parts. */
-unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns);
+/* What of a task is needed for these columns, if they were asked for: enum task_parts. */
+unsigned task_parts_wanted(const struct view_run *run, const enum task_cell *columns, size_t count);
 
 #endif

@@ -140,7 +140,7 @@ def psscan(tool, known, image):
             yield f"task {row['tid']} {text_bytes(row, 'comm')} at {row['task']} is not listed, " \
                   f"and has not ended"
         if row["listed"] and any(row[column] != value for column, value
-                                 in listed.get(row["task"], {}).items() if column != "threads"):
+                                 in listed.get(row["task"], {}).items() if column in row):
             yield f"task {row['tid']}: {row}, but threads has {listed.get(row['task'])}"
     found = [row["task"] for row in rows]
     for task in sorted(set(listed) - set(found)):

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/kernel_code.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct code_range between(const struct kioku_kernel *kernel, const char *start,
+				 const char *end)
+{
+	struct code_range range = { kernel_symbol(kernel, start), kernel_symbol(kernel, end) };
+
+	return range.start && range.end > range.start ? range : (struct code_range){ 0 };
+}
+
+static bool is_in(const struct code_range *range, uint64_t address)
+{
+	return address >= range->start && address < range->end;
+}
+
+bool kernel_code_read(struct kioku_kernel *kernel, struct kernel_code *out)
+{
+	*out = (struct kernel_code){
+		.text = between(kernel, "_stext", "_etext"),
+		.scheduler = { between(kernel, "__sched_text_start", "__sched_text_end"),
+			       between(kernel, "__lock_text_start", "__lock_text_end") },
+	};
+	orc_of_kernel(kernel, &out->orc);
+	return modules_read(kernel, &out->modules);
+}
+
+void kernel_code_release(struct kernel_code *code)
+{
+	modules_release(&code->modules);
+}
+
+bool kernel_code_has(const struct kernel_code *code, uint64_t address)
+{
+	return is_in(&code->text, address) || modules_at(&code->modules, address);
+}
+
+bool kernel_code_is_scheduler(const struct kernel_code *code, uint64_t address)
+{
+	return is_in(&code->scheduler[0], address) || is_in(&code->scheduler[1], address);
+}
+
+bool kernel_code_orc(const struct kernel_code *code, uint64_t address, struct orc_table *out)
+{
+	const struct module *module = modules_at(&code->modules, address);
+
+	*out = module ? module->orc : code->orc;
+	out->registers = code->orc.registers;
+	return out->count > 0 && out->registers && (module || is_in(&code->text, address));
+}
+
+/* Of several names of one address the first counts, as in kallsyms_lookup() (kernel/kallsyms.c). */
+static bool find_in_kernel(const struct kioku_kernel *kernel, uint64_t address,
+			   struct code_name *out)
+{
+	const struct kioku_symbols *symbols = kernel->symbols;
+	size_t low = 0, high = symbols ? kioku_symbols_count(symbols) : 0, count = high;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (kioku_symbols_get(symbols, middle).address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return false;
+	size_t first = low - 1;
+	out->address = kioku_symbols_get(symbols, first).address;
+	while (first > 0 && kioku_symbols_get(symbols, first - 1).address == out->address)
+		first--;
+	out->size = low < count ? kioku_symbols_get(symbols, low).address - out->address : 0;
+	snprintf(out->name, sizeof(out->name), "%s", kioku_symbols_get(symbols, first).name);
+	return true;
+}
+
+/* The byte before: a call of what does not return may be a function's last instruction. */
+bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code *code,
+			  uint64_t address, struct code_name *out)
+{
+	const struct module *module = modules_at(&code->modules, address - 1);
+
+	if (module)
+		return module_function(kernel, module, address - 1, out) == KIOKU_OK;
+	return is_in(&code->text, address - 1) && find_in_kernel(kernel, address - 1, out);
+}
+
+size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,
+			uint64_t address, char out[CODE_TEXT])
+{
+	const struct module *module = modules_at(&code->modules, address - 1);
+	struct code_name found;
+	int length;
+
+	if (kernel_code_function(kernel, code, address, &found))
+		length = snprintf(out, CODE_TEXT, "%s+0x%llx/0x%llx", found.name,
+				  (unsigned long long)(address - found.address),
+				  (unsigned long long)found.size);
+	else
+		length = snprintf(out, CODE_TEXT, "0x%llx", (unsigned long long)address);
+	if (module && length < CODE_TEXT)
+		length += snprintf(out + length, CODE_TEXT - (size_t)length, " [%s]", module->name);
+	return length < CODE_TEXT ? (size_t)length : CODE_TEXT - 1;
+}
