@@ -47,8 +47,12 @@ bool kernel_code_orc(const struct kernel_code *code, uint64_t address, struct or
 {
 	const struct module *module = modules_at(&code->modules, address);
 
-	*out = module ? module->orc : code->orc;
-	out->registers = code->orc.registers;
+	*out = code->orc;
+	if (module) {
+		out->addresses = module->orc_addresses;
+		out->rules = module->orc_rules;
+		out->count = out->addresses && out->rules ? module->orc_count : 0;
+	}
 	return out->count > 0 && out->registers && (module || is_in(&code->text, address));
 }
 
@@ -57,22 +61,16 @@ static bool find_in_kernel(const struct kioku_kernel *kernel, uint64_t address,
 			   struct code_name *out)
 {
 	const struct kioku_symbols *symbols = kernel->symbols;
-	size_t low = 0, high = symbols ? kioku_symbols_count(symbols) : 0, count = high;
+	size_t above = symbols ? symbols_above(symbols, address) : 0;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (kioku_symbols_get(symbols, middle).address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0)
+	if (above == 0)
 		return false;
-	size_t first = low - 1;
+	size_t first = above - 1;
 	out->address = kioku_symbols_get(symbols, first).address;
 	while (first > 0 && kioku_symbols_get(symbols, first - 1).address == out->address)
 		first--;
-	out->size = low < count ? kioku_symbols_get(symbols, low).address - out->address : 0;
+	bool is_last = above == kioku_symbols_count(symbols);
+	out->size = is_last ? 0 : kioku_symbols_get(symbols, above).address - out->address;
 	snprintf(out->name, sizeof(out->name), "%s", kioku_symbols_get(symbols, first).name);
 	return true;
 }

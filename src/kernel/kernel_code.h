@@ -3,7 +3,8 @@
 #ifndef KERNEL_KERNEL_CODE_H
 #define KERNEL_KERNEL_CODE_H
 
-#include "kernel/modules.h"
+#include "kernel/module_code.h"
+#include "kernel/orc.h"
 
 #define CODE_TEXT 640 /* bytes of "? FUNCTION+0x1a/0x2b [MODULE]", its NUL included */
 

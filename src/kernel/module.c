@@ -20,8 +20,13 @@ static const struct member module_members[] = {
 	OPTIONAL(struct module, parameters, "kp"),
 	OPTIONAL(struct module, parameter_count, "num_kp"),
 	OPTIONAL(struct module, sections, "sect_attrs"),
+	OPTIONAL(struct module, symbols, "kallsyms"), /* CONFIG_KALLSYMS */
+	OPTIONAL(struct module, orc_addresses, "arch.orc_unwind_ip"),
+	OPTIONAL(struct module, orc_rules, "arch.orc_unwind"),
+	OPTIONAL(struct module, orc_count, "arch.num_orcs"),
 	OPTIONAL(struct module, core_base, "core_layout.base"),
 	OPTIONAL(struct module, core_size, "core_layout.size"),
+	OPTIONAL(struct module, core_text_size, "core_layout.text_size"),
 	OPTIONAL(struct module, init_base, "init_layout.base"),
 	OPTIONAL(struct module, init_size, "init_layout.size"),
 	OPTIONAL(struct module, data_base, "data_layout.base"),
@@ -73,6 +78,7 @@ static enum kioku_status read_memory(struct kioku_kernel *kernel, const struct b
 				&found, NULL));
 		add_part(module, found.base, found.size);
 	}
+	module->text_size = module->part_count ? module->parts[0].size : 0;
 	return KIOKU_OK;
 }
 
@@ -83,6 +89,7 @@ static enum kioku_status read_parts(struct kioku_kernel *kernel, const struct bi
 	if (BINDING_HAS(binding, struct module, memory_mark))
 		return read_memory(kernel, binding, module);
 	add_part(module, module->core_base, module->core_size);
+	module->text_size = module->core_text_size;
 	add_part(module, module->init_base, module->init_size);
 	add_part(module, module->data_base, module->data_size);
 	return KIOKU_OK;

@@ -24,14 +24,19 @@ struct module {
 	uint64_t taints;
 	uint64_t version, source_version, arguments; /* texts; 0: none */
 	uint64_t parameters, parameter_count;
-	uint64_t sections; /* struct module_sect_attrs; 0: none */
+	uint64_t sections;                 /* struct module_sect_attrs; 0: none */
+	uint64_t symbols;                  /* struct mod_kallsyms; 0: none */
+	uint64_t orc_addresses, orc_rules; /* see orc.h; 0: none */
+	uint32_t orc_count;
 	/* Where its memory is, in one of these ways. */
 	uint64_t core_base, init_base, data_base;
 	uint32_t core_size, init_size, data_size;
+	uint32_t core_text_size;
 	uint8_t memory_mark; /* "mem", 6.4 on */
-	/* Not members: filled in from these, the text first. */
+	/* Not members: filled in from these, the one with the text first. */
 	struct module_part parts[MODULE_PARTS];
 	size_t part_count;
+	uint32_t text_size; /* bytes of code, with which the first begins */
 };
 
 extern const struct record module_record;

@@ -198,20 +198,13 @@ static enum kioku_status walk_old_unix(struct tables *tables)
 {
 	const struct kioku_symbols *symbols = tables->kernel->symbols;
 	uint64_t start = kernel_symbol(tables->kernel, "unix_socket_table");
-	size_t count = kioku_symbols_count(symbols), low = 0, high = count;
 
 	if (!start)
 		return KIOKU_OK;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (kioku_symbols_get(symbols, middle).address <= start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == count)
+	size_t above = symbols_above(symbols, start);
+	if (above == kioku_symbols_count(symbols))
 		return KIOKU_ERROR_UNSUPPORTED;
-	uint64_t end = kioku_symbols_get(symbols, low).address;
+	uint64_t end = kioku_symbols_get(symbols, above).address;
 	return hash_table_walk(&tables->hash, start, (end - start) / 8, 8, 0);
 }
 

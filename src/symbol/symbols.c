@@ -113,8 +113,7 @@ enum kioku_status kioku_symbols_find(const struct kioku_symbols *symbols, const 
 	return error_set(error, KIOKU_ERROR_NOT_FOUND, "there is no symbol %s", name);
 }
 
-bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
-		     struct kioku_symbol *out)
+size_t symbols_above(const struct kioku_symbols *symbols, uint64_t address)
 {
 	size_t low = 0;
 	size_t high = symbols->count;
@@ -126,8 +125,16 @@ bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
 		else
 			high = middle;
 	}
-	if (low == 0)
+	return low;
+}
+
+bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
+		     struct kioku_symbol *out)
+{
+	size_t above = symbols_above(symbols, address);
+
+	if (above == 0)
 		return false;
-	*out = kioku_symbols_get(symbols, low - 1);
+	*out = kioku_symbols_get(symbols, above - 1);
 	return true;
 }

@@ -78,6 +78,9 @@ struct symbol_cursor {
 bool symbols_next_named(const struct kioku_symbols *symbols, const char *name,
 			struct symbol_cursor *cursor, struct kioku_symbol *out);
 
+/* The index of the first symbol above an address; the count of all: there is none. */
+size_t symbols_above(const struct kioku_symbols *symbols, uint64_t address);
+
 /* The last symbol at or below an address, or false. */
 bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
 		     struct kioku_symbol *out);

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Kernel modules as far as code of theirs is met: where it lies, its symbols, its ORC tables. */
-#ifndef KERNEL_MODULES_H
-#define KERNEL_MODULES_H
+/* Code of modules: whose an address is, and what the function around it is called. */
+#ifndef KERNEL_MODULE_CODE_H
+#define KERNEL_MODULE_CODE_H
 
-#include "kernel/orc.h"
-
-struct module {
-	char name[64];
-	uint64_t text, text_size; /* virtual, bytes */
-	uint64_t symbols;         /* of its struct mod_kallsyms; 0: it has none */
-	struct orc_table orc;     /* without numbers of registers: they are the kernel's */
-};
+#include "kernel/module.h"
 
 /* All zero are no modules. */
 struct modules {

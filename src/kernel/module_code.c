@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/module_code.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "base/growing.h"
+
+enum { SYMBOL_LIMIT = 1 << 20 };
+
+struct symbols {
+	uint64_t table, strings;
+	uint32_t count;
+};
+
+static const struct member symbols_members[] = {
+	MEMBER(struct symbols, table, "symtab"),
+	MEMBER(struct symbols, strings, "strtab"),
+	MEMBER(struct symbols, count, "num_symtab"),
+};
+static const struct record symbols_record = RECORD(struct symbols, "mod_kallsyms", symbols_members);
+
+/* --- the list */
+
+static enum kioku_status take_module(void *user, const struct module *module)
+{
+	struct modules *modules = user;
+
+	if (!GROW(modules->list, modules->count, modules->capacity))
+		return KIOKU_ERROR_NO_MEMORY;
+	modules->list[modules->count++] = *module;
+	return KIOKU_OK;
+}
+
+bool modules_read(struct kioku_kernel *kernel, struct modules *out)
+{
+	/* A kernel that has no modules can be read nevertheless. */
+	return module_each(kernel, take_module, out, NULL) != KIOKU_ERROR_NO_MEMORY;
+}
+
+void modules_release(struct modules *modules)
+{
+	free(modules->list);
+	*modules = (struct modules){ 0 };
+}
+
+const struct module *modules_at(const struct modules *modules, uint64_t address)
+{
+	for (size_t i = 0; i < modules->count; i++)
+		if (address - modules->list[i].parts[0].base < modules->list[i].text_size)
+			return &modules->list[i];
+	return NULL;
+}
+
+/* --- symbols */
+
+/* The symbol nearest below an address, and where the next one starts. */
+struct nearest {
+	uint64_t address, end;
+	uint32_t name; /* its offset among the strings; 0: none was found */
+};
+
+static bool is_name(struct kioku_kernel *kernel, uint64_t text)
+{
+	char first[1];
+
+	/* Empty ones, and marks in code such as "$x" and ".L1" (include/linux/module_symbol.h). */
+	return kernel_read(kernel, text, first, 1, NULL) == KIOKU_OK && first[0] &&
+	       first[0] != '$' && first[0] != '.';
+}
+
+static void consider(struct kioku_kernel *kernel, const struct symbols *symbols, const uint8_t *raw,
+		     uint64_t address, struct nearest *nearest)
+{
+	uint32_t name = load_le32(raw);
+	uint16_t section = load_le16(raw + 6);
+	uint64_t value = load_le64(raw + 8);
+	bool is_nearer = value <= address && value > nearest->address;
+	bool is_next = value > address && value < nearest->end;
+
+	if (section == SHN_UNDEF || !(is_nearer || is_next) ||
+	    !is_name(kernel, symbols->strings + name))
+		return;
+	if (is_next) {
+		nearest->end = value;
+		return;
+	}
+	nearest->address = value;
+	nearest->name = name;
+}
+
+enum kioku_status module_function(struct kioku_kernel *kernel, const struct module *module,
+				  uint64_t address, struct code_name *out)
+{
+	enum { SIZE = sizeof(Elf64_Sym), AT_ONCE = 128 };
+	struct nearest nearest = { .address = module->parts[0].base - 1,
+				   .end = module->parts[0].base + module->text_size };
+	struct symbols symbols;
+	uint8_t raw[SIZE * AT_ONCE];
+	size_t size;
+
+	TRY(record_read_at(kernel, &symbols_record, module->symbols, &symbols));
+	if (symbols.count > SYMBOL_LIMIT)
+		return KIOKU_ERROR_CORRUPT;
+	for (uint32_t i = 0; i < symbols.count; i += AT_ONCE) {
+		uint32_t count = symbols.count - i < AT_ONCE ? symbols.count - i : AT_ONCE;
+		TRY(kernel_read(kernel, symbols.table + (uint64_t)i * SIZE, raw, count * SIZE,
+				NULL));
+		for (uint32_t j = 0; j < count; j++)
+			consider(kernel, &symbols, raw + j * SIZE, address, &nearest);
+	}
+	if (!nearest.name)
+		return KIOKU_ERROR_NOT_FOUND;
+	out->address = nearest.address;
+	out->size = nearest.end - nearest.address;
+	return kernel_read_string(kernel, symbols.strings + nearest.name, out->name,
+				  sizeof(out->name), &size);
+}
