@@ -134,11 +134,17 @@ def internet_end(field, is_raw):
     return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
 
 
+def lines_of(truth, name):
+    """Of a table of /proc/net, that of every network namespace."""
+    networks = [truth["net"], *(process.get("net") or {} for process in truth["processes"])]
+    return [line for network in networks for line in network.get(name, [])[1:]]
+
+
 def internet_sockets(truth):
     """{inode: (family, local, remote, state)} of what /proc/net lists and has an inode."""
     found = {}
     for name in ("tcp", "tcp6", "udp", "udp6", "raw"):
-        for line in truth["net"].get(name, [])[1:]:
+        for line in lines_of(truth, name):
             fields = line.split()
             state = STATES.get(int(fields[3], 16))
             if state == "CLOSE" and not name.startswith("tcp"):
@@ -152,7 +158,7 @@ def internet_sockets(truth):
 
 def unix_sockets(truth):
     found = {}
-    for line in truth["net"].get("unix", [])[1:]:
+    for line in lines_of(truth, "unix"):
         _, _, _, flags, kind, _, inode, *path = line.split(None, 7)
         if int(inode):
             kind = {1: "STREAM", 2: "DGRAM", 5: "SEQPACKET"}[int(kind, 16)]
@@ -209,11 +215,21 @@ def mount_of(row):
     return {**found, "propagation": found["propagation"] or ""}
 
 
+def without_own_options(mount):
+    """Those of hierarchies of cgroups are not shown."""
+    if not mount["fstype"].startswith("cgroup"):
+        return mount
+    own = set(mount["super_options"].split(",")) - {"rw", "ro"}
+    return {**mount, **{field: ",".join(option for option in mount[field].split(",")
+                                        if option not in own)
+                        for field in ("options", "super_options")}}
+
+
 def wrong_mounts(who, rows, told):
     found = {row["id"]: mount_of(row) for row in rows}
     if len(found) != len(rows):
         yield f"{who}: a mount is there twice"
-    expected = {mount["id"]: mount for mount in told}
+    expected = {mount["id"]: without_own_options(mount) for mount in told}
     for number in sorted(set(expected) - set(found)):
         yield f"{who}: {expected[number]} is missing"
     for number in sorted(set(found) - set(expected)):
