@@ -263,11 +263,13 @@ static enum step step_by_frame_pointer(struct walk *walk)
 		       : lose(walk, "a return address is in no code that is known");
 }
 
-/* Whatever looks like a return address. */
+/* Whatever looks like a return address, from where the walk was lost on. */
 static void guess(struct walk *walk)
 {
 	uint64_t value;
 
+	if (walk->sp < walk->words.start || walk->sp >= walk->words.end)
+		return;
 	for (uint64_t at = (walk->sp + 7) & ~7ull; at + 8 <= walk->words.end; at += 8)
 		if (word_at(&walk->words, at, &value) && kernel_code_has(walk->code, value) &&
 		    !add_frame(walk, value, true))
