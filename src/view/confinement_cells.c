@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/cgroup.h"
+#include "kernel/cgroup_path.h"
 
 enum { GROUP_DIGITS = 12 /* of a 32-bit number, with a NUL */ };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Control groups: where a thread is in each hierarchy, as /proc/PID/cgroup shows it to the first namespace. */
-#ifndef KERNEL_CGROUP_H
-#define KERNEL_CGROUP_H
+#ifndef KERNEL_CGROUP_PATH_H
+#define KERNEL_CGROUP_PATH_H
 
 #include "kernel/task.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/cgroup.h"
+#include "kernel/cgroup_path.h"
 
 #include <stdio.h>
 #include <string.h>
