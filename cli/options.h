@@ -133,6 +133,7 @@ struct options {
 	struct snapshot_request snapshot;     /* likewise */
 	bool list_missing, preserve;          /* of recover */
 	struct search_request search;
+	const char *dump; /* of maps */
 };
 
 /*

@@ -2,6 +2,7 @@
 /* Every view is a command by itself: its columns and options come from the library. */
 #include <unistd.h>
 
+#include "area_dump.h"
 #include "cleanup.h"
 #include "message.h"
 #include "output.h"
@@ -29,8 +30,24 @@ static bool wants_progress(const struct session *session)
 	       isatty(STDERR_FILENO);
 }
 
-static int run_view(struct session *session, struct output *output)
+/* Where rows go. */
+struct taker {
+	struct output *output;
+	struct area_dump *dump; /* NULL: to nowhere else */
+};
+
+static enum kioku_status take_row(void *user, const struct kioku_cell *cells, size_t count)
 {
+	struct taker *taker = user;
+
+	if (taker->dump && area_dump_row(taker->dump, cells) != STATUS_COMPLETE)
+		return KIOKU_ERROR_STOPPED;
+	return output_row(taker->output, cells, count);
+}
+
+static int run_view(struct session *session, struct taker *taker)
+{
+	struct output *output = taker->output;
 	const struct kioku_view *view = session->command->view;
 	const struct options *given = &session->options;
 	AUTO_SPACE struct kioku_address_space *space = NULL;
@@ -64,13 +81,15 @@ static int run_view(struct session *session, struct output *output)
 	options.space = space;
 	for (size_t i = 0; i < output->selected_count; i++)
 		options.columns |= UINT64_C(1) << output->selected[i];
+	if (taker->dump && options.columns)
+		options.columns |= area_dump_columns(view);
 	if (wants_progress(session)) {
 		progress_start(&progress);
 		options.progress = show_progress;
 		options.progress_user = &progress;
 	}
 	enum kioku_status status =
-		kioku_view_run(view, session->kernel, &options, output_row, output, &error);
+		kioku_view_run(view, session->kernel, &options, take_row, taker, &error);
 	if (options.progress)
 		progress_finish(&progress);
 	bool finished = output_finish(output, status == KIOKU_OK);
@@ -79,6 +98,22 @@ static int run_view(struct session *session, struct output *output)
 	if (status != KIOKU_OK)
 		return message_error("%s", error.message);
 	return finished ? STATUS_COMPLETE : message_error("out of memory");
+}
+
+static int run_with_dump(struct session *session, struct output *output)
+{
+	struct area_dump dump;
+	struct taker taker = { output, &dump };
+	int status = session_open_kernel(session);
+
+	if (status != STATUS_COMPLETE)
+		return status;
+	status = area_dump_begin(&dump, session->options.dump, session->command->view,
+				 session->kernel);
+	if (status == STATUS_COMPLETE)
+		status = run_view(session, &taker);
+	int end = area_dump_end(&dump);
+	return status == STATUS_COMPLETE ? end : status;
 }
 
 static int run(struct session *session)
@@ -91,7 +126,9 @@ static int run(struct session *session)
 	if (status != STATUS_COMPLETE)
 		return status;
 	output_open(&output, stdout, session->options.format);
-	return run_view(session, &output);
+	if (!session->options.dump)
+		return run_view(session, &(struct taker){ &output, NULL });
+	return run_with_dump(session, &output);
 }
 
 struct command view_command(const struct kioku_view *view)
@@ -125,6 +162,10 @@ struct command view_command(const struct kioku_view *view)
 	if (mask & KIOKU_VIEW_RULES) {
 		command.own = rules_options;
 		command.own_count = RULES_OPTION_COUNT;
+	}
+	if (mask & KIOKU_VIEW_AREAS) {
+		command.own = area_dump_options;
+		command.own_count = AREA_DUMP_OPTION_COUNT;
 	}
 	/* --pid names the address space there, not the rows. */
 	if (mask & KIOKU_VIEW_SPACE)

@@ -79,6 +79,7 @@ enum kioku_view_option {
 	KIOKU_VIEW_FILES = 128,    /* fstype and path limit the rows */
 	KIOKU_VIEW_STRINGS = 1024, /* minimum and encoding say what is looked for; takes a while */
 	KIOKU_VIEW_RULES = 2048, /* rules are required; physical looks into all memory; likewise */
+	KIOKU_VIEW_AREAS = 4096, /* a row is an area of a process: columns pid, start and end */
 };
 KIOKU_PUBLIC unsigned kioku_view_option_mask(const struct kioku_view *view);
 

@@ -188,7 +188,7 @@ const struct kioku_view maps_view = {
 	.name = "maps",
 	.help = "what is mapped into processes",
 	VIEW_COLUMNS(columns),
-	.options = KIOKU_VIEW_PID,
+	.options = KIOKU_VIEW_PID | KIOKU_VIEW_AREAS,
 	.needs_tasks = true,
 	.records = records,
 	.run = run_maps,

@@ -2,6 +2,7 @@
 """Views of processes' memory against the guest's own /proc, both ways. Each test yields problems."""
 
 import itertools
+import shutil
 
 from tool import text_bytes
 
@@ -105,3 +106,40 @@ def wrong_residence(process, rows):
         if row["resident"] != inside * 4096:
             yield f"process {process['pid']}: {row['resident']} bytes of {row['start']} are " \
                   f"resident, not {inside * 4096}"
+
+
+def maps_dump(tool, known, image, folder):
+    """The files of maps --dump: every byte of the marker that memory has, and a list of the others."""
+    pid = known.before["roles"]["marker"]
+    shutil.rmtree(folder, ignore_errors=True)
+    result = tool.run("maps", image, "--pid", pid, "--dump", folder, "--format", "json")
+    if result.status:
+        yield result.describe()
+        return None
+    missing = [tuple(int(part, 16) for part in line.split(",")[1:3])
+               for line in (folder / "missing.csv").read_text().splitlines()[1:]]
+    files = {tuple(int(part, 16) for part in path.name.split(".")[1].split("-")): path
+             for path in folder.iterdir() if path.name != "missing.csv"}
+    told = {(int(row["start"], 16), int(row["end"], 16)) for row in result.rows()}
+    if told != files.keys():
+        yield f"files for {sorted(told ^ files.keys())}"
+    count = 0
+    with known.ram() as ram:
+        for area in (area for area in known.before["areas"] if area["pid"] == pid):
+            for page, physical in area["pages"].items():
+                page = int(page, 16)
+                start, path = next(((start, path) for (start, end), path in files.items()
+                                    if start <= page < end), (0, None))
+                if path is None:
+                    yield f"there is no file with {page:#x}"
+                elif physical is None:
+                    if not any(first <= page < last for first, last in missing):
+                        yield f"{page:#x} is not among what is missing"
+                else:
+                    count += 1
+                    with open(path, "rb") as file:
+                        file.seek(page - start)
+                        if file.read(4096) != ram.read(int(physical, 16), 4096):
+                            yield f"{page:#x} is another page"
+    shutil.rmtree(folder)
+    return f"{count} pages in {len(files)} files"
