@@ -410,8 +410,10 @@ static enum kioku_status add_thread(void *user, const struct task *task)
 	making->threads[making->thread_count++] = (struct core_thread){
 		.tid = task->pid,
 		.general = { (const uint8_t *)registers->values, sizeof(registers->values) },
-		.floating = { registers->floating,
-			      registers->has_floating ? sizeof(registers->floating) : 0 },
+		.floating = { registers->xstate, registers->xstate_size ? XSTATE_FXSAVE_SIZE : 0 },
+		.xstate = { registers->xstate, registers->xstate_size > XSTATE_FXSAVE_SIZE
+						       ? registers->xstate_size
+						       : 0 },
 	};
 	return KIOKU_OK;
 }

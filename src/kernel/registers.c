@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernel/floating_state.h"
 #include "kernel/kernel_stack.h"
 #include "kernel/record.h"
 
@@ -21,8 +22,6 @@ struct thread {
 	uint64_t fs_base, gs_base;
 	uint16_t ds, es, fs_index, gs_index;
 	uint32_t on_cpu;
-	uint64_t fpstate; /* struct fpstate, a pointer since v5.16 */
-	uint32_t old_fpu; /* whether there is one counts, not what it says */
 };
 
 static const struct member thread_members[] = {
@@ -34,30 +33,8 @@ static const struct member thread_members[] = {
 	MEMBER(struct thread, fs_index, "thread.fsindex"),
 	MEMBER(struct thread, gs_index, "thread.gsindex"),
 	OPTIONAL(struct thread, on_cpu, "on_cpu"), /* CONFIG_SMP */
-	OPTIONAL(struct thread, fpstate, "thread.fpu.fpstate"),
-	OPTIONAL(struct thread, old_fpu, "thread.fpu.last_cpu"), /* until v6.16 */
 };
 static const struct record thread_record = RECORD(struct thread, "task_struct", thread_members);
-
-/* Where an fpstate has its registers; before v5.16 the task has them itself. */
-struct area {
-	uint8_t bytes[512];
-};
-
-static const struct member state_members[] = { MEMBER(struct area, bytes, "regs.__padding") };
-static const struct record state_record = RECORD(struct area, "fpstate", state_members);
-static const struct member inner_members[] = {
-	MEMBER(struct area, bytes, "thread.fpu.state.__padding"),
-};
-static const struct record inner_record = RECORD(struct area, "task_struct", inner_members);
-
-/* Since v6.16 the struct fpu follows the task (x86_task_fpu()). */
-struct fpu {
-	uint64_t fpstate;
-};
-
-static const struct member fpu_members[] = { MEMBER(struct fpu, fpstate, "fpstate") };
-static const struct record fpu_record = RECORD(struct fpu, "fpu", fpu_members);
 
 static bool is_user_mode(const uint64_t *values)
 {
@@ -90,39 +67,6 @@ static enum kioku_status read_saved(struct kioku_kernel *kernel, uint64_t stack,
 			"its kernel stack has no registers of user mode");
 }
 
-/* The struct fpstate of a thread; 0: it has none of its own. */
-static uint64_t find_fpstate(struct kioku_kernel *kernel, const struct task *task,
-			     const struct binding *binding, const struct thread *thread)
-{
-	const struct binding *fpu_binding;
-	struct fpu fpu;
-	uint32_t type;
-
-	if (BINDING_HAS(binding, struct thread, old_fpu))
-		return thread->fpstate;
-	if (record_bind(kernel, &fpu_record, &fpu_binding, NULL) != KIOKU_OK ||
-	    kioku_types_find(kernel->types, "struct task_struct", &type, NULL) != KIOKU_OK)
-		return 0;
-	uint64_t address = task->address + kioku_type_size(kernel->types, type);
-	return record_read(kernel, fpu_binding, address, &fpu, NULL) == KIOKU_OK ? fpu.fpstate : 0;
-}
-
-/* Best effort: debuggers do without. */
-static void read_floating(struct kioku_kernel *kernel, const struct task *task, uint64_t fpstate,
-			  struct registers *out)
-{
-	bool apart = kernel_is_pointer(kernel, fpstate);
-	const struct record *record = apart ? &state_record : &inner_record;
-	const struct binding *binding;
-	struct area area;
-
-	if (record_bind(kernel, record, &binding, NULL) != KIOKU_OK ||
-	    record_read(kernel, binding, apart ? fpstate : task->address, &area, NULL) != KIOKU_OK)
-		return;
-	memcpy(out->floating, area.bytes, sizeof(out->floating));
-	out->has_floating = true;
-}
-
 enum kioku_status registers_read(struct kioku_kernel *kernel, const struct task *task,
 				 struct registers *out, struct kioku_error *error)
 {
@@ -142,6 +86,6 @@ enum kioku_status registers_read(struct kioku_kernel *kernel, const struct task 
 	out->values[DS + 2] = thread.fs_index;
 	out->values[DS + 3] = thread.gs_index;
 	out->is_running = thread.on_cpu != 0;
-	read_floating(kernel, task, find_fpstate(kernel, task, binding, &thread), out);
+	out->xstate_size = floating_state_read(kernel, task, out->xstate);
 	return KIOKU_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef KERNEL_REGISTERS_H
 #define KERNEL_REGISTERS_H
 
+#include "format/xstate_format.h"
 #include "kernel/task.h"
 
 #define REGISTER_COUNT 27
@@ -10,8 +11,9 @@
 /* struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h): the order of NT_PRSTATUS. */
 struct registers {
 	uint64_t values[REGISTER_COUNT];
-	uint8_t floating[512]; /* FXSAVE's, of NT_PRFPREG */
-	bool has_floating;
+	/* NT_X86_XSTATE, of which the first XSTATE_FXSAVE_SIZE bytes are NT_PRFPREG, too. */
+	uint8_t xstate[XSTATE_COMMON_LIMIT];
+	size_t xstate_size; /* bytes; XSTATE_FXSAVE_SIZE: no more than that is known; 0: nothing is */
 	/* It was on a CPU, in user mode perhaps: these are of when it entered the kernel before. */
 	bool is_running;
 };

@@ -6,23 +6,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "format/xstate_format.h"
 
-enum {
-	LEGACY_SIZE = 576, /* x87, SSE and the header */
-	FEATURES = 464,    /* where ptrace tells XCR0: arch/x86/kernel/fpu/xstate.c */
-	LEAF = 0xd,
-};
-
-static const struct part {
-	unsigned feature; /* bit of XCR0 */
-	size_t offset, size;
-} common[] = {
-	{ 2, 576, 256 },   /* upper halves of ymm0 to ymm15 */
-	{ 5, 1088, 64 },   /* k0 to k7 */
-	{ 6, 1152, 512 },  /* upper halves of zmm0 to zmm15 */
-	{ 7, 1664, 1024 }, /* zmm16 to zmm31 */
-	{ 9, 2688, 8 },    /* PKRU */
-};
+enum { LEAF = 0xd };
 
 static size_t offset_here(unsigned feature)
 {
@@ -34,21 +20,21 @@ static size_t offset_here(unsigned feature)
 
 size_t xstate_to_common(const uint8_t *area, size_t size, uint8_t out[XSTATE_COMMON_LIMIT])
 {
-	uint64_t features, known = 3; /* x87 and SSE */
-	size_t end = LEGACY_SIZE;
+	uint64_t features, known = XSTATE_LEGACY;
+	size_t end = XSTATE_HEAD_SIZE;
 	bool differs = false;
 
-	if (size < LEGACY_SIZE)
+	if (size < XSTATE_HEAD_SIZE)
 		return 0;
-	features = load_le64(area + FEATURES);
+	features = load_le64(area + XSTATE_FEATURES);
 	memset(out, 0, XSTATE_COMMON_LIMIT);
-	memcpy(out, area, LEGACY_SIZE);
-	for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++) {
-		const struct part *part = &common[i];
+	memcpy(out, area, XSTATE_HEAD_SIZE);
+	for (size_t i = 0; i < XSTATE_PARTS; i++) {
+		const struct xstate_part *part = &xstate_parts[i];
 		if (!(features >> part->feature & 1))
 			continue;
 		size_t from = offset_here(part->feature);
-		if (from < LEGACY_SIZE || from + part->size > size)
+		if (from < XSTATE_HEAD_SIZE || from + part->size > size)
 			return 0;
 		memcpy(out + part->offset, area + from, part->size);
 		known |= UINT64_C(1) << part->feature;

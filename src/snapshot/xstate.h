@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define XSTATE_COMMON_LIMIT 2696u
+#include "format/xstate_format.h"
 
 /*
  * Puts the parts of an area of this machine where Intel's CPUs have them, which is what debuggers

@@ -129,6 +129,18 @@ def refusals(tool, known, image, folder):
             yield result.describe()
 
 
+def vectors(tool, known, image, folder):
+    """Registers that only AVX has: a CPU that has it left a text in two of them."""
+    with dump(tool, image, known.before["roles"]["vectors"], folder / "vectors.core"):
+        pass
+    command = ["gdb", "-q", "-batch", "-core", str(folder / "vectors.core")]
+    for register in ("ymm0", "ymm15"):
+        command += ["-ex", f"output (char[32])${register}.v32_int8", "-ex", "echo \\n"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.stdout.count("kioku-vector-marker-0123456789AB") != 2:
+        yield f"gdb says {found.stdout[-500:]} {found.stderr[-500:]}"
+
+
 def check_all(session, known):
     tool, image, folder = session.tool, known.ram_path, session.folder
     session.check(known, "dump", contents, tool, known, image, folder)
@@ -138,5 +150,7 @@ def check_all(session, known):
     session.check(known, "dump, refused", refusals, tool, known, image, folder)
     if shutil.which("gdb"):
         session.check(known, "dump, gdb", debugger, tool, known, image, folder)
+        if "vectors" in known.before["roles"]:
+            session.check(known, "dump, vectors", vectors, tool, known, image, folder)
     else:
         session.skip(known, "dump, gdb", "gdb is not installed")
