@@ -72,6 +72,59 @@ static int filled_file(const char *path, const char *name, size_t size)
 	return file;
 }
 
+/* To a file of the kernel; one that it does not have is no reason to stop. */
+static int tell(const char *path, const char *text)
+{
+	int file = open(path, O_WRONLY | O_CLOEXEC);
+	int good = file >= 0 && write(file, text, strlen(text)) > 0;
+
+	if (file >= 0)
+		close(file);
+	return good;
+}
+
+static int is_merged(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/ksm/pages_sharing", "r");
+	int pages = 0;
+
+	if (file) {
+		(void)!fscanf(file, "%d", &pages);
+		fclose(file);
+	}
+	return pages >= 4;
+}
+
+/* Two areas of one content, which the kernel puts on the same pages. */
+static void hold_twins(void)
+{
+	const size_t size = 16 << 10;
+
+	for (int i = 0; i < 2; i++) {
+		char *twin = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		fill(twin, size, "twin");
+		madvise(twin, size, MADV_MERGEABLE);
+		report("twin", twin, size, PROT_READ | PROT_WRITE, 1);
+	}
+	if (!tell("/sys/kernel/mm/ksm/run", "1"))
+		return;
+	tell("/sys/kernel/mm/ksm/pages_to_scan", "1000");
+	for (int i = 0; i < 200 && !is_merged(); i++)
+		usleep(20000);
+	tell("/sys/kernel/mm/ksm/run", "0"); /* what is merged stays so */
+}
+
+static void hold_huge_file(void)
+{
+	tell("/proc/sys/vm/nr_hugepages", "1");
+	char *huge = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (huge == MAP_FAILED)
+		return;
+	fill(huge, HUGE, "hugetlb");
+	report("hugetlb", huge, HUGE, PROT_READ | PROT_WRITE, 1);
+}
+
 void hold_memory(void)
 {
 	/* Else malloc() answers a request of this size with mmap(), off the heap. */
@@ -116,4 +169,10 @@ void hold_memory(void)
 	madvise(huge, HUGE, MADV_HUGEPAGE);
 	fill(huge, HUGE, "huge");
 	report("huge", huge, HUGE, PROT_READ | PROT_WRITE, 1);
+
+	hold_twins();
+	hold_huge_file();
+	/* Nothing counts as written to any more, but for a part of what is written once more. */
+	if (tell("/proc/self/clear_refs", "4"))
+		fill(heap, 64 << 10, "heap");
 }

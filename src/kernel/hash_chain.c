@@ -85,12 +85,11 @@ static enum kioku_status walk_heads(struct hash_walk *walk, uint64_t start, uint
 static enum kioku_status walk_table(struct hash_walk *walk, uint64_t start, uint64_t count,
 				    uint64_t stride, bool has_backs)
 {
-	uint64_t most = BATCH / stride;
-
-	if (count > HEAD_LIMIT || stride < 8 || most == 0) {
+	if (count > HEAD_LIMIT || stride < 8 || stride > BATCH) {
 		cut(walk, start, "its size is impossible");
 		return KIOKU_OK;
 	}
+	const uint64_t most = BATCH / stride;
 	for (uint64_t done = 0, some; done < count; done += some) {
 		uint8_t raw[BATCH];
 		uint64_t at = start + done * stride;

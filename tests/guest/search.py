@@ -95,6 +95,9 @@ def owners(tool, known, image):
         allowed = {(pid, start + physical % PAGE) for pid, start in mapped[page]}
         told = {user for user in told_users(row) if user[0] not in agents}
         kind = "file" if name in SHARED else "anonymous"
+        # Pages of equal content that the kernel has made one, which truth says by their places.
+        if name == "twin" and len(allowed) > 1:
+            kind = "ksm"
         if text_bytes(row, "text") != text or row["owner"] != kind or told != allowed:
             yield f"0x{physical:x} of {name} at 0x{virtual:x} is shown as {row}"
         if row["user_count"] != len(row["users"]):
