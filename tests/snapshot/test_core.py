@@ -130,11 +130,13 @@ class Core(ToolCase):
         self.with_each_method(check, "regions")
 
     def test_page_tables_do_not_grow(self):
+        """Tables for the 8 GB that are reserved would be 16 MB; a few are made by the target itself, for
+        what it is first to touch after it said that it is ready."""
         target = self.start("regions")
-        before = status(target.pid, "VmPTE")
+        before = int(status(target.pid, "VmPTE").split()[0])
         for method in self.methods:
             self.snapshot(target, "--method", method)
-        self.assertEqual(status(target.pid, "VmPTE"), before)
+        self.assertLess(int(status(target.pid, "VmPTE").split()[0]) - before, 64)
         self.check_unharmed(target)
 
     def test_equal_to_gcore(self):
