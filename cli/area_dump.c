@@ -34,22 +34,23 @@ struct area {
 	uint64_t start;
 	int file;
 	uint64_t hole, hole_size; /* size 0: none */
-	enum kioku_status reason;
+	const char *reason;
 };
 
-/* A page that nobody has touched yet was never anywhere: listed, and no gap. */
+static const char lost[] = "lost";
+
 static void end_hole(struct area *area)
 {
 	if (area->hole_size == 0)
 		return;
 	fprintf(area->dump->missing, "%" PRId32 ",0x%" PRIx64 ",0x%" PRIx64 ",%s\n", area->pid,
-		area->hole, area->hole + area->hole_size, kioku_status_name(area->reason));
-	if (area->reason != KIOKU_ERROR_UNMAPPED)
+		area->hole, area->hole + area->hole_size, area->reason);
+	if (area->reason == lost)
 		area->dump->lost += area->hole_size;
 	area->hole_size = 0;
 }
 
-static void grow_hole(struct area *area, uint64_t address, size_t size, enum kioku_status reason)
+static void grow_hole(struct area *area, uint64_t address, uint64_t size, const char *reason)
 {
 	if (area->hole_size > 0 && area->reason != reason)
 		end_hole(area);
@@ -75,36 +76,60 @@ static bool put_data(struct area *area, uint64_t address, const uint8_t *data, s
 	return true;
 }
 
-static bool copy_pages(struct area *area, uint64_t address, size_t size)
+/* What can be read, in pieces; and of a piece that cannot, its pages. */
+static bool copy_present(struct area *area, uint64_t start, uint64_t end, size_t piece)
 {
 	uint8_t *buffer = area->dump->buffer;
 
-	for (size_t done = 0; done < size; done += PAGE) {
-		enum kioku_status status = kioku_address_space_read(
-			area->dump->space, address + done, buffer, PAGE, NULL);
-		if (status != KIOKU_OK)
-			grow_hole(area, address + done, PAGE, status);
-		else if (!put_data(area, address + done, buffer, PAGE))
+	for (uint64_t at = start; at < end; at += piece) {
+		size_t size = end - at < piece ? (size_t)(end - at) : piece;
+		bool is_read =
+			kioku_source_read(area->dump->memory, at, buffer, size, NULL) == KIOKU_OK;
+		if (!is_read && piece == PAGE)
+			grow_hole(area, at, size, lost);
+		else if (!(is_read ? put_data(area, at, buffer, size)
+				   : copy_present(area, at, at + size, PAGE)))
 			return false;
 	}
 	return true;
 }
 
+/* Why a range that is not present is not. */
+static const char *reason_of(enum kioku_range_state state)
+{
+	switch (state) {
+	case KIOKU_RANGE_ZERO: return "never touched";
+	case KIOKU_RANGE_EXCLUDED: return "not in memory";
+	default: return lost;
+	}
+}
+
 static bool copy_area(struct area *area, uint64_t end)
 {
-	struct area_dump *dump = area->dump;
+	size_t count;
+	const struct kioku_range *ranges = kioku_source_ranges(area->dump->memory, &count);
+	uint64_t at = area->start;
 
-	for (uint64_t at = area->start; at < end;) {
-		size_t size = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-		bool is_whole = kioku_address_space_read(dump->space, at, dump->buffer, size,
-							 NULL) == KIOKU_OK;
-		if (!(is_whole ? put_data(area, at, dump->buffer, size)
-			       : copy_pages(area, at, size)))
+	for (size_t i = 0; i < count && at < end; i++) {
+		uint64_t first = ranges[i].start, past = first + ranges[i].size;
+		if (past <= at)
+			continue;
+		first = first > at ? first : at;
+		past = past < end ? past : end;
+		if (first >= end)
+			break;
+		if (first > at)
+			grow_hole(area, at, first - at, lost);
+		if (ranges[i].state != KIOKU_RANGE_PRESENT)
+			grow_hole(area, first, past - first, reason_of(ranges[i].state));
+		else if (!copy_present(area, first, past, CHUNK))
 			return false;
-		at += size;
+		at = past;
 	}
+	if (at < end)
+		grow_hole(area, at, end - at, lost);
 	end_hole(area);
-	return ftruncate(area->file, (off_t)(end - area->start)) == 0 && !ferror(dump->missing);
+	return ftruncate(area->file, (off_t)(end - area->start)) == 0;
 }
 
 /* --- all of them */
@@ -138,6 +163,7 @@ int area_dump_begin(struct area_dump *dump, const char *folder, const struct kio
 	*dump = (struct area_dump){
 		.kernel = kernel,
 		.folder = -1,
+		.of = -1,
 		.pid = column(view, "pid"),
 		.start = column(view, "start"),
 		.end = column(view, "end"),
@@ -157,16 +183,17 @@ int area_dump_begin(struct area_dump *dump, const char *folder, const struct kio
 	return STATUS_COMPLETE;
 }
 
-static bool open_space(struct area_dump *dump, int32_t pid)
+/* Whose memory cannot be had at all is said once. */
+static bool open_memory(struct area_dump *dump, int32_t pid)
 {
 	struct kioku_error error = { 0 };
 
-	if (dump->space && dump->of == pid)
-		return true;
-	kioku_address_space_close(dump->space);
-	dump->space = NULL;
+	if (dump->of == pid)
+		return dump->memory;
+	kioku_source_close(dump->memory);
+	dump->memory = NULL;
 	dump->of = pid;
-	if (kioku_process_space_open(dump->kernel, pid, &dump->space, &error) == KIOKU_OK)
+	if (kioku_process_core_open(dump->kernel, pid, NULL, 0, &dump->memory, &error) == KIOKU_OK)
 		return true;
 	message_finding(KIOKU_GAP, "process %" PRId32 ": %s", pid, error.message);
 	return false;
@@ -180,7 +207,7 @@ int area_dump_row(struct area_dump *dump, const struct kioku_cell *cells)
 
 	if (pid->presence || start->presence || end->presence ||
 	    end->value.number <= start->value.number ||
-	    !open_space(dump, (int32_t)pid->value.integer))
+	    !open_memory(dump, (int32_t)pid->value.integer))
 		return STATUS_COMPLETE;
 	struct area area = { .dump = dump,
 			     .pid = (int32_t)pid->value.integer,
@@ -195,7 +222,10 @@ int area_dump_row(struct area_dump *dump, const struct kioku_cell *cells)
 		is_good = false;
 		problem = errno;
 	}
-	if (!is_good)
+	/* The size of an area in a damaged image may be more than a file can have. */
+	if (!is_good && problem == EFBIG)
+		message_finding(KIOKU_GAP, "%s: it is too large for a file", name);
+	else if (!is_good)
 		return message_error("cannot write %s: %s", name, strerror(problem));
 	if (dump->lost > 0)
 		message_finding(KIOKU_GAP, "%s: %" PRIu64 " bytes are missing, see %s", name,
@@ -208,7 +238,7 @@ int area_dump_end(struct area_dump *dump)
 	bool failed = dump->missing && fclose(dump->missing) != 0;
 	int problem = errno;
 
-	kioku_address_space_close(dump->space);
+	kioku_source_close(dump->memory);
 	free(dump->buffer);
 	if (dump->folder >= 0)
 		close(dump->folder);

@@ -20,10 +20,10 @@ struct area_dump {
 	int folder;             /* -1: nothing is asked for */
 	FILE *missing;          /* the list of what is not in memory, in the folder */
 	size_t pid, start, end; /* indexes of these columns */
-	int32_t of;             /* whose space is open */
-	struct kioku_address_space *space;
+	int32_t of;             /* whose memory is open */
+	struct kioku_source *memory;
 	uint8_t *buffer;
-	uint64_t lost; /* bytes of this area that were somewhere, and cannot be read */
+	uint64_t lost; /* bytes of this area that cannot be read, though they were somewhere */
 };
 
 /* The columns that it reads, as bits. */
