@@ -21,6 +21,7 @@ bool kernel_code_read(struct kioku_kernel *kernel, struct kernel_code *out)
 {
 	*out = (struct kernel_code){
 		.text = between(kernel, "_stext", "_etext"),
+		.initial = between(kernel, "_sinittext", "_einittext"),
 		.scheduler = { between(kernel, "__sched_text_start", "__sched_text_end"),
 			       between(kernel, "__lock_text_start", "__lock_text_end") },
 	};
@@ -33,9 +34,14 @@ void kernel_code_release(struct kernel_code *code)
 	modules_release(&code->modules);
 }
 
+static bool is_in_kernel(const struct kernel_code *code, uint64_t address)
+{
+	return is_in(&code->text, address) || is_in(&code->initial, address);
+}
+
 bool kernel_code_has(const struct kernel_code *code, uint64_t address)
 {
-	return is_in(&code->text, address) || modules_at(&code->modules, address);
+	return is_in_kernel(code, address) || modules_at(&code->modules, address);
 }
 
 bool kernel_code_is_scheduler(const struct kernel_code *code, uint64_t address)
@@ -53,7 +59,7 @@ bool kernel_code_orc(const struct kernel_code *code, uint64_t address, struct or
 		out->rules = module->orc_rules;
 		out->count = out->addresses && out->rules ? module->orc_count : 0;
 	}
-	return out->count > 0 && out->registers && (module || is_in(&code->text, address));
+	return out->count > 0 && out->registers && (module || is_in_kernel(code, address));
 }
 
 /* Of several names of one address the first counts, as in kallsyms_lookup() (kernel/kallsyms.c). */
@@ -83,7 +89,7 @@ bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code 
 
 	if (module)
 		return module_function(kernel, module, address - 1, out) == KIOKU_OK;
-	return is_in(&code->text, address - 1) && find_in_kernel(kernel, address - 1, out);
+	return is_in_kernel(code, address - 1) && find_in_kernel(kernel, address - 1, out);
 }
 
 size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,

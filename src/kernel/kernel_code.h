@@ -14,6 +14,8 @@ struct code_range {
 
 struct kernel_code {
 	struct code_range text;
+	struct code_range
+		initial; /* of booting, which is given up; the idle task was called from there */
 	struct code_range scheduler[2]; /* functions that are left out of stacks, as /proc does */
 	struct orc_table orc;           /* of the kernel image */
 	struct modules modules;
