@@ -197,17 +197,51 @@ static enum kioku_status search_placements(struct search *search)
 	return KIOKU_OK;
 }
 
+/*
+ * Whether a page of the image was given up once the kernel had booted (arch/x86/mm/init.c,
+ * free_initmem(), mark_rodata_ro(), mem_encrypt_free_decrypted_mem(); v4.18 to v7.0): a dump without free pages does not have it, and lacks nothing.
+ */
+static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page)
+{
+	static const char *const parts[][2] = { { "__init_begin", "__init_end" },
+						{ "_etext", "__start_rodata" },
+						{ "__end_rodata", "_sdata" },
+						{ "__start_bss_decrypted_unused",
+						  "__end_bss_decrypted" } };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		uint64_t start = kernel_symbol(kernel, parts[i][0]);
+		uint64_t end = kernel_symbol(kernel, parts[i][1]);
+		if (start && page >= start && page + PAGE_SIZE <= end)
+			return true;
+	}
+	return false;
+}
+
+/* Bytes of the kernel's image that the source lacks. */
+static uint64_t count_lost(const struct kioku_kernel *kernel)
+{
+	const struct image *image = &kernel->image;
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < image->run_count; i++) {
+		const struct mapping *run = &image->runs[i];
+		if (source_has(kernel->source, run->physical, run->size))
+			continue;
+		for (uint64_t at = 0; at < run->size; at += PAGE_SIZE)
+			if (!source_has(kernel->source, run->physical + at, PAGE_SIZE) &&
+			    !is_given_up(kernel, run->virtual + at))
+				lost += PAGE_SIZE;
+	}
+	return lost;
+}
+
 /* An image that ends before the machine's memory, or the kernel itself, did has lost what follows. */
 static void check_coverage(struct kioku_kernel *kernel)
 {
 	uint64_t ram = memory_end(kernel);
 	uint64_t end = source_end(kernel->source);
-	uint64_t lost = 0;
-
-	for (size_t i = 0; i < kernel->image.run_count; i++)
-		if (!source_has(kernel->source, kernel->image.runs[i].physical,
-				kernel->image.runs[i].size))
-			lost += kernel->image.runs[i].size;
+	uint64_t lost = count_lost(kernel);
 	uint64_t missing = candidates_missing(kernel->source);
 	if (kernel->found_by_scan && missing)
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
@@ -216,7 +250,7 @@ static void check_coverage(struct kioku_kernel *kernel)
 			 (unsigned long long)missing);
 	if (lost)
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
-			 "parts of the kernel's own memory are not in the image: up to %llu bytes",
+			 "parts of the kernel's own memory are not in the image: %llu bytes",
 			 (unsigned long long)lost);
 	if (ram > end)
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
