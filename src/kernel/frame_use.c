@@ -65,39 +65,20 @@ static const struct record alias_record = RECORD(struct alias_facts, "dentry", a
 
 /* --- what BTF says */
 
-static bool enumerator(const struct kioku_types *types, const char *type, const char *name,
-		       uint64_t *out)
-{
-	struct btf_record record;
-	uint32_t id;
-
-	if (kioku_types_find(types, type, &id, NULL) != KIOKU_OK ||
-	    !types_record(types, id, &record) ||
-	    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
-		return false;
-	for (uint32_t i = 0; i < record.length; i++) {
-		struct btf_value value = btf_value(&record, i);
-		if (strcmp(types_string(types, value.name), name) != 0)
-			continue;
-		*out = value.value;
-		return true;
-	}
-	return false;
-}
-
 /* The mask of a flag; 0: there is none. */
 static uint64_t flag(const struct kioku_types *types, const char *name)
 {
 	uint64_t bit;
 
-	return enumerator(types, "enum pageflags", name, &bit) && bit < 64 ? UINT64_C(1) << bit : 0;
+	return types_enum_value(types, "pageflags", name, &bit) && bit < 64 ? UINT64_C(1) << bit
+									    : 0;
 }
 
 static uint32_t type_value(const struct kioku_types *types, const char *name)
 {
 	uint64_t value;
 
-	return enumerator(types, "enum pagetype", name, &value) ? (uint32_t)value : 0;
+	return types_enum_value(types, "pagetype", name, &value) ? (uint32_t)value : 0;
 }
 
 static void learn_page_types(struct frame_reader *reader)

@@ -53,13 +53,6 @@ static struct kioku_cell named(const char *const *names, size_t count, uint8_t n
 	return cell_text(room, (size_t)snprintf(room, 4, "%u", number));
 }
 
-static struct kioku_cell text_or_nothing(const char *text, size_t room)
-{
-	size_t size = strnlen(text, room);
-
-	return size ? cell_text(text, size) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
 static enum kioku_status give_entry(void *user, const struct printk_entry *entry)
 {
 	struct view_run *run = user;
@@ -83,8 +76,10 @@ static enum kioku_status give_entry(void *user, const struct printk_entry *entry
 		[COLUMN_LEVEL] = named(levels, COUNT(levels), entry->level, level),
 		[COLUMN_CALLER] = entry->has_caller ? cell_text(caller, (size_t)caller_size)
 						    : cell_absent(KIOKU_CELL_UNSUPPORTED),
-		[COLUMN_SUBSYSTEM] = text_or_nothing(entry->subsystem, PRINTK_SUBSYSTEM_ROOM),
-		[COLUMN_DEVICE] = text_or_nothing(entry->device, PRINTK_DEVICE_ROOM),
+		[COLUMN_SUBSYSTEM] = cell_text_if_any(
+			entry->subsystem, strnlen(entry->subsystem, PRINTK_SUBSYSTEM_ROOM)),
+		[COLUMN_DEVICE] =
+			cell_text_if_any(entry->device, strnlen(entry->device, PRINTK_DEVICE_ROOM)),
 		[COLUMN_TEXT] = cell_text(entry->text, entry->size),
 	};
 	return view_row(run, cells);

@@ -158,20 +158,21 @@ static enum kioku_status add_address(void *stream, int family, const uint8_t *by
 	return KIOKU_OK;
 }
 
+static enum kioku_status list_addresses(void *user, FILE *stream)
+{
+	const struct interface *interface = user;
+
+	return net_device_each_address(interface->listing->run->kernel, interface->device,
+				       add_address, stream);
+}
+
 static void addresses_of(struct interface *interface)
 {
-	size_t size = 0;
-	FILE *stream = open_memstream(&interface->addresses, &size);
-	enum kioku_status status =
-		stream ? net_device_each_address(interface->listing->run->kernel, interface->device,
-						 add_address, stream)
-		       : KIOKU_ERROR_NO_MEMORY;
+	enum kioku_status status = view_make_texts(list_addresses, interface, &interface->addresses,
+						   &interface->cells[COLUMN_ADDRESSES]);
 
-	if (stream && fclose(stream) != 0)
-		status = KIOKU_ERROR_NO_MEMORY;
-	interface->cells[COLUMN_ADDRESSES] = status == KIOKU_OK
-						     ? cell_text(interface->addresses, size)
-						     : lost(interface, "its addresses", status);
+	if (status != KIOKU_OK)
+		interface->cells[COLUMN_ADDRESSES] = lost(interface, "its addresses", status);
 }
 
 static enum kioku_status give_device(void *user, const struct net_device *device)

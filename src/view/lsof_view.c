@@ -108,16 +108,6 @@ static struct kioku_cell lost(const struct row *row, const char *what, enum kiok
 	return cell_absent(presence_of(status));
 }
 
-static struct kioku_cell cell_string(const char *string)
-{
-	return cell_text(string, strlen(string));
-}
-
-static struct kioku_cell cell_if_any(const char *string)
-{
-	return string ? cell_string(string) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
 static struct kioku_cell device_cell(uint32_t device, char *room, size_t size)
 {
 	snprintf(room, size, "%02x:%02x", device_major(device), device_minor(device));
@@ -182,12 +172,6 @@ static void path_cells(struct row *row, const struct path *place)
 		status == KIOKU_OK ? cell_integer(mount.id) : cell_absent(presence_of(status));
 }
 
-static struct kioku_cell end_cell(const struct socket_text *text)
-{
-	return text->size ? cell_text(text->data, text->size)
-			  : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
 static void socket_cells(struct row *row, const struct file *file)
 {
 	struct socket_facts *socket = &row->socket;
@@ -203,12 +187,12 @@ static void socket_cells(struct row *row, const struct file *file)
 	}
 	if (socket->has_lost_part)
 		lost(row, "an end of the socket", KIOKU_ERROR_CORRUPT);
-	cells[COLUMN_FAMILY] = cell_if_any(socket->name);
-	cells[COLUMN_SOCKET_TYPE] = cell_if_any(socket->type);
-	cells[COLUMN_STATE] = cell_if_any(socket->state);
-	cells[COLUMN_PROTOCOL] = end_cell(&socket->protocol);
-	cells[COLUMN_LOCAL] = end_cell(&socket->local);
-	cells[COLUMN_REMOTE] = end_cell(&socket->remote);
+	cells[COLUMN_FAMILY] = cell_string_if_any(socket->name);
+	cells[COLUMN_SOCKET_TYPE] = cell_string_if_any(socket->type);
+	cells[COLUMN_STATE] = cell_string_if_any(socket->state);
+	cells[COLUMN_PROTOCOL] = cell_text_if_any(socket->protocol.data, socket->protocol.size);
+	cells[COLUMN_LOCAL] = cell_text_if_any(socket->local.data, socket->local.size);
+	cells[COLUMN_REMOTE] = cell_text_if_any(socket->remote.data, socket->remote.size);
 }
 
 static void open_cells(struct row *row, const struct file *file)

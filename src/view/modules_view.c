@@ -103,35 +103,33 @@ static enum kioku_status add_section(void *stream, const char *name, uint64_t ad
 	return KIOKU_OK;
 }
 
-static enum kioku_status list_users(struct row *row, FILE *stream)
+static enum kioku_status list_users(void *user, FILE *stream)
 {
+	const struct row *row = user;
+
 	return module_each_user(row->run->kernel, row->module, add_user, stream);
 }
 
-static enum kioku_status list_parameters(struct row *row, FILE *stream)
+static enum kioku_status list_parameters(void *user, FILE *stream)
 {
+	const struct row *row = user;
+
 	return module_each_parameter(row->run->kernel, row->module, add_parameter, stream);
 }
 
-static enum kioku_status list_sections(struct row *row, FILE *stream)
+static enum kioku_status list_sections(void *user, FILE *stream)
 {
+	const struct row *row = user;
+
 	return module_each_section(row->run->kernel, row->module, add_section, stream);
 }
 
-static void texts_cell(struct row *row, unsigned column, char **out,
-		       enum kioku_status (*list)(struct row *, FILE *))
+static void texts_cell(struct row *row, unsigned column, char **out, view_texts_fn *list)
 {
-	size_t size = 0;
-
 	if (!view_wants_column(row->run, column))
 		return;
-	FILE *stream = open_memstream(out, &size);
-	enum kioku_status status = stream ? list(row, stream) : KIOKU_ERROR_NO_MEMORY;
-	if (stream && fclose(stream) != 0)
-		status = KIOKU_ERROR_NO_MEMORY;
-	if (status == KIOKU_OK)
-		row->cells[column] = cell_text(*out, size);
-	else if (status != KIOKU_ERROR_NOT_FOUND)
+	enum kioku_status status = view_make_texts(list, row, out, &row->cells[column]);
+	if (status != KIOKU_OK && status != KIOKU_ERROR_NOT_FOUND)
 		row->cells[column] = lost(row, columns[column].name, status);
 }
 

@@ -86,17 +86,6 @@ static struct kioku_cell lost(const struct row *row, const char *what, enum kiok
 	return cell_absent(presence_of(status));
 }
 
-static struct kioku_cell cell_if_any(const char *text)
-{
-	return text ? cell_text(text, strlen(text)) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
-static struct kioku_cell end_cell(const struct socket_text *text)
-{
-	return text->size ? cell_text(text->data, text->size)
-			  : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
 static void namespace_cell(struct row *row)
 {
 	struct net_namespace namespace;
@@ -107,10 +96,23 @@ static void namespace_cell(struct row *row)
 						      : lost(row, "its namespace", status);
 }
 
+/* Threads with tables of their own can have it by one number. */
+static enum kioku_status list_owners(void *user, FILE *stream)
+{
+	const struct row *row = user;
+	const struct socket_owner *owners = row->owners;
+
+	for (size_t i = 0; i < row->owner_count; i++)
+		if (i == 0 || owners[i].pid != owners[i - 1].pid ||
+		    owners[i].descriptor != owners[i - 1].descriptor)
+			fprintf(stream, "%d/%u%c", owners[i].pid, owners[i].descriptor, 0);
+	return KIOKU_OK;
+}
+
 static void owner_cells(struct row *row)
 {
 	const struct socket_owner *first = row->owners;
-	size_t size = 0;
+	struct kioku_cell *owners = &row->cells[COLUMN_OWNERS];
 
 	if (row->owner_count == 0)
 		return;
@@ -119,16 +121,9 @@ static void owner_cells(struct row *row)
 	row->cells[COLUMN_COMM] = cell_text(first->comm, strnlen(first->comm, sizeof(first->comm)));
 	if (!view_wants_column(row->listing->run, COLUMN_OWNERS))
 		return;
-	FILE *stream = open_memstream(&row->owners_text, &size);
-	/* Threads with tables of their own can have it by one number. */
-	for (size_t i = 0; stream && i < row->owner_count; i++)
-		if (i == 0 || first[i].pid != first[i - 1].pid ||
-		    first[i].descriptor != first[i - 1].descriptor)
-			fprintf(stream, "%d/%u%c", first[i].pid, first[i].descriptor, 0);
-	if (!stream || fclose(stream) != 0)
-		row->cells[COLUMN_OWNERS] = lost(row, "its owners", KIOKU_ERROR_NO_MEMORY);
-	else
-		row->cells[COLUMN_OWNERS] = cell_text(row->owners_text, size);
+	enum kioku_status status = view_make_texts(list_owners, row, &row->owners_text, owners);
+	if (status != KIOKU_OK)
+		*owners = lost(row, "its owners", status);
 }
 
 static void facts_cells(struct row *row)
@@ -139,12 +134,12 @@ static void facts_cells(struct row *row)
 	if (facts->has_lost_part)
 		lost(row, "a part of it", KIOKU_ERROR_CORRUPT);
 	namespace_cell(row);
-	cells[COLUMN_FAMILY] = cell_if_any(facts->name);
-	cells[COLUMN_TYPE] = cell_if_any(facts->type);
-	cells[COLUMN_STATE] = cell_if_any(facts->state);
-	cells[COLUMN_PROTOCOL] = end_cell(&facts->protocol);
-	cells[COLUMN_LOCAL] = end_cell(&facts->local);
-	cells[COLUMN_REMOTE] = end_cell(&facts->remote);
+	cells[COLUMN_FAMILY] = cell_string_if_any(facts->name);
+	cells[COLUMN_TYPE] = cell_string_if_any(facts->type);
+	cells[COLUMN_STATE] = cell_string_if_any(facts->state);
+	cells[COLUMN_PROTOCOL] = cell_text_if_any(facts->protocol.data, facts->protocol.size);
+	cells[COLUMN_LOCAL] = cell_text_if_any(facts->local.data, facts->local.size);
+	cells[COLUMN_REMOTE] = cell_text_if_any(facts->remote.data, facts->remote.size);
 	if (facts->inode)
 		cells[COLUMN_INODE] = cell_number(facts->inode);
 	if (facts->has_queues) {

@@ -72,6 +72,20 @@ enum kioku_presence presence_of(enum kioku_status status)
 	}
 }
 
+enum kioku_status view_make_texts(view_texts_fn *list, void *user, char **out,
+				  struct kioku_cell *cell)
+{
+	size_t size = 0;
+	FILE *stream = open_memstream(out, &size);
+	enum kioku_status status = stream ? list(user, stream) : KIOKU_ERROR_NO_MEMORY;
+
+	if (stream && fclose(stream) != 0)
+		status = KIOKU_ERROR_NO_MEMORY;
+	if (status == KIOKU_OK)
+		*cell = cell_text(*out, size);
+	return status;
+}
+
 bool view_wants_pid(const struct view_run *run, int32_t pid)
 {
 	bool is_named = false;

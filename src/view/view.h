@@ -3,6 +3,9 @@
 #ifndef VIEW_VIEW_H
 #define VIEW_VIEW_H
 
+#include <stdio.h>
+#include <string.h>
+
 #include <kioku/view.h>
 
 #include "kernel/record.h"
@@ -55,6 +58,22 @@ static inline struct kioku_cell cell_text(const char *data, size_t size)
 	return (struct kioku_cell){ .value.text = { data, size } };
 }
 
+static inline struct kioku_cell cell_string(const char *string)
+{
+	return cell_text(string, strlen(string));
+}
+
+/* NULL, or an empty text: this row has no such thing. */
+static inline struct kioku_cell cell_string_if_any(const char *string)
+{
+	return string ? cell_string(string) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+}
+
+static inline struct kioku_cell cell_text_if_any(const char *data, size_t size)
+{
+	return size ? cell_text(data, size) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
+}
+
 /* What a failed read means for a cell. */
 enum kioku_presence presence_of(enum kioku_status status);
 
@@ -68,6 +87,14 @@ static inline bool view_wants_column(const struct view_run *run, size_t column)
 {
 	return !run->options.columns || (run->options.columns >> column & 1);
 }
+
+/*
+ * A cell of any number of texts, which list() writes to a stream, each with a NUL behind it. *out is to be
+ * freed, also on failure. Errors: list's, NO_MEMORY.
+ */
+typedef enum kioku_status view_texts_fn(void *user, FILE *stream);
+enum kioku_status view_make_texts(view_texts_fn *list, void *user, char **out,
+				  struct kioku_cell *cell);
 
 /*
  * Whether --pid lets a process through. Every process that is found is asked about, and so is known to be
