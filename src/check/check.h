@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looking for what hides: each check compares two things that a clean machine has alike, or one thing with
+ * what it must be, and tells where they differ.
+ */
+#ifndef CHECK_CHECK_H
+#define CHECK_CHECK_H
+
+#include "kernel/kernel_code.h"
+
+#define CHECK_TEXT 1024 /* bytes of a text that a check makes, its NUL included */
+
+enum check_severity {
+	CHECK_NOTE, /* worth a look; clean machines have such things, or it could not be verified */
+	CHECK_FINDING, /* no clean machine has this */
+};
+
+/* That it is as found, and that nothing harmless explains it. */
+enum check_certainty {
+	CHECK_POSSIBLE,
+	CHECK_LIKELY,
+	CHECK_CERTAIN,
+};
+
+struct check_result {
+	enum check_severity severity;
+	enum check_certainty certainty;
+	int32_t pid; /* of the process that it is about; -1: of none */
+	const char *
+		subject; /* the name of what it is about, as the target has it; NULL: it has none */
+	uint64_t address;             /* of what it is about, virtual; 0: none */
+	const char *compared;         /* what with what */
+	const char *expected, *found; /* one line each */
+};
+
+/* Not OK: the checks stop with this status. */
+typedef enum kioku_status check_result_fn(void *user, const char *check,
+					  const struct check_result *result);
+
+struct check;
+
+struct check_run {
+	struct kioku_kernel *kernel;
+	const struct kernel_code *code;
+	const struct check *check; /* the one that is being made */
+	check_result_fn *receive;
+	void *user;
+};
+
+struct check {
+	const char *name;                    /* snake_case */
+	const char *help;                    /* one line */
+	const struct record *const *records; /* NULL-terminated; NULL: none */
+	/* Errors: UNSUPPORTED (this kernel lacks what it takes), receive's. */
+	enum kioku_status (*run)(struct check_run *run, struct kioku_error *error);
+};
+
+/* All checks, NULL-terminated, in the order in which they are made. */
+extern const struct check *const checks[];
+
+/*
+ * Makes the checks whose name a glob of fnmatch(3) matches, all for NULL. One that cannot be made on this
+ * kernel is said to be a gap, and the others go on.
+ * Errors: NOT_FOUND (no check has such a name), NO_MEMORY, receive's.
+ */
+enum kioku_status checks_run(struct kioku_kernel *kernel, const char *glob,
+			     check_result_fn *receive, void *user, struct kioku_error *error);
+
+static inline enum kioku_status check_report(struct check_run *run,
+					     const struct check_result *result)
+{
+	return run->receive(run->user, run->check->name, result);
+}
+
+/* Each in a file of its name. */
+extern const struct check syscall_table_check;
+
+#endif

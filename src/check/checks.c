@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fnmatch.h>
+
+#include "check/check.h"
+
+const struct check *const checks[] = { &syscall_table_check, NULL };
+
+static enum kioku_status make(struct check_run *run, struct kioku_error *error)
+{
+	const struct check *check = run->check;
+	const struct binding *binding;
+
+	for (size_t i = 0; check->records && check->records[i]; i++)
+		TRY(record_bind(run->kernel, check->records[i], &binding, error));
+	return check->run(run, error);
+}
+
+static enum kioku_status make_all(struct check_run *run, const char *glob,
+				  struct kioku_error *error)
+{
+	bool any = false;
+
+	for (size_t i = 0; checks[i]; i++) {
+		struct kioku_error why = { 0 };
+
+		if (glob && fnmatch(glob, checks[i]->name, 0) != 0)
+			continue;
+		any = true;
+		run->check = checks[i];
+		enum kioku_status status = make(run, &why);
+		if (status == KIOKU_ERROR_UNSUPPORTED)
+			diagnose(&run->kernel->diagnostics, KIOKU_GAP,
+				 "the check %s was not made: %s", checks[i]->name, why.message);
+		else if (status != KIOKU_OK)
+			return error_set(error, status, "%s: %s", checks[i]->name, why.message);
+	}
+	return any ? KIOKU_OK
+		   : error_set(error, KIOKU_ERROR_NOT_FOUND, "no check is called %s", glob);
+}
+
+enum kioku_status checks_run(struct kioku_kernel *kernel, const char *glob,
+			     check_result_fn *receive, void *user, struct kioku_error *error)
+{
+	struct kernel_code code;
+	struct check_run run = {
+		.kernel = kernel, .code = &code, .receive = receive, .user = user
+	};
+
+	if (!kernel_code_read(kernel, &code)) {
+		kernel_code_release(&code);
+		return error_no_memory(error);
+	}
+	enum kioku_status status = make_all(&run, glob, error);
+	kernel_code_release(&code);
+	return status;
+}
