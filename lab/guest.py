@@ -202,7 +202,7 @@ class Guest:
         if len(done.stderr.splitlines()) != 1:  # its own name and version; the status is always 0
             raise GuestError(f"{disk}: {done.stderr}")
         shutil.rmtree(folder / "lost+found", ignore_errors=True)
-        self.run("mount -t ext4 /dev/vdb /output", timeout)
+        self.run("mount -t ext4 -o noinit_itable /dev/vdb /output", timeout)
 
     def panic(self, timeout=60):
         """Let the guest panic, and wait until its kernel has said so on the console."""

@@ -55,8 +55,9 @@ class Unharmed(ToolCase):
                 target = self.start("harm", *words)
                 # Who takes the duplicate off the table is chosen among threads that end at once.
                 ordinary = 200 if words == ("storm",) else 26
+                full = 10000 if words in (HARM[0], ("blocking",)) else 2000
                 for method in self.methods:
-                    self.duplicate(target, count(ordinary, 10000) // len(self.methods), method)
+                    self.duplicate(target, count(ordinary, full) // len(self.methods), method)
                 self.check_unharmed(target)
 
     def test_series(self):
