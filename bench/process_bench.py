@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What processes had, and files: each view against volatility3's plugin for it, restoring files against
-copying them, and the memory that it takes to list many.
+copying them, and the memory that it takes to list many."""
 
-volatility3 is $KIOKU_PEERS/volatility3, as its source has it, with the guest's symbols, as dwarf2json
-makes them, in $KIOKU_PEERS/symbols/linux. It cannot read five levels of page tables: the guest has four."""
-
-import csv
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
-from measure import PEERS, TOP, Line, Skipped, alternating, in_turns, mib, run
+import volatility
+from measure import TOP, Line, Skipped, alternating, in_turns, mib, run
 
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
 import guest  # noqa: E402
@@ -21,14 +17,13 @@ import kernels  # noqa: E402
 import shells  # noqa: E402
 
 NEEDS_GUEST = False  # but one of its own
-KERNEL, MEMORY, FOUR_LEVELS = "bookworm", 1024, "max,la57=off"
+KERNEL, MEMORY = "bookworm", 1024
 LARGE, FEW, MANY = 200, 10_000, 100_000  # MiB of one file; files
 ROUNDS = 3
 VIEW_GOAL = 1 / 50
 RECOVER_GOAL = 2
 SEARCH_GOAL = 1
 LISTING_GOAL = 64 << 20
-PYTHON = "/usr/bin/python3"  # which has the packages of the system
 
 RULE = """rule shell { strings: $typed = "evil.example/x" condition: $typed }
 """
@@ -77,7 +72,7 @@ class Guests:
         for name, text in scripts.items():
             (folder / name).write_text(text)
             files[f"/{name}"] = folder / name
-        machine.boot(kernels.get(KERNEL), MEMORY, cpu=FOUR_LEVELS, output=16, files=files)
+        machine.boot(kernels.get(KERNEL), MEMORY, cpu=volatility.FOUR_LEVELS, output=16, files=files)
         shells.Visit.start(machine, "/bin/bash")
         self.shell = self.image("shell.img")
         self.few = self.after("fill", "few.img")
@@ -98,42 +93,12 @@ class Guests:
 
 # --- views
 
-def volatility(image, folder, plugin):
-    program, symbols = PEERS / "volatility3/vol.py", PEERS / "symbols"
-    if not program.exists():
-        raise Skipped("there is no volatility3 in $KIOKU_PEERS")
-    if not symbols.is_dir():
-        raise Skipped("there are no symbols for volatility3 in $KIOKU_PEERS/symbols")
-    cache = folder / "volatility3"
-    cache.mkdir(exist_ok=True)
-    return [PYTHON, program, "-q", "-r", "csv", "-s", symbols, "--cache-path", cache, "-f", image,
-            *plugin]
-
-
-def rows(text):
-    """Of a table in CSV, without its heading; empty lines are volatility3's."""
-    return max(sum(1 for row in csv.reader(text.splitlines()) if row) - 1, 0)
-
-
-def view_line(kioku, image, folder, view, plugin):
-    rules = written_rules(folder)
-    view, plugin = ([word.format(rules=rules) for word in words] for words in (view, plugin))
-    ours = [kioku, *view[:1], image, *view[1:], "--no-cache", "--format", "csv"]
-    theirs = volatility(image, folder, plugin)
-    counts = [rows(run(command)[1]) for command in (ours, theirs)]
-    if not all(counts):
-        raise Skipped(f"no rows to compare: kioku has {counts[0]}, {plugin[0]} {counts[1]}")
-    pairs = [(run(ours)[0], run(theirs)[0]) for _ in range(ROUNDS)]
-    mine, other = (statistics.median(times) for times in zip(*pairs))
-    return Line(f"`{view[0]}`, cold, 1 GiB: kioku / volatility3's {plugin[0]}",
-                f"{mine * 1000:.1f} ms, {counts[0]} rows", f"{other:.2f} s, {counts[1]} rows",
-                mine / other, VIEW_GOAL)
-
-
 def views(kioku, guests):
+    rules = written_rules(guests.folder)
     for view, plugin in VIEWS:
+        view, plugin = ([word.format(rules=rules) for word in words] for words in (view, plugin))
         try:
-            yield view_line(kioku, guests.shell, guests.folder, view, plugin)
+            yield volatility.line(kioku, guests.shell, guests.folder, view, plugin, VIEW_GOAL)
         except Skipped as reason:
             yield Skipped(f"`{view[0]}`: {reason}")
 
@@ -207,7 +172,7 @@ def listing(kioku, image):
         while process.poll() is None:
             most = max(most, private(process.pid))
             time.sleep(0.001)
-    return seconds, rows(text), most
+    return seconds, volatility.rows(text), most
 
 
 def private(pid):
