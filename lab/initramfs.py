@@ -15,8 +15,8 @@ GUEST = kernels.LAB / "guest"
 BUSYBOX = Path("/bin/busybox")
 COMPILE = ["gcc", "-static", "-O1", "-g", "-Wall", "-Wextra"]
 PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c", "descriptors.c", "sleepers.c",
-                          "confined.c", "network.c"],
-            "agent": ["agent.c", "archive.c"]}
+                          "confined.c", "network.c", "routes.c"],
+            "agent": ["agent.c", "archive.c", "route_list.c"]}
 APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
            "ln", "rm", "sync"]
 

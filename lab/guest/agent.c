@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "archive.h"
+#include "route_list.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -64,6 +65,7 @@ static const char *const machine_files[] = {
 	"/proc/net/dev",
 	"/proc/net/if_inet6",
 	"/proc/net/route",
+	"/proc/net/ipv6_route",
 	"/proc/net/arp",
 	"/run/roles",
 	"/run/areas",
@@ -192,12 +194,26 @@ static void add_interfaces(const char *path)
 	free(bytes);
 }
 
+/* Routes of all tables, for which there is no file either. */
+static void add_route_list(const char *path)
+{
+	char *bytes = NULL;
+	size_t size = 0;
+	FILE *lines = open_memstream(&bytes, &size);
+
+	list_routes(lines);
+	fclose(lines);
+	archive_bytes(path, bytes, size);
+	free(bytes);
+}
+
 /* Of a process in another network namespace than ours, what that has. */
 static void add_network(const char *folder)
 {
 	static const char *const names[] = { "tcp",  "tcp6",     "udp",   "udp6",   "raw",
 					     "raw6", "icmp",     "unix",  "packet", "netlink",
-					     "dev",  "if_inet6", "route", "arp" };
+					     "dev",  "if_inet6", "route", "ipv6_route",
+					     "arp" };
 	char path[600], theirs[64] = "", ours[64] = "";
 
 	snprintf(path, sizeof path, "%s/ns/net", folder);
@@ -210,9 +226,12 @@ static void add_network(const char *folder)
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof path, "%s/ns/net", folder);
 	int there = open(path, O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof path, "%s/net/interfaces", folder);
-	if (setns(there, CLONE_NEWNET) == 0)
+	if (setns(there, CLONE_NEWNET) == 0) {
+		snprintf(path, sizeof path, "%s/net/interfaces", folder);
 		add_interfaces(path);
+		snprintf(path, sizeof path, "%s/net/routes", folder);
+		add_route_list(path);
+	}
 	(void)setns(home, CLONE_NEWNET);
 	close(there);
 	close(home);
@@ -297,6 +316,7 @@ static unsigned long collect(const char *disk)
 	for (size_t i = 0; i < COUNT(machine_files); i++)
 		archive_file(machine_files[i]);
 	add_interfaces("/proc/net/interfaces");
+	add_route_list("/proc/net/routes");
 	add_log();
 	add_modules();
 	add_tree("/lab");

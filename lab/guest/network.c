@@ -76,8 +76,8 @@ void hold_network(void)
 	/* What a kernel of these cannot do is missing from its truth as well. */
 	(void)!system("ip link set lo up; ip link add kioku0 type dummy;"
 		      "ip link set kioku0 up; ip addr add 192.0.2.7/24 dev kioku0;"
-		      "ip addr add 192.0.2.8/24 dev kioku0; ip addr add 2001:db8::7/64 dev kioku0;"
-		      "ip route add 198.51.100.0/24 via 192.0.2.9");
+		      "ip addr add 192.0.2.8/24 dev kioku0; ip addr add 2001:db8::7/64 dev kioku0");
+	add_routes();
 	add_neighbour();
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	need(!bind(listener, (struct sockaddr *)&here, sizeof here) && !listen(listener, 5),

@@ -102,15 +102,6 @@ static bool find_place(const struct tables *tables, const char *type, const char
 	return true;
 }
 
-static uint64_t size_of(const struct tables *tables, const char *type)
-{
-	uint32_t id;
-
-	if (kioku_types_find(tables->kernel->types, type, &id, NULL) != KIOKU_OK)
-		return 0;
-	return kioku_type_size(tables->kernel->types, id);
-}
-
 /* count heads of a type that has more in it than the head. */
 static enum kioku_status walk_heads(struct tables *tables, uint64_t start, uint64_t count,
 				    const char *type, const char *head, const char *other_head)
@@ -120,7 +111,8 @@ static enum kioku_status walk_heads(struct tables *tables, uint64_t start, uint6
 	if (!find_place(tables, type, head, &place) &&
 	    (!other_head || !find_place(tables, type, other_head, &place)))
 		return KIOKU_ERROR_UNSUPPORTED;
-	return hash_table_walk(&tables->hash, start, count, size_of(tables, type), place.offset);
+	return hash_table_walk(&tables->hash, start, count,
+			       types_size_of(tables->kernel->types, type), place.offset);
 }
 
 /* An array of heads within a struct. */
@@ -150,7 +142,7 @@ static enum kioku_status walk_tcp(struct tables *tables, uint64_t address)
 	if (!find_place(tables, "struct inet_hashinfo", "listening_hash", &listening))
 		return walk_heads(tables, table.listening, (uint64_t)table.listening_mask + 1,
 				  "struct inet_listen_hashbucket", "nulls_head", "head");
-	uint64_t size = size_of(tables, "struct inet_listen_hashbucket");
+	uint64_t size = types_size_of(tables->kernel->types, "struct inet_listen_hashbucket");
 	return size == 0 ? KIOKU_ERROR_UNSUPPORTED
 			 : walk_heads(tables, address + listening.offset, listening.size / size,
 				      "struct inet_listen_hashbucket", "nulls_head", "head");
@@ -259,7 +251,7 @@ static enum kioku_status walk_netlink(struct tables *tables)
 {
 	enum { PROTOCOLS = 32 }; /* MAX_LINKS, include/uapi/linux/netlink.h */
 	uint64_t symbol = kernel_symbol(tables->kernel, "nl_table");
-	uint64_t size = size_of(tables, "struct netlink_table");
+	uint64_t size = types_size_of(tables->kernel->types, "struct netlink_table");
 	const struct binding *binding;
 	struct place hash, registered;
 	uint8_t raw[8];

@@ -370,6 +370,14 @@ uint64_t kioku_type_size(const struct kioku_types *types, uint32_t id)
 	return 0;
 }
 
+uint64_t types_size_of(const struct kioku_types *types, const char *name)
+{
+	uint32_t id;
+
+	return kioku_types_find(types, name, &id, NULL) == KIOKU_OK ? kioku_type_size(types, id)
+								    : 0;
+}
+
 bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
 		      uint64_t *out)
 {

@@ -65,6 +65,9 @@ const char *types_string(const struct kioku_types *types, uint32_t offset);
 bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
 		      uint64_t *out);
 
+/* Bytes of a type by its name, as in "struct page"; 0: there is none. */
+uint64_t types_size_of(const struct kioku_types *types, const char *name);
+
 /* What is left of a type without typedefs and qualifiers; 0 (void) for an endless chain. */
 uint32_t types_resolve(const struct kioku_types *types, uint32_t id);
 

@@ -5,15 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "kernel/net_device.h"
-#include "view/view.h"
+#include "view/network_cells.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
-struct bit_name {
-	uint32_t bit;
-	const char *name;
-};
 
 /* include/uapi/linux/if.h */
 static const struct bit_name flag_names[] = {
@@ -33,19 +27,7 @@ static const struct bit_name neighbour_states[] = {
 static const char *const states[] = { "UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN",
 				      "TESTING", "DORMANT",    "UP" };
 
-enum { BITS_ROOM = 128, MAC_ROOM = 3 * HARDWARE_ADDRESS + 1 };
-
-static struct kioku_cell bits_cell(const struct bit_name *names, size_t count, uint32_t bits,
-				   char room[BITS_ROOM])
-{
-	size_t size = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (bits & names[i].bit)
-			size += (size_t)snprintf(room + size, BITS_ROOM - size, "%s%s",
-						 size ? "," : "", names[i].name);
-	return size ? cell_text(room, size) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
+enum { MAC_ROOM = 3 * HARDWARE_ADDRESS + 1 };
 
 static struct kioku_cell mac_cell(const uint8_t *bytes, size_t count, char room[MAC_ROOM])
 {
@@ -55,11 +37,6 @@ static struct kioku_cell mac_cell(const uint8_t *bytes, size_t count, char room[
 		size += (size_t)snprintf(room + size, MAC_ROOM - size, "%s%02x", i ? ":" : "",
 					 bytes[i]);
 	return size ? cell_text(room, size) : cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-}
-
-static struct kioku_cell name_cell(const struct net_device *device)
-{
-	return cell_text(device->name, strnlen(device->name, NET_DEVICE_NAME));
 }
 
 /* --- interfaces */
@@ -183,7 +160,7 @@ static enum kioku_status give_device(void *user, const struct net_device *device
 
 	cells[COLUMN_NETNS] = cell_number(listing->namespace->inode);
 	cells[COLUMN_INDEX] = cell_integer(device->index);
-	cells[COLUMN_NAME] = name_cell(device);
+	cells[COLUMN_NAME] = device_name_cell(device);
 	cells[COLUMN_STATE] =
 		device->state < COUNT(states)
 			? cell_text(states[device->state], strlen(states[device->state]))
@@ -257,7 +234,7 @@ static enum kioku_status give_neighbour(void *user, const struct neighbour *neig
 		: neighbour->state & valid
 			? mac_cell(neighbour->hardware_address, device.hardware_size, mac)
 			: cell_absent(KIOKU_CELL_NOT_APPLICABLE),
-		status == KIOKU_OK ? name_cell(&device) : absent,
+		status == KIOKU_OK ? device_name_cell(&device) : absent,
 		bits_cell(neighbour_states, COUNT(neighbour_states), neighbour->state, state),
 	};
 	return view_row(run, cells);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Sockets, interfaces and neighbours of every network namespace, against the guest's own /proc/net, both ways."""
+"""Sockets, interfaces, neighbours and routes of every network namespace, against the guest's own /proc/net, both ways."""
 
 import collections
+import ipaddress
 
 from open_files import STATES, UNIX_LISTENS, internet_end, text
 
@@ -18,6 +19,10 @@ INTERNET = {1: "ICMP", 58: "ICMPv6"}
 def is_told(known):
     """Whether a guest's folder says what is compared here; older ones do not."""
     return "network" in known.before["roles"]
+
+
+def has_routes(known):
+    return is_told(known) and "routes" in known.before["net"]
 
 
 def networks(truth):
@@ -202,3 +207,97 @@ def arp(tool, known, image):
     if not count:
         yield "there is no neighbour at all"
     return f"{len(rows)} neighbours"
+
+
+# --- routes
+
+ROUTE_TABLES = {253: "default", 254: "main", 255: "local"}
+ROUTE_TYPES = {1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
+               6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+ROUTE_PROTOCOLS = {2: "kernel", 3: "boot", 4: "static", 9: "ra"}
+ROUTE_SCOPES = {0: "global", 253: "link", 254: "host"}
+HOP_FLAGS = {1: "DEAD", 4: "ONLINK", 16: "LINKDOWN"}
+RTF_REJECT = 0x200
+
+
+def told_routes(tables):
+    """Counter of what rtnetlink said of each next hop."""
+    names = {facts[0]: name for name, facts in told_interfaces(tables).items()}
+    found = collections.Counter()
+    for line in tables["routes"]:
+        words = line.split()
+        told = dict(zip(words[::2], words[1::2]))
+        number = {key: int(told[key]) for key in
+                  ("family", "table", "prefix", "from_prefix", "type", "protocol", "scope", "tos",
+                   "metric", "object", "interface", "flags", "weight")}
+        is_four = number["family"] == 2
+        found["IPv4" if is_four else "IPv6",
+              ROUTE_TABLES.get(number["table"], str(number["table"])),
+              ROUTE_TYPES[number["type"]], f"{told['to']}/{number['prefix']}",
+              f"{told['from']}/{number['from_prefix']}" if number["from_prefix"] else None,
+              told["via"].replace("-", "") or None, names.get(number["interface"]),
+              number["metric"], ROUTE_PROTOCOLS[number["protocol"]],
+              ROUTE_SCOPES[number["scope"]] if is_four else None,
+              number["tos"] if is_four else None, told["source"].replace("-", "") or None,
+              number["object"] or None, number["weight"],
+              frozenset(name for bit, name in HOP_FLAGS.items() if number["flags"] & bit)] += 1
+    return found
+
+
+def shown_route(row):
+    return (row["family"], row["table"], row["type"], row["destination"], row["from"],
+            row["gateway"], row["interface"], row["metric"], row["protocol"], row["scope"],
+            row["tos"], row["source"], row["nexthop"], row["weight"],
+            frozenset((row["flags"] or "").split(",")) & frozenset(HOP_FLAGS.values()))
+
+
+def proc_routes(tables):
+    """(interface, destination, metric) of /proc/net/route, which has the main table's."""
+    for line in tables["route"][1:]:
+        name, destination, gateway, _, _, _, metric, mask, *_ = line.split()
+        prefix = int(mask, 16).bit_count()
+        yield (name.replace("*", "") or None,
+               f"{internet_address(destination)}/{prefix}", int(metric))
+
+
+def internet_address(text):
+    return str(ipaddress.ip_address(bytes.fromhex(text)[::-1]))
+
+
+def proc_routes6(tables):
+    """(interface, destination, gateway, metric) of /proc/net/ipv6_route, which has all tables."""
+    for line in tables["ipv6_route"]:
+        destination, prefix, _, _, gateway, metric, _, _, flags, name = line.split()
+        # One that stands where there is no route: the kernel shows it, and refuses what is not routed.
+        if int(flags, 16) & RTF_REJECT and int(metric, 16) == 0xffffffff:
+            continue
+        gateway = str(ipaddress.ip_address(bytes.fromhex(gateway)))
+        yield (name, f"{ipaddress.ip_address(bytes.fromhex(destination))}/{int(prefix, 16)}",
+               None if gateway == "::" else gateway, int(metric, 16))
+
+
+def wrong_routes(rows, tables):
+    """Where the rows of one namespace differ from what it said."""
+    found, told = collections.Counter(map(shown_route, rows)), told_routes(tables)
+    yield from (f"{route} is missing" for route in told - found)
+    yield from (f"{route} is in no table" for route in found - told)
+    main = {(row["interface"], row["destination"], row["metric"]) for row in rows
+            if row["family"] == "IPv4" and row["table"] == "main"}
+    yield from (f"{route} of /proc/net/route is missing" for route in proc_routes(tables)
+                if route not in main)
+    six = collections.Counter((row["interface"], row["destination"], row["gateway"],
+                               row["metric"]) for row in rows if row["family"] == "IPv6")
+    told = collections.Counter(proc_routes6(tables))
+    yield from (f"{route} of /proc/net/ipv6_route is missing" for route in told - six)
+    yield from (f"{route} is not in /proc/net/ipv6_route" for route in six - told)
+
+
+def routes(tool, known, image):
+    rows = tool.rows("routes", image, "--columns", "all")
+    told = networks(known.before)
+    yield from (f"there is no namespace {number}" for number in
+                {row["netns"] for row in rows} - told.keys())
+    for number, tables in told.items():
+        for problem in wrong_routes([row for row in rows if row["netns"] == number], tables):
+            yield f"namespace {number}: {problem}"
+    return f"{len(rows)} routes"
