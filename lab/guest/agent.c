@@ -210,10 +210,9 @@ static void add_route_list(const char *path)
 /* Of a process in another network namespace than ours, what that has. */
 static void add_network(const char *folder)
 {
-	static const char *const names[] = { "tcp",  "tcp6",     "udp",   "udp6",   "raw",
-					     "raw6", "icmp",     "unix",  "packet", "netlink",
-					     "dev",  "if_inet6", "route", "ipv6_route",
-					     "arp" };
+	static const char *const names[] = { "tcp",  "tcp6",     "udp",   "udp6",       "raw",
+					     "raw6", "icmp",     "unix",  "packet",     "netlink",
+					     "dev",  "if_inet6", "route", "ipv6_route", "arp" };
 	char path[600], theirs[64] = "", ours[64] = "";
 
 	snprintf(path, sizeof path, "%s/ns/net", folder);
