@@ -25,6 +25,8 @@ static const struct {
 	{ "linux.lsmod", "modules" },      { "linux.kmsg", "dmesg" },
 	{ "linux.iomem", "iomem" },        { "linux.sockstat", "sockets" },
 	{ "linux.ip.Addr", "interfaces" },
+	{ "linux.netfilter", "netfilter" },
+	{ "linux.malware.netfilter", "netfilter" },
 };
 
 static const char *resolve_alias(const char *name)
