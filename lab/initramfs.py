@@ -15,13 +15,15 @@ GUEST = kernels.LAB / "guest"
 BUSYBOX = Path("/bin/busybox")
 COMPILE = ["gcc", "-static", "-O1", "-g", "-Wall", "-Wextra"]
 PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c", "descriptors.c", "sleepers.c",
-                          "confined.c", "network.c", "routes.c"],
-            "agent": ["agent.c", "archive.c", "route_list.c"]}
+                          "confined.c", "network.c", "routes.c",
+                          "filters.c"],
+            "agent": ["agent.c", "archive.c", "route_list.c", "hook_list.c"]}
 APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
            "ln", "rm", "sync"]
 
-# The truth disk, QEMU's vmcoreinfo device, and two harmless ones so that a list of modules exists.
-MODULES = ["virtio_pci", "virtio_blk", "qemu_fw_cfg", "loop", "dummy"]
+# The truth disk, QEMU's vmcoreinfo device, two harmless ones so that a list of modules exists, and netfilter's.
+MODULES = ["virtio_pci", "virtio_blk", "qemu_fw_cfg", "loop", "dummy", "crc32c_generic",
+           "nf_tables", "nfnetlink_hook"]
 
 
 def build(kernel, modules=(), files=None):

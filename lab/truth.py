@@ -52,6 +52,8 @@ def parse(archive):
                   if name.startswith("lab/")},
         "iomem": text(files, "proc/iomem").splitlines(),
         "net": network(files, "proc/net/"),
+        "sockets": {name: int(inode) for name, inode in
+                    (line.split() for line in text(files, "run/sockets").splitlines())},
         "mounts": text(files, "proc/mounts").splitlines(),
         "dmesg": text(files, "dmesg").splitlines(),
         "kallsyms": files["proc/kallsyms"],

@@ -27,7 +27,8 @@ void hold_cgroups(void);        /* confined.c */
 void hold_namespaces(void);     /* confined.c */
 void hold_user_namespace(void); /* confined.c */
 void hold_network(void);        /* network.c */
-void add_routes(void);
+void add_routes(void);          /* routes.c */
+void add_filters(void);         /* filters.c */
 
 /* These do not return: what they hold would be gone. The second one is the one that tells the launcher. */
 void hold_vectors(void) __attribute__((noreturn));  /* sleepers.c */

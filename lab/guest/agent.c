@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "archive.h"
+#include "hook_list.h"
 #include "route_list.h"
 
 #include <arpa/inet.h>
@@ -69,6 +70,7 @@ static const char *const machine_files[] = {
 	"/proc/net/arp",
 	"/run/roles",
 	"/run/areas",
+	"/run/sockets",
 };
 
 /* "sched" shows the kernel's own 16 bytes of a name; "comm" adds to those of kernel threads. */
@@ -194,14 +196,14 @@ static void add_interfaces(const char *path)
 	free(bytes);
 }
 
-/* Routes of all tables, for which there is no file either. */
-static void add_route_list(const char *path)
+/* What there is no file for either. */
+static void add_list(const char *path, void (*list)(FILE *out))
 {
 	char *bytes = NULL;
 	size_t size = 0;
 	FILE *lines = open_memstream(&bytes, &size);
 
-	list_routes(lines);
+	list(lines);
 	fclose(lines);
 	archive_bytes(path, bytes, size);
 	free(bytes);
@@ -229,7 +231,9 @@ static void add_network(const char *folder)
 		snprintf(path, sizeof path, "%s/net/interfaces", folder);
 		add_interfaces(path);
 		snprintf(path, sizeof path, "%s/net/routes", folder);
-		add_route_list(path);
+		add_list(path, list_routes);
+		snprintf(path, sizeof path, "%s/net/hooks", folder);
+		add_list(path, list_hooks);
 	}
 	(void)setns(home, CLONE_NEWNET);
 	close(there);
@@ -315,7 +319,8 @@ static unsigned long collect(const char *disk)
 	for (size_t i = 0; i < COUNT(machine_files); i++)
 		archive_file(machine_files[i]);
 	add_interfaces("/proc/net/interfaces");
-	add_route_list("/proc/net/routes");
+	add_list("/proc/net/routes", list_routes);
+	add_list("/proc/net/hooks", list_hooks);
 	add_log();
 	add_modules();
 	add_tree("/lab");

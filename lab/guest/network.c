@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct sockaddr_in loopback(int port)
@@ -66,6 +67,47 @@ static void add_neighbour(void)
 	close(file);
 }
 
+static unsigned long inode_of(int file)
+{
+	struct stat status;
+
+	need(!fstat(file, &status), "fstat");
+	return status.st_ino;
+}
+
+/* One that was never bound, and that nobody has open while it waits to be received. */
+static void send_socket(void)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec text = { "x", 1 };
+	struct msghdr message = { .msg_iov = &text,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof control };
+	int file = socket(AF_INET, SOCK_STREAM, 0), pair[2];
+
+	need(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	memcpy(CMSG_DATA(&control.header), &file, sizeof file);
+	need(sendmsg(pair[0], &message, 0) == 1, "sendmsg");
+	record("sockets", "sent %lu\n", inode_of(file));
+	close(file);
+}
+
+/* What is left of this must not be taken for a socket. */
+static void close_sockets(void)
+{
+	int families[] = { AF_INET, AF_INET6, AF_UNIX };
+
+	for (int i = 0; i < 6; i++) {
+		int file = socket(families[i % 3], i < 3 ? SOCK_STREAM : SOCK_DGRAM, 0);
+		record("sockets", "closed%d %lu\n", i, inode_of(file));
+		close(file);
+	}
+}
+
 void hold_network(void)
 {
 	struct sockaddr_nl all = { .nl_family = AF_NETLINK, .nl_groups = 1 };
@@ -78,11 +120,14 @@ void hold_network(void)
 		      "ip link set kioku0 up; ip addr add 192.0.2.7/24 dev kioku0;"
 		      "ip addr add 192.0.2.8/24 dev kioku0; ip addr add 2001:db8::7/64 dev kioku0");
 	add_routes();
+	add_filters();
 	add_neighbour();
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	need(!bind(listener, (struct sockaddr *)&here, sizeof here) && !listen(listener, 5),
 	     "listen");
 	hold_filtered();
+	send_socket();
+	close_sockets();
 	int routes = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	need(!bind(routes, (struct sockaddr *)&all, sizeof all), "netlink");
 	need(socket(AF_UNIX, SOCK_STREAM, 0) >= 0, "a UNIX socket without a name");

@@ -2,35 +2,19 @@
 /* Routes of all kinds, in the network namespace that we are in; busybox has no words for some of them. */
 #define _GNU_SOURCE
 #include "activity.h"
+#include "request.h"
 
 #include <arpa/inet.h>
-#include <linux/netlink.h>
 #include <linux/nexthop.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct request {
-	struct nlmsghdr header;
-	char bytes[512]; /* a struct rtmsg or nhmsg, attributes */
-};
-
-static void add(struct request *request, unsigned short type, const void *data, size_t size)
-{
-	struct rtattr attribute = { (unsigned short)RTA_LENGTH(size), type };
-	char *end = (char *)request + request->header.nlmsg_len;
-
-	memcpy(end, &attribute, sizeof attribute);
-	memcpy(end + RTA_LENGTH(0), data, size);
-	request->header.nlmsg_len += RTA_SPACE(size);
-}
-
 static void add_number(struct request *request, unsigned short type, unsigned value)
 {
-	add(request, type, &value, sizeof value);
+	request_add(request, type, &value, sizeof value);
 }
 
 static void add_address(struct request *request, unsigned short type, const char *text)
@@ -39,16 +23,7 @@ static void add_address(struct request *request, unsigned short type, const char
 	char address[16];
 
 	inet_pton(family, text, address);
-	add(request, type, address, family == AF_INET ? 4 : 16);
-}
-
-static struct request begin(unsigned short type, const void *message, size_t size)
-{
-	struct request request = { .header = { .nlmsg_type = type,
-					       .nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE,
-					       .nlmsg_len = NLMSG_SPACE(size) } };
-	memcpy(request.bytes, message, size);
-	return request;
+	request_add(request, type, address, family == AF_INET ? 4 : 16);
 }
 
 static struct request begin_route(unsigned char family, const char *destination,
@@ -59,7 +34,7 @@ static struct request begin_route(unsigned char family, const char *destination,
 				 .rtm_table = RT_TABLE_MAIN,
 				 .rtm_protocol = RTPROT_STATIC,
 				 .rtm_type = RTN_UNICAST };
-	struct request request = begin(RTM_NEWROUTE, &message, sizeof message);
+	struct request request = request_begin(RTM_NEWROUTE, &message, sizeof message);
 
 	add_address(&request, RTA_DST, destination);
 	return request;
@@ -68,7 +43,7 @@ static struct request begin_route(unsigned char family, const char *destination,
 static struct request begin_next_hop(unsigned char family, unsigned id)
 {
 	struct nhmsg message = { .nh_family = family };
-	struct request request = begin(RTM_NEWNEXTHOP, &message, sizeof message);
+	struct request request = request_begin(RTM_NEWNEXTHOP, &message, sizeof message);
 
 	add_number(&request, NHA_ID, id);
 	return request;
@@ -101,7 +76,7 @@ static void add_multipath(void)
 		inet_pton(AF_INET, gateways[i], hops + size + sizeof hop + RTA_LENGTH(0));
 		size += hop.rtnh_len;
 	}
-	add(&request, RTA_MULTIPATH, hops, size);
+	request_add(&request, RTA_MULTIPATH, hops, size);
 	tell(&request);
 }
 
@@ -132,10 +107,10 @@ static void add_objects(void)
 	add_next_hop(2, "192.0.2.10");
 	add_next_hop(5, "2001:db8::9");
 	struct request request = begin_next_hop(AF_UNSPEC, 3);
-	add(&request, NHA_GROUP, group, sizeof group);
+	request_add(&request, NHA_GROUP, group, sizeof group);
 	tell(&request);
 	request = begin_next_hop(AF_INET, 4);
-	add(&request, NHA_BLACKHOLE, NULL, 0);
+	request_add(&request, NHA_BLACKHOLE, NULL, 0);
 	tell(&request);
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
 		request = begin_route(strchr(routes[i].destination, ':') ? AF_INET6 : AF_INET,
