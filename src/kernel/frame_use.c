@@ -8,7 +8,7 @@
 #define ORDER_LIMIT 11u /* MAX_ORDER without CONFIG_ARCH_FORCE_MAX_ORDER, which x86 has not */
 
 struct page_facts {
-	uint64_t flags, mapping, private, head, slab_cache;
+	uint64_t flags, mapping, private, head;
 	uint32_t type;
 };
 
@@ -18,16 +18,16 @@ static const struct member page_members[] = {
 	MEMBER(struct page_facts, private, "private"),
 	MEMBER(struct page_facts, head, "compound_head", "compound_info"),
 	MEMBER(struct page_facts, type, "page_type"),
-	OPTIONAL(struct page_facts, slab_cache, "slab_cache"), /* until v5.16 */
 };
 static const struct record page_record = RECORD(struct page_facts, "page", page_members);
 
-struct slab_facts {
-	uint64_t cache;
+static const struct member slab_members[] = {
+	OPTIONAL(struct frame_slab, cache, "slab_cache"),
+	OPTIONAL(struct frame_slab, objects, "objects"),
 };
-
-static const struct member slab_members[] = { MEMBER(struct slab_facts, cache, "slab_cache") };
-static const struct record slab_record = RECORD(struct slab_facts, "slab", slab_members);
+static const struct record slab_record = RECORD(struct frame_slab, "slab", slab_members);
+/* Until v5.16. */
+static const struct record old_slab_record = RECORD(struct frame_slab, "page", slab_members);
 
 struct cache_facts {
 	uint64_t name;
@@ -127,7 +127,7 @@ enum kioku_status frame_reader_open(struct kioku_kernel *kernel, struct frame_re
 	TRY(record_bind(kernel, &page_record, &out->page, error));
 	TRY(page_of_physical(kernel, 0, &page, error));
 	if (record_bind(kernel, &slab_record, &out->slab, NULL) != KIOKU_OK)
-		out->slab = NULL;
+		TRY(record_bind(kernel, &old_slab_record, &out->slab, error));
 	out->slab_flag = flag(kernel->types, "PG_slab");
 	out->reserved_flag = flag(kernel->types, "PG_reserved");
 	learn_page_types(out);
@@ -155,15 +155,20 @@ static bool is_slab(const struct frame_reader *reader, const struct page_facts *
 	       has_type(reader, facts->type, reader->slab_type);
 }
 
-static uint64_t slab_cache(const struct frame_reader *reader, uint64_t page,
-			   const struct page_facts *facts)
+static bool read_slab(const struct frame_reader *reader, uint64_t page, struct frame_slab *out)
 {
-	struct slab_facts slab;
+	return record_read(reader->kernel, reader->slab, page, out, NULL) == KIOKU_OK;
+}
 
-	if (!reader->slab)
-		return facts->slab_cache;
-	return record_read(reader->kernel, reader->slab, page, &slab, NULL) == KIOKU_OK ? slab.cache
-											: 0;
+/* Only the first page of a slab says that it is one. */
+bool frame_slab_read(const struct frame_reader *reader, uint64_t physical, struct frame_slab *out)
+{
+	struct page_facts facts;
+	uint64_t page;
+
+	return page_of_physical(reader->kernel, physical, &page, NULL) == KIOKU_OK &&
+	       record_read(reader->kernel, reader->page, page, &facts, NULL) == KIOKU_OK &&
+	       is_slab(reader, &facts) && read_slab(reader, page, out);
 }
 
 /* The inode of a mapping, if both know each other; 0: they do not. */
@@ -225,6 +230,7 @@ enum kioku_status frame_use_read(const struct frame_reader *reader, uint64_t phy
 {
 	struct kioku_kernel *kernel = reader->kernel;
 	struct page_facts facts;
+	struct frame_slab slab;
 	uint64_t page, head;
 
 	*out = (struct frame_use){ 0 };
@@ -236,7 +242,7 @@ enum kioku_status frame_use_read(const struct frame_reader *reader, uint64_t phy
 		TRY(record_read(kernel, reader->page, head, &facts, NULL));
 	if (is_slab(reader, &facts)) {
 		out->kind = FRAME_SLAB;
-		out->cache = slab_cache(reader, head, &facts);
+		out->cache = read_slab(reader, head, &slab) ? slab.cache : 0;
 	} else if (facts.flags & reader->reserved_flag) {
 		out->kind = FRAME_RESERVED;
 	} else if (has_type(reader, facts.type, reader->table)) {

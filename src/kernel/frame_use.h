@@ -34,7 +34,7 @@ enum page_type_form {
 
 struct frame_reader {
 	struct kioku_kernel *kernel;
-	const struct binding *page, *slab; /* slab: NULL before v5.17 */
+	const struct binding *page, *slab; /* the same before v5.17 */
 	uint64_t slab_flag, reserved_flag; /* 0: there is none */
 	enum page_type_form form;
 	uint32_t base, buddy, slab_type, table; /* 0: there is none */
@@ -47,6 +47,14 @@ enum kioku_status frame_reader_open(struct kioku_kernel *kernel, struct frame_re
 /* Errors: ABSENT, UNMAPPED (there is no struct page of it). */
 enum kioku_status frame_use_read(const struct frame_reader *reader, uint64_t physical,
 				 struct frame_use *out);
+
+struct frame_slab {
+	uint64_t cache; /* struct kmem_cache */
+	uint32_t objects;
+};
+
+/* The slab that begins with a frame. False: none does, or it is not known. */
+bool frame_slab_read(const struct frame_reader *reader, uint64_t physical, struct frame_slab *out);
 
 /*
  * The name of a slab cache, or the path of a file inside of its file system.

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sockets: all that the kernel's tables have, and all that processes have open. */
+/* sockets: all that the kernel's tables have, all that processes have open, and with --all what else there is. */
 #include <stdio.h>
 #include <string.h>
 
 #include "kernel/socket_facts.h"
 #include "kernel/socket_owners.h"
+#include "kernel/socket_scan.h"
 #include "kernel/socket_table.h"
 #include "view/process_views.h"
 #include "view/task_cells.h"
@@ -25,7 +26,7 @@ enum {
 	COLUMN_RECEIVE_QUEUE,
 	COLUMN_SEND_QUEUE,
 	COLUMN_FILTER,
-	COLUMN_LISTED,
+	COLUMN_FOUND,
 	COLUMN_SOCK,
 	COLUMNS
 };
@@ -51,7 +52,8 @@ static const struct kioku_column columns[COLUMNS] = {
 	[COLUMN_SEND_QUEUE] = { "send_queue", KIOKU_KIND_SIZE, "waits to be sent, or acknowledged",
 				1 },
 	[COLUMN_FILTER] = { "filter", KIOKU_KIND_BOOLEAN, "a program filters what it receives", 1 },
-	[COLUMN_LISTED] = { "listed", KIOKU_KIND_BOOLEAN, "the kernel's tables have it", 1 },
+	[COLUMN_FOUND] = { "found", KIOKU_KIND_TEXT,
+			   "how it was found: by table, descriptor or slab", 0 },
 	[COLUMN_SOCK] = { "sock", KIOKU_KIND_ADDRESS, "address of the struct sock", 1 },
 };
 
@@ -159,7 +161,7 @@ static bool is_wanted(const struct row *row)
 	return run->options.pid_count == 0;
 }
 
-static enum kioku_status give_socket(struct listing *listing, uint64_t sock, bool is_listed)
+static enum kioku_status give_socket(struct listing *listing, uint64_t sock, const char *found)
 {
 	struct row row = { .listing = listing, .sock = sock };
 
@@ -173,7 +175,7 @@ static enum kioku_status give_socket(struct listing *listing, uint64_t sock, boo
 		facts_cells(&row);
 	else
 		row.cells[COLUMN_FAMILY] = lost(&row, "what it is", status);
-	row.cells[COLUMN_LISTED] = cell_boolean(is_listed);
+	row.cells[COLUMN_FOUND] = cell_string(found);
 	row.cells[COLUMN_SOCK] = cell_number(sock);
 	owner_cells(&row);
 	status = view_row(listing->run, row.cells);
@@ -181,15 +183,23 @@ static enum kioku_status give_socket(struct listing *listing, uint64_t sock, boo
 	return status;
 }
 
-static enum kioku_status give_listed(void *user, uint64_t sock)
+static enum kioku_status give_once(struct listing *listing, uint64_t sock, const char *found)
 {
-	struct listing *listing = user;
-
 	switch (address_set_add(&listing->given, sock)) {
-	case ADDRESS_ADDED: return give_socket(listing, sock, true);
+	case ADDRESS_ADDED: return give_socket(listing, sock, found);
 	case ADDRESS_KNOWN: return KIOKU_OK;
 	default: return KIOKU_ERROR_NO_MEMORY;
 	}
+}
+
+static enum kioku_status give_listed(void *user, uint64_t sock)
+{
+	return give_once(user, sock, "table");
+}
+
+static enum kioku_status give_carved(void *user, uint64_t sock)
+{
+	return give_once(user, sock, "slab");
 }
 
 /* Of other families, and those that were never bound. */
@@ -197,14 +207,8 @@ static enum kioku_status give_others(struct listing *listing)
 {
 	const struct socket_owners *owners = &listing->owners;
 
-	for (size_t i = 0; i < owners->count; i++) {
-		uint64_t sock = owners->owners[i].sock;
-		enum address_set_result result = address_set_add(&listing->given, sock);
-		if (result == ADDRESS_NO_MEMORY)
-			return KIOKU_ERROR_NO_MEMORY;
-		if (result == ADDRESS_ADDED)
-			TRY(give_socket(listing, sock, false));
-	}
+	for (size_t i = 0; i < owners->count; i++)
+		TRY(give_once(listing, owners->owners[i].sock, "descriptor"));
 	return KIOKU_OK;
 }
 
@@ -215,14 +219,18 @@ static enum kioku_status run_sockets(struct view_run *run, struct kioku_error *e
 	TRY(view_meet_processes(run, error));
 	TRY(socket_owners_read(run->kernel, &listing.owners, error));
 	TRY(socket_table_each(run->kernel, give_listed, &listing, error));
-	return give_others(&listing);
+	TRY(give_others(&listing));
+	/* Those have no owner. */
+	return run->options.all && run->options.pid_count == 0
+		       ? socket_scan_each(run->kernel, give_carved, &listing, error)
+		       : KIOKU_OK;
 }
 
 const struct kioku_view sockets_view = {
 	.name = "sockets",
 	.help = "sockets of all namespaces, with both ends and who has them open",
 	VIEW_COLUMNS(columns),
-	.options = KIOKU_VIEW_PID,
+	.options = KIOKU_VIEW_PID | KIOKU_VIEW_ALL,
 	.needs_symbols = true,
 	.needs_tasks = true,
 	.records = records,

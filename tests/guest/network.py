@@ -126,7 +126,7 @@ def sockets(tool, known, image):
 
     yield from (f"there is no namespace {number}" for number in by_namespace.keys() - told.keys())
     for number, tables in told.items():
-        listed = [row for row in by_namespace[number] if row["listed"]]
+        listed = [row for row in by_namespace[number] if row["found"] == "table"]
         for problem in wrong_sockets(number, listed, told_sockets(tables),
                                      steady(later[number])):
             yield f"namespace {number}: {problem}"
@@ -135,6 +135,30 @@ def sockets(tool, known, image):
     if filtered != {"network"}:
         yield f"filters in {filtered}"
     return f"{len(rows)} sockets of {len(told)} namespaces"
+
+
+def has_sent(known):
+    return is_told(known) and "sent" in known.before.get("sockets", {})
+
+
+def carved(tool, known, image):
+    """With --all: what no table and no descriptor leads to, and nothing that was closed."""
+    rows = tool.rows("sockets", image, "--all", "--columns", "all")
+    rest = [row for row in rows if row["found"] != "slab"]
+    if rest != tool.rows("sockets", image, "--columns", "all"):
+        yield "there are other rows without --all"
+    found = {row["inode"]: row for row in rows if row["found"] == "slab"}
+    told = known.before["sockets"]
+    sent = found.pop(told["sent"], None)
+    if not sent or (sent["family"], sent["protocol"], sent["state"]) != ("IPv4", "TCP", "CLOSE"):
+        yield f"socket {told['sent']}, which waits to be received, is {sent}"
+    yield from (f"socket {inode} was closed" for inode in told.values() if inode in found)
+    # The others are the kernel's own, one or several for each namespace, which talk to nobody.
+    for inode, row in found.items():
+        if row["owners"] or row["local"] or row["remote"] or row["state"] != "UNCONNECTED" or \
+                row["protocol"] not in ("UDP", "TCP", "ICMP", "ICMPv6"):
+            yield f"socket {inode} is {row}"
+    return f"{len(found) + 1} sockets of {len(rows)}"
 
 
 def wrong_owners(tool, image, rows):
@@ -301,3 +325,59 @@ def routes(tool, known, image):
         for problem in wrong_routes([row for row in rows if row["netns"] == number], tables):
             yield f"namespace {number}: {problem}"
     return f"{len(rows)} routes"
+
+
+# --- netfilter
+
+HOOK_FAMILIES = {2: "IPv4", 3: "ARP", 5: "netdev", 7: "bridge", 10: "IPv6"}
+HOOKS = {2: ["PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING"],
+         3: ["IN", "OUT", "FORWARD"], 5: ["INGRESS", "EGRESS"]}
+HOOKS[7] = HOOKS[10] = HOOKS[2]
+# What lab/guest/filters.c makes; the one of two families is called for both.
+CHAINS = {("IPv4", "LOCAL_IN", 10, None, "nft_do_chain_inet"),
+          ("IPv6", "LOCAL_IN", 10, None, "nft_do_chain_inet"),
+          ("IPv4", "LOCAL_IN", -300, None, "nft_do_chain_inet"),
+          ("IPv6", "LOCAL_IN", -300, None, "nft_do_chain_inet"),
+          ("IPv4", "LOCAL_OUT", -150, None, "nft_do_chain_ipv4"),
+          ("ARP", "IN", 3, None, "nft_do_chain_arp"),
+          ("netdev", "INGRESS", 5, "kioku0", "nft_do_chain_netdev")}
+
+
+def has_hooks(known):
+    return is_told(known) and "hooks" in known.before["net"]
+
+
+def told_hooks(tables):
+    """Counter of (family, hook, priority, interface, function, module)"""
+    found = collections.Counter()
+    for line in tables["hooks"]:
+        family, hook, priority, *names = line.split()
+        interface, function, module = (None if name == "-" else name for name in names)
+        found[HOOK_FAMILIES[int(family)], HOOKS[int(family)][int(hook)], int(priority), interface,
+              function, module] += 1
+    return found
+
+
+def netfilter(tool, known, image):
+    rows = tool.rows("netfilter", image, "--columns", "all")
+    told = networks(known.before)
+    functions = collections.defaultdict(set)
+    for line in (known.folder / "truth-kallsyms.txt").read_text().splitlines():
+        address, _, name, *_ = line.split()
+        functions[int(address, 16)].add(name)
+    for row in rows:
+        if row["function"] not in functions[int(row["handler"], 16)]:
+            yield f"{row['handler']} is {functions[int(row['handler'], 16)]}, " \
+                  f"not {row['function']}"
+    chains = [(row["family"], row["hook"], row["priority"], row["interface"], row["function"])
+              for row in rows if row["module"] == "nf_tables"]
+    if collections.Counter(chains) != collections.Counter(CHAINS):
+        yield f"the chains are {chains}"
+    for number, tables in told.items():
+        found = collections.Counter(
+            (row["family"], row["hook"], row["priority"], row["interface"], row["function"],
+             row["module"]) for row in rows if row["netns"] == number)
+        # Before 6.12 there is nobody to ask.
+        if any(tables["hooks"] for tables in told.values()) and found != told_hooks(tables):
+            yield f"hooks in {number}: {found}, not {told_hooks(tables)}"
+    return f"{len(rows)} hooks"
