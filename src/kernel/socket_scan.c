@@ -161,7 +161,8 @@ static enum kioku_status scan_slab(struct scan *scan, uint64_t physical,
 	struct cache cache;
 	enum kioku_status status = record_read_at(kernel, &cache_record, slab->cache, &cache);
 
-	if (status == KIOKU_OK && (uint64_t)cache.size * slab->objects > SLAB_LIMIT)
+	if (status == KIOKU_OK &&
+	    (cache.size == 0 || (uint64_t)cache.size * slab->objects > SLAB_LIMIT))
 		status = KIOKU_ERROR_CORRUPT;
 	if (status != KIOKU_OK) {
 		diagnose(&kernel->diagnostics, KIOKU_GAP, "slab of sockets at 0x%llx: %s",
