@@ -3,15 +3,37 @@
 
 #include "view/view.h"
 
-static const struct kioku_view *const views[] = { &ps_view,         &pstree_view,  &threads_view,
-						  &psscan_view,     &args_view,    &env_view,
-						  &history_view,    &maps_view,    &elf_view,
-						  &lsof_view,       &mounts_view,  &files_view,
-						  &strings_view,    &yara_view,    &dmesg_view,
-						  &modules_view,    &iomem_view,   &sockets_view,
-						  &interfaces_view, &arp_view,     &routes_view,
-						  &netfilter_view,  &check_view,   &symbols_view,
-						  &translate_view,  &pagemap_view, NULL };
+/* clang-format off */
+static const struct kioku_view *const views[] = {
+	&ps_view,
+	&pstree_view,
+	&threads_view,
+	&psscan_view,
+	&args_view,
+	&env_view,
+	&history_view,
+	&maps_view,
+	&elf_view,
+	&lsof_view,
+	&mounts_view,
+	&files_view,
+	&strings_view,
+	&yara_view,
+	&dmesg_view,
+	&modules_view,
+	&iomem_view,
+	&sockets_view,
+	&interfaces_view,
+	&arp_view,
+	&routes_view,
+	&netfilter_view,
+	&check_view,
+	&symbols_view,
+	&translate_view,
+	&pagemap_view,
+	NULL,
+};
+/* clang-format on */
 
 const struct kioku_view *const *kioku_views(void)
 {
