@@ -208,6 +208,19 @@ class Guest:
         """Let the guest panic, and wait until its kernel has said so on the console."""
         self._seen = self.console.stat().st_size
         self._ask("panic", "panicking", timeout)
+        self._wait_panicked(timeout)
+
+    def crash(self, command, timeout=60):
+        """Run a shell command that lets the guest panic; the lines, without their times, that its
+        kernel has then written to the console."""
+        self._seen = self.console.stat().st_size
+        self._agent.sendall(f"run {command}\n".encode())
+        self._wait_panicked(timeout)
+        text = self._console_text().decode(errors="backslashreplace")
+        return [re.sub(r"^\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?", "", line.rstrip("\r"))
+                for line in text.split("\n") if line.startswith("[")]
+
+    def _wait_panicked(self, timeout):
         deadline = time.monotonic() + timeout
         while b"end Kernel panic" not in self._console_text():
             if time.monotonic() > deadline:

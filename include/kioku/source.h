@@ -122,7 +122,7 @@ struct kioku_area {
 /* Registers of one CPU, as far as the image carries them. */
 struct kioku_cpu {
 	uint64_t cr3; /* 0 if unknown */
-	uint64_t rip, rsp;
+	uint64_t rip, rsp, rbp;
 };
 KIOKU_PUBLIC const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source,
 						       size_t *count);

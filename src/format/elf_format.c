@@ -313,13 +313,13 @@ enum elf_register_note elf_registers_decode(const struct elf_header *header,
 	static const struct {
 		const char *name;
 		uint32_t type;
-		uint32_t size;          /* at least */
-		uint32_t cr3, rip, rsp; /* offsets; CR3's is 0 if it is not there */
+		uint32_t size;               /* at least */
+		uint32_t cr3, rip, rsp, rbp; /* offsets; CR3's is 0 if it is not there */
 	} layouts[] = {
-		[ELF_REGISTERS_QEMU] = { "QEMU", 0, 440, 416, 136, 56 },
-		[ELF_REGISTERS_VIRTUALBOX] = { "VBCPU", 0xb01, 320, 304, 112, 120 },
+		[ELF_REGISTERS_QEMU] = { "QEMU", 0, 440, 416, 136, 56, 64 },
+		[ELF_REGISTERS_VIRTUALBOX] = { "VBCPU", 0xb01, 320, 304, 112, 120, 128 },
 		/* struct elf_prstatus of x86-64: pr_reg at 112, in the order of ptrace. */
-		[ELF_REGISTERS_PRSTATUS] = { "CORE", NT_PRSTATUS, 336, 0, 240, 264 },
+		[ELF_REGISTERS_PRSTATUS] = { "CORE", NT_PRSTATUS, 336, 0, 240, 264, 144 },
 	};
 	const struct bytes *data = &note->description;
 
@@ -334,6 +334,7 @@ enum elf_register_note elf_registers_decode(const struct elf_header *header,
 		out->cr3 = layouts[kind].cr3 ? load_le64(data->data + layouts[kind].cr3) : 0;
 		out->rip = load_le64(data->data + layouts[kind].rip);
 		out->rsp = load_le64(data->data + layouts[kind].rsp);
+		out->rbp = load_le64(data->data + layouts[kind].rbp);
 		return (enum elf_register_note)kind;
 	}
 	return ELF_REGISTERS_NONE;

@@ -95,7 +95,7 @@ enum elf_register_note {
 
 struct elf_registers {
 	uint64_t cr3; /* 0: the note does not say */
-	uint64_t rip, rsp;
+	uint64_t rip, rsp, rbp;
 };
 
 /* Decodes the registers of an x86-64 CPU. */

@@ -200,6 +200,7 @@ bool monitor_next_cpu(struct bytes text, size_t *offset, struct kioku_cpu *out)
 			continue;
 		take_register(line, "RIP=", &cpu.rip);
 		take_register(line, "RSP=", &cpu.rsp);
+		take_register(line, "RBP=", &cpu.rbp);
 		take_register(line, "CR3=", &cpu.cr3);
 	}
 	*out = cpu;

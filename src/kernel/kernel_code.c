@@ -92,14 +92,15 @@ bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code 
 	return is_in_kernel(code, address - 1) && find_in_kernel(kernel, address - 1, out);
 }
 
-size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,
-			uint64_t address, char out[CODE_TEXT])
+/* within: an address in the function, the same or the one before. */
+static size_t make_text(struct kioku_kernel *kernel, const struct kernel_code *code,
+			uint64_t within, uint64_t address, char out[CODE_TEXT])
 {
-	const struct module *module = modules_at(&code->modules, address - 1);
+	const struct module *module = modules_at(&code->modules, within);
 	struct code_name found;
 	int length;
 
-	if (kernel_code_function(kernel, code, address, &found))
+	if (kernel_code_function(kernel, code, within + 1, &found))
 		length = snprintf(out, CODE_TEXT, "%s+0x%llx/0x%llx", found.name,
 				  (unsigned long long)(address - found.address),
 				  (unsigned long long)found.size);
@@ -108,4 +109,16 @@ size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *c
 	if (module && length < CODE_TEXT)
 		length += snprintf(out + length, CODE_TEXT - (size_t)length, " [%s]", module->name);
 	return length < CODE_TEXT ? (size_t)length : CODE_TEXT - 1;
+}
+
+size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,
+			uint64_t address, char out[CODE_TEXT])
+{
+	return make_text(kernel, code, address - 1, address, out);
+}
+
+size_t kernel_code_place(struct kioku_kernel *kernel, const struct kernel_code *code,
+			 uint64_t address, char out[CODE_TEXT])
+{
+	return make_text(kernel, code, address, address, out);
 }

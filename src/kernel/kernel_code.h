@@ -45,4 +45,8 @@ bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code 
 size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,
 			uint64_t address, char out[CODE_TEXT]);
 
+/* The same of any other address of code, such as that of the next instruction ("%pS"). */
+size_t kernel_code_place(struct kioku_kernel *kernel, const struct kernel_code *code,
+			 uint64_t address, char out[CODE_TEXT]);
+
 #endif

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { STACK_PAGES = 64, REGISTERS_SIZE = 168 };
-
 /* Offsets in struct pt_regs, arch/x86/include/asm/ptrace.h, 64 bit: all versions. */
 enum {
 	REGISTERS_R13 = 16,
@@ -57,57 +55,18 @@ uint64_t kernel_stack_size(const struct kioku_kernel *kernel)
 	return 0;
 }
 
-/* --- words of a stack */
-
-struct words {
-	uint64_t start, end; /* what is used of the stack */
-	uint8_t *data;
-	bool present[STACK_PAGES + 1];
-};
-
-static bool word_at(const struct words *words, uint64_t address, uint64_t *out)
-{
-	if (address < words->start || address > words->end - 8 || words->end < 8)
-		return false;
-	uint64_t first = words->start / PAGE_SIZE;
-	if (!words->present[address / PAGE_SIZE - first] ||
-	    !words->present[(address + 7) / PAGE_SIZE - first])
-		return false;
-	*out = load_le64(words->data + (address - words->start));
-	return true;
-}
-
-/* All at once, or by page where some are lost. */
-static void read_words(struct kioku_kernel *kernel, struct words *words)
-{
-	size_t size = words->end - words->start;
-
-	if (kernel_read(kernel, words->start, words->data, size, NULL) == KIOKU_OK) {
-		memset(words->present, true, sizeof(words->present));
-		return;
-	}
-	for (uint64_t at = words->start; at < words->end;) {
-		uint64_t next = (at / PAGE_SIZE + 1) * PAGE_SIZE;
-		next = next < words->end ? next : words->end;
-		words->present[at / PAGE_SIZE - words->start / PAGE_SIZE] =
-			kernel_read(kernel, at, words->data + (at - words->start), next - at,
-				    NULL) == KIOKU_OK;
-		at = next;
-	}
-}
-
 /* --- following it */
 
 struct walk {
 	struct kioku_kernel *kernel;
 	const struct kernel_code *code;
-	struct words words;
+	struct stacks *stacks;
 	struct kernel_stack *out;
 
 	uint64_t ip, sp, bp;
-	uint64_t
-		registers; /* where those of an interrupted function lie; 0: none, or only a part */
-	bool is_signal;    /* ip was interrupted, and is no return address */
+	/* Where those of an interrupted function lie; 0: none, or only a part. */
+	uint64_t registers;
+	bool is_signal; /* ip was interrupted, and is no return address */
 };
 
 enum step { STEP_ON, STEP_END, STEP_LOST };
@@ -124,14 +83,19 @@ static bool add_frame(struct walk *walk, uint64_t address, bool is_guess)
 
 	if (out->count == STACK_FRAMES)
 		return false;
-	out->frames[out->count++] = (struct stack_frame){ address, is_guess };
+	out->frames[out->count++] = (struct stack_frame){
+		.address = address,
+		.is_guess = is_guess,
+		.was_interrupted = !is_guess && walk->is_signal,
+		.registers = is_guess ? 0 : walk->registers,
+	};
 	return true;
 }
 
 /* Registers that only entry code finds a stack by: what was interrupted has them. */
 static bool register_value(const struct walk *walk, unsigned offset, uint64_t *out)
 {
-	return walk->registers && word_at(&walk->words, walk->registers + offset, out);
+	return walk->registers && stacks_word(walk->stacks, walk->registers + offset, out);
 }
 
 /* The caller's stack pointer, by a rule: unwind_next_frame(), arch/x86/kernel/unwind_orc.c. */
@@ -142,9 +106,9 @@ static bool find_caller_sp(const struct walk *walk, const struct orc_rule *rule,
 	switch (rule->sp_register) {
 	case ORC_REGISTER_SP: *out = walk->sp + offset; return true;
 	case ORC_REGISTER_BP: *out = walk->bp + offset; return true;
-	case ORC_REGISTER_BP_INDIRECT: return word_at(&walk->words, walk->bp + offset, out);
+	case ORC_REGISTER_BP_INDIRECT: return stacks_word(walk->stacks, walk->bp + offset, out);
 	case ORC_REGISTER_SP_INDIRECT:
-		if (!word_at(&walk->words, walk->sp, &base))
+		if (!stacks_word(walk->stacks, walk->sp, &base))
 			return false;
 		break;
 	case ORC_REGISTER_R10:
@@ -175,8 +139,9 @@ static bool find_caller_bp(struct walk *walk, const struct orc_rule *rule, uint6
 
 	switch (rule->bp_register) {
 	case ORC_REGISTER_UNDEFINED: register_value(walk, REGISTERS_BP, &walk->bp); return true;
-	case ORC_REGISTER_PREVIOUS_SP: return word_at(&walk->words, caller_sp + offset, &walk->bp);
-	case ORC_REGISTER_BP: return word_at(&walk->words, walk->bp + offset, &walk->bp);
+	case ORC_REGISTER_PREVIOUS_SP:
+		return stacks_word(walk->stacks, caller_sp + offset, &walk->bp);
+	case ORC_REGISTER_BP: return stacks_word(walk->stacks, walk->bp + offset, &walk->bp);
 	default: return false;
 	}
 }
@@ -188,15 +153,31 @@ static enum step step_to_registers(struct walk *walk, const struct orc_rule *rul
 	uint64_t registers = is_partial ? at - REGISTERS_IP : at;
 	uint64_t code_segment;
 
-	if (!word_at(&walk->words, registers + REGISTERS_CS, &code_segment) ||
-	    !word_at(&walk->words, registers + REGISTERS_IP, &walk->ip) ||
-	    !word_at(&walk->words, registers + REGISTERS_SP, &walk->sp))
+	if (!stacks_word(walk->stacks, registers + REGISTERS_CS, &code_segment) ||
+	    !stacks_word(walk->stacks, registers + REGISTERS_IP, &walk->ip) ||
+	    !stacks_word(walk->stacks, registers + REGISTERS_SP, &walk->sp))
 		return lose(walk, "saved registers are not on the stack");
-	if (code_segment & 3)
+	if (code_segment & 3) {
+		walk->out->user_registers = is_partial ? 0 : registers;
 		return STEP_END;
+	}
 	walk->registers = is_partial ? 0 : registers;
 	walk->is_signal = true;
 	return STEP_ON;
+}
+
+/* Up its stack, or over to another one, which was interrupted. */
+static bool enter_stack(struct walk *walk, uint64_t before)
+{
+	struct stack_words *from = stacks_at(walk->stacks, before);
+	struct stack_words *to = stacks_at(walk->stacks, walk->sp);
+
+	if (!to || from == to)
+		return walk->sp > before;
+	if (to->is_entered)
+		return false;
+	to->is_entered = true;
+	return true;
 }
 
 static enum step step_by_rule(struct walk *walk, const struct orc_rule *rule)
@@ -211,7 +192,7 @@ static enum step step_by_rule(struct walk *walk, const struct orc_rule *rule)
 	if (!find_caller_sp(walk, rule, &caller_sp))
 		return lose(walk, "a frame leads out of the stack");
 	if (rule->type == ORC_CALL) {
-		if (!word_at(&walk->words, caller_sp - 8, &walk->ip))
+		if (!stacks_word(walk->stacks, caller_sp - 8, &walk->ip))
 			return lose(walk, "a frame leads out of the stack");
 		walk->sp = caller_sp;
 		walk->is_signal = false;
@@ -223,7 +204,7 @@ static enum step step_by_rule(struct walk *walk, const struct orc_rule *rule)
 		return step;
 	if (!find_caller_bp(walk, rule, caller_sp))
 		return lose(walk, "the frame pointer is not on the stack");
-	return walk->sp > before ? STEP_ON : lose(walk, "a frame leads back");
+	return enter_stack(walk, before) ? STEP_ON : lose(walk, "a frame leads back");
 }
 
 static enum step step_by_orc(struct walk *walk)
@@ -249,8 +230,8 @@ static enum step step_by_frame_pointer(struct walk *walk)
 	/* Of the first function of all, or with its lowest bit set the address of registers. */
 	if (walk->bp == 0 || walk->bp & 1)
 		return STEP_END;
-	if (!word_at(&walk->words, walk->bp, &next) ||
-	    !word_at(&walk->words, walk->bp + 8, &walk->ip))
+	if (!stacks_word(walk->stacks, walk->bp, &next) ||
+	    !stacks_word(walk->stacks, walk->bp + 8, &walk->ip))
 		return lose(walk, "a frame leads out of the stack");
 	walk->sp = walk->bp + 16;
 	if (walk->ip == 0)
@@ -266,12 +247,13 @@ static enum step step_by_frame_pointer(struct walk *walk)
 /* Whatever looks like a return address, from where the walk was lost on. */
 static void guess(struct walk *walk)
 {
+	const struct stack_words *words = stacks_at(walk->stacks, walk->sp);
 	uint64_t value;
 
-	if (walk->sp < walk->words.start || walk->sp >= walk->words.end)
+	if (!words)
 		return;
-	for (uint64_t at = (walk->sp + 7) & ~7ull; at + 8 <= walk->words.end; at += 8)
-		if (word_at(&walk->words, at, &value) && kernel_code_has(walk->code, value) &&
+	for (uint64_t at = (walk->sp + 7) & ~7ull; at + 8 <= words->end; at += 8)
+		if (stacks_word(walk->stacks, at, &value) && kernel_code_has(walk->code, value) &&
 		    !add_frame(walk, value, true))
 			return;
 }
@@ -331,6 +313,13 @@ static enum kioku_status begin(struct walk *walk, const struct sleeper *sleeper)
 	return kernel_code_has(walk->code, walk->ip) ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
 }
 
+static void begin_output(struct kernel_stack *out)
+{
+	out->count = out->sure = 0;
+	out->problem = NULL;
+	out->user_registers = 0;
+}
+
 enum kioku_status kernel_stack_read(struct kioku_kernel *kernel, const struct kernel_code *code,
 				    const struct task *task, struct kernel_stack *out)
 {
@@ -338,8 +327,7 @@ enum kioku_status kernel_stack_read(struct kioku_kernel *kernel, const struct ke
 	const struct binding *binding;
 	struct sleeper sleeper;
 
-	out->count = out->sure = 0;
-	out->problem = NULL;
+	begin_output(out);
 	TRY(record_bind(kernel, &sleeper_record, &binding, NULL));
 	TRY(record_read(kernel, binding, task->address, &sleeper, NULL));
 	if (sleeper.on_cpu || (task->exit_state && !sleeper.stack)) {
@@ -351,15 +339,29 @@ enum kioku_status kernel_stack_read(struct kioku_kernel *kernel, const struct ke
 	if (!kernel_is_pointer(kernel, sleeper.stack) || sleeper.sp % 8 != 0 ||
 	    sleeper.sp - sleeper.stack >= size)
 		return KIOKU_ERROR_CORRUPT;
-	AUTO_FREE uint8_t *data = malloc(size);
-	if (!data)
-		return KIOKU_ERROR_NO_MEMORY;
-	struct walk walk = { .kernel = kernel,
-			     .code = code,
-			     .words = { sleeper.sp, sleeper.stack + size, data, { 0 } },
-			     .out = out };
-	read_words(kernel, &walk.words);
+	AUTO_STACKS struct stacks stacks = { 0 };
+	TRY(stacks_add(kernel, &stacks, sleeper.sp, sleeper.stack + size));
+	struct walk walk = { .kernel = kernel, .code = code, .stacks = &stacks, .out = out };
 	TRY(begin(&walk, &sleeper));
 	follow(&walk);
 	return KIOKU_OK;
+}
+
+void kernel_stack_follow(struct kioku_kernel *kernel, const struct kernel_code *code,
+			 struct stacks *stacks, const struct stack_start *start,
+			 struct kernel_stack *out)
+{
+	struct walk walk = { .kernel = kernel,
+			     .code = code,
+			     .stacks = stacks,
+			     .out = out,
+			     .ip = start->ip,
+			     .sp = start->sp,
+			     .bp = start->bp,
+			     .is_signal = start->was_interrupted };
+
+	begin_output(out);
+	for (size_t i = 0; i < stacks->count; i++)
+		stacks->list[i].is_entered = &stacks->list[i] == stacks_at(stacks, start->sp);
+	follow(&walk);
 }

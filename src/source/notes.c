@@ -18,8 +18,8 @@ static enum kioku_status add_cpu(struct kioku_source *source, const struct elf_r
 			return error_no_memory(error);
 		source->cpus = cpus;
 	}
-	source->cpus[source->cpu_count++] =
-		(struct kioku_cpu){ registers->cr3, registers->rip, registers->rsp };
+	source->cpus[source->cpu_count++] = (struct kioku_cpu){ registers->cr3, registers->rip,
+								registers->rsp, registers->rbp };
 	return KIOKU_OK;
 }
 

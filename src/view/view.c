@@ -22,6 +22,7 @@ static const struct kioku_view *const views[] = {
 	&dmesg_view,
 	&modules_view,
 	&iomem_view,
+	&panic_view,
 	&sockets_view,
 	&interfaces_view,
 	&arp_view,
