@@ -154,10 +154,22 @@ def psscan(tool, known, image):
 
 def symbols(tool, known, image, *options):
     rows = tool.rows("symbols", image, *options)
-    found = [(int(row["address"], 16), row["type"], row["name"]) for row in rows]
+    found = [(int(row["address"], 16), row["type"], row["name"]) for row in rows if row["module"] is None]
     for ours, theirs in itertools.zip_longest(found, known.kallsyms):
         if ours != theirs:
             yield f"{show_symbol(ours)}, but the guest has {show_symbol(theirs)}"
+    return f"{len(found)} symbols"
+
+
+def live_symbols(tool, known, image):
+    """Those of modules and the like, in the order of /proc/kallsyms."""
+    found = [(row["address"], row["type"], row["name"], row["module"])
+             for row in tool.rows("symbols", image) if row["module"] is not None]
+    lines = (known.folder / "truth-kallsyms.txt").read_text().splitlines()
+    told = [(hex(int(address, 16)), kind, name, module[0].strip("[]"))
+            for address, kind, name, *module in map(str.split, lines) if module]
+    yield from (f"{ours}, but the guest has {theirs}"
+                for ours, theirs in itertools.zip_longest(found, told) if ours != theirs)
     return f"{len(found)} symbols"
 
 
