@@ -12,31 +12,34 @@ static const struct command *const commands[] = {
 };
 
 /* volatility3's plugins, by module name: "linux.pslist", with or without ".PsList"; the longer first. */
+/* clang-format off */
 static const struct {
 	const char *plugin, *command;
 } aliases[] = {
-	{ "linux.pslist", "ps" },
-	{ "linux.pstree", "pstree" },
-	{ "linux.psscan", "psscan" },
-	{ "linux.psaux", "args" },
-	{ "linux.envars", "env" },
-	{ "linux.proc", "maps" },
-	{ "linux.elfs", "elf" },
 	{ "linux.bash", "history" },
+	{ "linux.elfs", "elf" },
+	{ "linux.envars", "env" },
+	{ "linux.iomem", "iomem" },
+	{ "linux.ip.Addr", "interfaces" },
 	{ "linux.kallsyms", "symbols" },
+	{ "linux.kmsg", "dmesg" },
+	{ "linux.lsmod", "modules" },
 	{ "linux.lsof", "lsof" },
+	{ "linux.malware.netfilter", "netfilter" },
 	{ "linux.mountinfo", "mounts" },
+	{ "linux.netfilter", "netfilter" },
 	{ "linux.pagecache.RecoverFs", "recover" },
 	{ "linux.pagecache", "files" },
-	{ "linux.vmayarascan", "yara" },
-	{ "linux.lsmod", "modules" },
-	{ "linux.kmsg", "dmesg" },
-	{ "linux.iomem", "iomem" },
+	{ "linux.proc", "maps" },
+	{ "linux.psaux", "args" },
+	{ "linux.pslist", "ps" },
+	{ "linux.psscan", "psscan" },
+	{ "linux.pstree", "pstree" },
 	{ "linux.sockstat", "sockets" },
-	{ "linux.ip.Addr", "interfaces" },
-	{ "linux.netfilter", "netfilter" },
-	{ "linux.malware.netfilter", "netfilter" },
+	{ "linux.tracing.ftrace", "ftrace" },
+	{ "linux.vmayarascan", "yara" },
 };
+/* clang-format on */
 
 static const char *resolve_alias(const char *name)
 {
