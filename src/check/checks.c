@@ -3,7 +3,11 @@
 
 #include "check/check.h"
 
-const struct check *const checks[] = { &syscall_table_check, NULL };
+const struct check *const checks[] = {
+	&hidden_process_check,
+	&syscall_table_check,
+	NULL,
+};
 
 static enum kioku_status make(struct check_run *run, struct kioku_error *error)
 {

@@ -26,16 +26,6 @@ static const struct member mapping_members[] = {
 static const struct record mapping_record =
 	RECORD(struct file_mapping, "address_space", mapping_members);
 
-/* Where in an xarray, or what was there before, its head is. */
-struct head {
-	uint64_t head;
-};
-
-static const struct member xarray_members[] = { MEMBER(struct head, head, "xa_head") };
-static const struct record xarray_record = RECORD(struct head, "xarray", xarray_members);
-static const struct member radix_members[] = { MEMBER(struct head, head, "rnode") };
-static const struct record radix_record = RECORD(struct head, "radix_tree_root", radix_members);
-
 struct page {
 	uint64_t flags, mapping, index, compound;
 };
@@ -106,17 +96,6 @@ bool page_cache_is_shmem(struct kioku_kernel *kernel, const struct inode *inode)
 	return cache.is_shmem || has_fstype(kernel, inode, "tmpfs");
 }
 
-static enum kioku_status head_offset(struct kioku_kernel *kernel, uint64_t *out,
-				     struct kioku_error *error)
-{
-	const struct binding *binding;
-
-	if (record_bind(kernel, &xarray_record, &binding, NULL) != KIOKU_OK)
-		TRY(record_bind(kernel, &radix_record, &binding, error));
-	*out = BINDING_OFFSET(binding, struct head, head);
-	return KIOKU_OK;
-}
-
 enum kioku_status page_cache_open(struct kioku_kernel *kernel, const struct inode *inode,
 				  struct page_cache *out, struct kioku_error *error)
 {
@@ -129,7 +108,7 @@ enum kioku_status page_cache_open(struct kioku_kernel *kernel, const struct inod
 				    .size = inode->size > 0 ? (uint64_t)inode->size : 0 };
 	TRY(read_mapping(kernel, inode, &mapping, error));
 	TRY(record_bind(kernel, &mapping_record, &binding, error));
-	TRY(head_offset(kernel, &offset, error));
+	TRY(xarray_head_offset(kernel, &offset, error));
 	/* A block device's inode lends its pages to every file that stands for the device. */
 	if (mapping.host != inode->address && !inode_is(inode, S_IFBLK))
 		return error_set(error, KIOKU_ERROR_CORRUPT, "its pages are of another inode");

@@ -69,6 +69,17 @@ static void walk_release(struct walk *walk)
 	address_set_release(&walk->seen);
 }
 
+enum kioku_status xarray_head_offset(struct kioku_kernel *kernel, uint64_t *out,
+				     struct kioku_error *error)
+{
+	const struct binding *binding;
+
+	if (record_bind(kernel, &xarray_record, &binding, NULL) != KIOKU_OK)
+		TRY(record_bind(kernel, &radix_record, &binding, error));
+	*out = BINDING_OFFSET(binding, struct root, head);
+	return KIOKU_OK;
+}
+
 /* The struct's members, and its root's. */
 static enum kioku_status begin(struct walk *walk, uint64_t xarray, uint64_t *head)
 {

@@ -40,4 +40,8 @@ enum kioku_status xarray_each_or_lost(struct kioku_kernel *kernel, uint64_t xarr
 enum kioku_status xarray_find(struct kioku_kernel *kernel, uint64_t xarray, uint64_t index,
 			      struct xarray_entry *out, struct kioku_error *error);
 
+/* Of one that is part of another struct: the offset in it of what points at its nodes, in bytes. Errors: UNSUPPORTED. */
+enum kioku_status xarray_head_offset(struct kioku_kernel *kernel, uint64_t *out,
+				     struct kioku_error *error);
+
 #endif

@@ -74,6 +74,12 @@ void source_age(struct kioku_source *source);
 void source_forget(struct kioku_source *source, uint64_t physical, uint64_t size);
 void source_keep(struct kioku_source *source, uint64_t physical, uint64_t size);
 
+/*
+ * Whether the machine may have run while its memory was copied, so that what was read first is older than what
+ * was read last: memory of a live machine, and what only programs inside of one write.
+ */
+bool source_may_be_torn(const struct kioku_source *source);
+
 /* How to name its addresses to people: "physical address", of a process "address". */
 const char *source_address_name(const struct kioku_source *source);
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who knows of which task: the kernel's ways to its tasks, none of which needs the others. */
+#ifndef CHECK_PROCESS_SIGHTINGS_H
+#define CHECK_PROCESS_SIGHTINGS_H
+
+#include "check/check.h"
+#include "kernel/task.h"
+
+enum process_view {
+	VIEW_LIST,     /* init_task's list; of leaders only */
+	VIEW_THREADS,  /* the list of its process's threads */
+	VIEW_PIDS,     /* a PID table, by its own number */
+	VIEW_GROUPS,   /* a PID table, as a member of a process group or session */
+	VIEW_CHILDREN, /* its parent's list; of leaders only */
+	VIEW_QUEUES,   /* a CPU runs it, or is about to */
+	VIEW_CARVED,   /* its structure was found in memory */
+	PROCESS_VIEWS
+};
+
+struct sighting {
+	uint64_t task;  /* address */
+	unsigned views; /* a bit for each enum process_view */
+};
+
+struct sightings {
+	struct kioku_kernel *kernel;
+	struct sighting *found; /* by address, each once */
+	size_t count, capacity;
+	unsigned damaged; /* views of which something is lost, or that this kernel does not give */
+};
+
+/*
+ * Asks all of them; what cannot be had is a gap, and its view is damaged. To be released in any case.
+ * Errors: UNSUPPORTED (no tasks at all), NO_MEMORY.
+ */
+enum kioku_status sightings_read(struct kioku_kernel *kernel, struct sightings *out,
+				 struct kioku_error *error);
+void sightings_release(struct sightings *sightings);
+#define AUTO_SIGHTINGS CLEANUP(sightings_release)
+
+/* The names of views, with commas between them. */
+void sightings_names(unsigned views, char out[CHECK_TEXT]);
+
+/*
+ * Whether a task is one that lives: it is no structure that was given up, is not being made, has not begun to
+ * end, and its struct pid, credentials and kernel stack are its own.
+ */
+bool task_lives(struct kioku_kernel *kernel, const struct task *task);
+
+#endif
