@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""check, what is about processes: on images of guests as they are, and with processes hidden in them afterwards.
+Each test yields problems."""
+
+from mutate_processes import Finder
+from ram import working_copy
+
+CHECKS = ("hidden_process",)
+
+
+def results(tool, image, name, *options):
+    return tool.rows("check", image, "--name", name, "--columns", "all", *options)
+
+
+def findings(rows):
+    return [row for row in rows if row["severity"] == "finding"]
+
+
+# --- hidden afterwards
+
+class Editor:
+    """Takes tasks of an image out of the kernel's lists."""
+
+    def __init__(self, tool, known, ram):
+        self.finder = Finder(tool, known, ram)
+        self.tasks = {row["pid"]: int(row["task"], 16)
+                      for row in tool.rows("ps", ram.path, "--columns", "pid,task")}
+
+    def offset(self, name, path):
+        return self.finder.offset(name, path)
+
+    def word(self, address):
+        return self.finder.word(address)
+
+    def write(self, address, value):
+        return self.finder.physical(address), value.to_bytes(8, "little")
+
+    def unlink(self, node):
+        """As list_del() does, but for what it leaves in the node."""
+        following, previous = self.word(node), self.word(node + 8)
+        return [self.write(previous, following), self.write(following + 8, previous)]
+
+    def without_list(self, pid):
+        return self.unlink(self.tasks[pid] + self.offset("task_struct", "tasks"))
+
+    def without_children(self, pid):
+        return self.unlink(self.tasks[pid] + self.offset("task_struct", "sibling"))
+
+    def without_pid(self, pid):
+        of = self.word(self.tasks[pid] + self.offset("task_struct", "thread_pid"))
+        return [self.write(of + self.offset("pid", "tasks"), 0)]
+
+
+WAYS = {
+    "task list": (Editor.without_list,),
+    "PID table": (Editor.without_pid,),
+    "its parent's children": (Editor.without_children,),
+    "task list, PID table, its parent's children":
+        (Editor.without_list, Editor.without_pid, Editor.without_children),
+}
+
+
+def hidden_process(tool, known, ram):
+    editor = Editor(tool, known, ram)
+    pid, comm = known.before["roles"]["threads"], "threads"
+    for missing, ways in WAYS.items():
+        # Neighbours of a list share words: one way after the other.
+        with ram.patched([change for way in ways for change in way(editor, pid)]):
+            rows = results(tool, ram.path, "hidden_process")
+        told = [(row["severity"], row["pid"], row["subject"]) for row in rows]
+        if told != [("finding", pid, comm)]:
+            yield f"hidden from {missing}: {rows}"
+        elif not all(name in rows[0]["found"].split(";")[0] for name in missing.split(", ")):
+            yield f"hidden from {missing}: {rows[0]['found']}"
+    return f"{len(WAYS)} ways"
+
+
+# --- as they are
+
+def clean(tool, known, image):
+    """What the activity has of that kind, and nothing else."""
+    for name in CHECKS:
+        yield from (f"{name}: {row}" for row in findings(results(tool, image, name)))
+
+
+def check_all(session, known):
+    session.check(known, "check, nothing hidden", clean, session.tool, known, known.ram_path)
+    if session.wants(known, "check, hidden processes"):
+        with working_copy(known.ram_path, session.folder / "hidden", known.facts["ram_map"]) as ram:
+            session.check(known, "check, hidden processes", hidden_process, session.tool, known, ram)
