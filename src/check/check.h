@@ -74,6 +74,6 @@ static inline enum kioku_status check_report(struct check_run *run,
 
 /* Each in a file of its name. */
 extern const struct check syscall_table_check;
-extern const struct check hidden_process_check;
+extern const struct check hidden_process_check, posing_check;
 
 #endif

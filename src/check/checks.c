@@ -5,6 +5,7 @@
 
 const struct check *const checks[] = {
 	&hidden_process_check,
+	&posing_check,
 	&syscall_table_check,
 	NULL,
 };

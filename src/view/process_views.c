@@ -8,31 +8,18 @@ struct walk {
 	process_fn *receive;
 };
 
-static enum kioku_status open_process(struct kioku_kernel *kernel, struct process *process,
-				      struct kioku_address_space **space, struct kioku_error *error)
-{
-	TRY(memory_map_read(kernel, process->task->mm, &process->map, error));
-	return memory_map_open_space(kernel, &process->map, process->task->tgid, space, error);
-}
-
-static enum kioku_status give(void *user, const struct task *task)
+static bool wants(void *user, int32_t pid)
 {
 	const struct walk *walk = user;
-	struct kioku_kernel *kernel = walk->run->kernel;
-	AUTO_ADDRESS_SPACE struct kioku_address_space *space = NULL;
-	struct process process = { .task = task };
-	struct kioku_error error = { 0 };
 
-	if (!view_wants_pid(walk->run, task->tgid) || !task_has_memory(task))
-		return KIOKU_OK;
-	enum kioku_status status = open_process(kernel, &process, &space, &error);
-	if (status != KIOKU_OK) {
-		diagnose(&kernel->diagnostics, KIOKU_GAP, "process %d: %s", task->tgid,
-			 error.message);
-		return KIOKU_OK;
-	}
-	process.space = space;
-	return walk->receive(walk->run, &process);
+	return view_wants_pid(walk->run, pid);
+}
+
+static enum kioku_status give(void *user, const struct process *process)
+{
+	const struct walk *walk = user;
+
+	return walk->receive(walk->run, process);
 }
 
 enum kioku_status view_each_process(struct view_run *run, process_fn *receive,
@@ -40,7 +27,7 @@ enum kioku_status view_each_process(struct view_run *run, process_fn *receive,
 {
 	struct walk walk = { run, receive };
 
-	return task_each_process(run->kernel, TASK_IDENTITY | TASK_MEMBERS, give, &walk, error);
+	return process_each(run->kernel, &(struct process_walk){ wants, give, &walk }, error);
 }
 
 static enum kioku_status meet(void *user, const struct task *task)

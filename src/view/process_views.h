@@ -3,15 +3,8 @@
 #ifndef VIEW_PROCESS_VIEWS_H
 #define VIEW_PROCESS_VIEWS_H
 
-#include "kernel/memory_map.h"
+#include "kernel/process_walk.h"
 #include "view/view.h"
-
-/* A process that has memory. */
-struct process {
-	const struct task *task;
-	struct memory_map map;
-	struct kioku_address_space *space;
-};
 
 /* Not OK: the view stops with this status. */
 typedef enum kioku_status process_fn(struct view_run *run, const struct process *process);
