@@ -17,6 +17,7 @@ static const struct {
 	const char *plugin, *command;
 } aliases[] = {
 	{ "linux.bash", "history" },
+	{ "linux.ebpf", "bpf" },
 	{ "linux.elfs", "elf" },
 	{ "linux.envars", "env" },
 	{ "linux.iomem", "iomem" },

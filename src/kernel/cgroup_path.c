@@ -276,6 +276,18 @@ static enum kioku_status make_path(struct kioku_kernel *kernel, uint64_t node_ad
 	return KIOKU_ERROR_CORRUPT;
 }
 
+enum kioku_status cgroup_path(struct kioku_kernel *kernel, uint64_t address, char *out, size_t room)
+{
+	char path[PATH_LIMIT];
+	struct cgroup cgroup;
+	size_t start;
+
+	TRY(record_read_at(kernel, &cgroup_record, address, &cgroup));
+	TRY(make_path(kernel, cgroup.node, path, &start));
+	snprintf(out, room, "%s", path[start] ? path + start : "/");
+	return KIOKU_OK;
+}
+
 static enum kioku_status add_line(struct kioku_kernel *kernel, struct cgroups *cgroups,
 				  const struct cgroup_hierarchy *hierarchy)
 {

@@ -7,6 +7,12 @@
 
 #define CGROUP_TEXT (64 << 10) /* bytes that all lines of a thread may take */
 
+/*
+ * The path of a struct cgroup in its hierarchy, cut to what has room; "/" for its top. Errors: CORRUPT, LIMIT,
+ * UNSUPPORTED, UNMAPPED, ABSENT.
+ */
+enum kioku_status cgroup_path(struct kioku_kernel *kernel, uint64_t cgroup, char *out, size_t room);
+
 struct cgroup_hierarchy {
 	uint64_t root, top; /* of the struct cgroup_root, and the cgroup that is in it */
 	bool is_default;    /* version 2 */

@@ -14,6 +14,7 @@
 struct search {
 	struct kioku_kernel *kernel;
 	struct socket_owners *out;
+	owned_object_fn *object;
 	const struct task *leader;
 	struct address_set tables; /* of this process, that were looked through */
 };
@@ -23,19 +24,18 @@ static void search_release(struct search *search)
 	address_set_release(&search->tables);
 }
 
-static enum kioku_status look_at(struct search *search, const struct descriptor *descriptor,
-				 uint64_t *sock)
+static enum kioku_status find_sock(struct kioku_kernel *kernel, uint64_t address, uint64_t *sock)
 {
 	struct file_inode inode;
 	struct file file;
 
 	*sock = 0;
-	TRY(file_read(search->kernel, descriptor->file, &file));
-	TRY(file_inode_read(search->kernel, file.inode, &inode));
+	TRY(file_read(kernel, address, &file));
+	TRY(file_inode_read(kernel, file.inode, &inode));
 	if (!S_ISSOCK(inode.mode) || !file.private)
 		return KIOKU_OK;
 	/* A UNIX socket's name in a file system, opened with O_PATH, has no socket. */
-	return socket_sock(search->kernel, file.private, file.address, sock);
+	return socket_sock(kernel, file.private, file.address, sock);
 }
 
 static enum kioku_status take_descriptor(void *user, const struct descriptor *descriptor)
@@ -43,7 +43,7 @@ static enum kioku_status take_descriptor(void *user, const struct descriptor *de
 	struct search *search = user;
 	struct socket_owners *out = search->out;
 	uint64_t sock;
-	enum kioku_status status = look_at(search, descriptor, &sock);
+	enum kioku_status status = search->object(search->kernel, descriptor->file, &sock);
 
 	if (status != KIOKU_OK) {
 		diagnose(&search->kernel->diagnostics, KIOKU_GAP, "descriptor %u of process %d: %s",
@@ -84,7 +84,9 @@ static enum kioku_status take_process(void *user, const struct task *leader)
 {
 	const struct search *all = user;
 	CLEANUP(search_release)
-	struct search search = { .kernel = all->kernel, .out = all->out, .leader = leader };
+	struct search search = {
+		.kernel = all->kernel, .out = all->out, .object = all->object, .leader = leader
+	};
 
 	return task_each_thread(search.kernel, leader, TASK_IDENTITY | TASK_MEMBERS, take_thread,
 				&search, NULL);
@@ -104,7 +106,13 @@ static int by_sock(const void *a, const void *b)
 enum kioku_status socket_owners_read(struct kioku_kernel *kernel, struct socket_owners *out,
 				     struct kioku_error *error)
 {
-	struct search search = { .kernel = kernel, .out = out };
+	return object_owners_read(kernel, find_sock, out, error);
+}
+
+enum kioku_status object_owners_read(struct kioku_kernel *kernel, owned_object_fn *object,
+				     struct socket_owners *out, struct kioku_error *error)
+{
+	struct search search = { .kernel = kernel, .out = out, .object = object };
 
 	*out = (struct socket_owners){ 0 };
 	TRY(task_each_process(kernel, TASK_IDENTITY | TASK_MEMBERS, take_process, &search, error));

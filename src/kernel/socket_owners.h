@@ -6,7 +6,7 @@
 #include "kernel/record.h"
 
 struct socket_owner {
-	uint64_t sock; /* address of the struct sock */
+	uint64_t sock; /* address of the struct sock, or of what else was asked for */
 	int32_t pid;
 	uint32_t descriptor;
 	char comm[16];
@@ -23,6 +23,14 @@ struct socket_owners {
  */
 enum kioku_status socket_owners_read(struct kioku_kernel *kernel, struct socket_owners *out,
 				     struct kioku_error *error);
+/*
+ * The same for other than sockets: object finds what a file is the way to, by its address, 0: nothing that is
+ * looked for.
+ */
+typedef enum kioku_status owned_object_fn(struct kioku_kernel *kernel, uint64_t file,
+					  uint64_t *object);
+enum kioku_status object_owners_read(struct kioku_kernel *kernel, owned_object_fn *object,
+				     struct socket_owners *out, struct kioku_error *error);
 void socket_owners_release(struct socket_owners *owners);
 #define AUTO_SOCKET_OWNERS CLEANUP(socket_owners_release)
 

@@ -399,3 +399,23 @@ bool types_enum_value(const struct kioku_types *types, const char *enumeration, 
 	}
 	return false;
 }
+
+const char *types_enum_name(const struct kioku_types *types, const char *enumeration,
+			    uint64_t value)
+{
+	struct type_cursor cursor = { 0 };
+	struct btf_record record;
+	uint32_t id;
+
+	while (types_next_named(types, enumeration, &cursor, &id)) {
+		if (!types_record(types, id, &record) ||
+		    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
+			continue;
+		for (uint32_t i = 0; i < record.length; i++) {
+			struct btf_value found = btf_value(&record, i);
+			if (found.value == value)
+				return types_string(types, found.name);
+		}
+	}
+	return NULL;
+}

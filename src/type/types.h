@@ -68,6 +68,10 @@ bool types_enum_value(const struct kioku_types *types, const char *enumeration, 
 /* Bytes of a type by its name, as in "struct page"; 0: there is none. */
 uint64_t types_size_of(const struct kioku_types *types, const char *name);
 
+/* The first constant of an enumeration that has a value; NULL: none has. */
+const char *types_enum_name(const struct kioku_types *types, const char *enumeration,
+			    uint64_t value);
+
 /* What is left of a type without typedefs and qualifiers; 0 (void) for an endless chain. */
 uint32_t types_resolve(const struct kioku_types *types, uint32_t id);
 

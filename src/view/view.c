@@ -23,6 +23,7 @@ static const struct kioku_view *const views[] = {
 	&modules_view,
 	&iomem_view,
 	&panic_view,
+	&bpf_view,
 	&ftrace_view,
 	&sockets_view,
 	&interfaces_view,

@@ -145,7 +145,7 @@ def owners(tool, known):
     return f"{sum(map(len, told.values()))} descriptors"
 
 
-TESTS = (traced, probes, symbols)
+TESTS = (traced, probes, symbols, bpf, owners)
 
 
 def check_all(session):
