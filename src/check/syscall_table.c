@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "check/check.h"
+#include "check/handler.h"
 
 enum { ENTRY = 8, ENTRY_LIMIT = 4096 };
 
@@ -20,44 +20,43 @@ static bool is_named_so(const char *name)
 	return strstr(name, "sys_") || strstr(name, "SyS_") || strncmp(name, "stub_", 5) == 0;
 }
 
-/* What an entry points at instead of a system call; false: it is right. */
-static bool describe(const struct check_run *run, uint64_t entry, struct check_result *result,
-		     char found[CHECK_TEXT])
+/* Whether an entry leads to the beginning of a function of the kernel, and to that of a system call. */
+static bool is_start(const struct check_run *run, const struct handler *handler, uint64_t entry,
+		     bool *is_system_call)
 {
 	struct code_name function;
-	char text[CODE_TEXT];
 
 	/* An entry is no return address, of which the byte before counts. */
 	bool is_known = kernel_code_function(run->kernel, run->code, entry + 1, &function);
-	bool is_start =
-		is_known && function.address == entry && !modules_at(&run->code->modules, entry);
-	if (is_start && is_named_so(function.name))
-		return false;
-	kernel_code_text(run->kernel, run->code, entry, text);
-	snprintf(found, CHECK_TEXT, "%s%s", text,
-		 kernel_code_has(run->code, entry) ? "" : ", which is no known code");
-	result->certainty = is_start ? CHECK_LIKELY : CHECK_CERTAIN;
-	return true;
+	*is_system_call = is_known && is_named_so(function.name);
+	return handler->owner == HANDLER_OF_KERNEL && is_known && function.address == entry;
 }
 
 static enum kioku_status check_entry(struct check_run *run, uint64_t table, size_t number,
 				     uint64_t entry)
 {
 	bool is_inert = kernel_symbol(run->kernel, "x64_sys_call") != 0;
-	char subject[32], found[CHECK_TEXT];
+	char subject[32];
+	struct handler handler;
+	bool is_system_call;
 	struct check_result result = {
 		.severity = CHECK_FINDING,
+		.certainty = CHECK_CERTAIN,
 		.pid = -1,
 		.subject = subject,
 		.address = table + number * ENTRY,
 		.compared = compared,
 		.expected = is_inert ? "a system call of the kernel; not dispatched by this table"
 				     : "a system call of the kernel",
-		.found = found,
+		.found = handler.text,
 	};
 
-	if (!describe(run, entry, &result, found))
-		return KIOKU_OK;
+	handler_find(run, entry, &handler);
+	if (is_start(run, &handler, entry, &is_system_call)) {
+		if (is_system_call)
+			return KIOKU_OK;
+		result.certainty = CHECK_LIKELY;
+	}
 	snprintf(subject, sizeof(subject), "system call %zu", number);
 	return check_report(run, &result);
 }

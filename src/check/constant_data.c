@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Constants of the kernel: tables of operations (of files, of /proc, of sockets, of terminals) above all. They
+ * are linked into the kernel, or set while it boots, when there are no modules yet: none of them leads to
+ * code outside of the kernel's image.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "check/handler.h"
+
+enum { BLOCK = 1 << 16 };
+
+#define KERNEL_MAP  UINT64_C(0xffffffff80000000) /* __START_KERNEL_map */
+#define MODULES_END UINT64_C(0xffffffffff000000) /* Documentation/arch/x86/x86_64/mm.rst */
+
+struct constants {
+	struct check_run *run;
+	struct code_range image;
+};
+
+/* Modules' code is within 2 GiB of the kernel's, so that one can call the other. */
+static bool may_be_code(const struct constants *constants, uint64_t value)
+{
+	return value >= KERNEL_MAP && value < MODULES_END &&
+	       (value < constants->image.start || value >= constants->image.end);
+}
+
+/* What has a check of its own, and where areas for code begin: mm/execmem.c, v6.10. */
+static bool is_exempt(const char *symbol)
+{
+	return strcmp(symbol, "sys_call_table") == 0 || strcmp(symbol, "execmem_info") == 0;
+}
+
+/* The beginning of an area may be no more than that. */
+static bool may_be_area(const struct handler *handler, uint64_t value)
+{
+	return handler->owner == HANDLER_OF_NOBODY && value % PAGE_SIZE == 0;
+}
+
+static enum kioku_status look_at(const struct constants *constants, uint64_t address,
+				 uint64_t value)
+{
+	struct check_run *run = constants->run;
+	struct kioku_symbol symbol = { 0 };
+	struct handler handler;
+	char subject[CHECK_TEXT];
+	struct check_result result = {
+		.severity = CHECK_FINDING,
+		.certainty = CHECK_CERTAIN,
+		.pid = -1,
+		.subject = subject,
+		.address = address,
+		.compared = "pointers to code in the kernel's constants with the kernel's image",
+		.expected = "code of the kernel's image",
+		.found = handler.text,
+	};
+
+	if (!handler_is_executable(run, value) ||
+	    !symbols_nearest(run->kernel->symbols, address, &symbol))
+		return KIOKU_OK;
+	if (is_exempt(symbol.name))
+		return KIOKU_OK;
+	snprintf(subject, sizeof(subject), "%s+0x%llx", symbol.name,
+		 (unsigned long long)(address - symbol.address));
+	handler_find(run, value, &handler);
+	if (may_be_area(&handler, value)) {
+		result.severity = CHECK_NOTE;
+		result.certainty = CHECK_POSSIBLE;
+	}
+	return check_report(run, &result);
+}
+
+static enum kioku_status look_at_block(const struct constants *constants, uint64_t start,
+				       uint64_t size)
+{
+	uint8_t block[BLOCK];
+	struct kioku_error why = { 0 };
+
+	if (kernel_read(constants->run->kernel, start, block, size, &why) != KIOKU_OK) {
+		diagnose(&constants->run->kernel->diagnostics, KIOKU_GAP,
+			 "constants of the kernel at 0x%llx: %s", (unsigned long long)start,
+			 why.message);
+		return KIOKU_OK;
+	}
+	for (uint64_t at = 0; at + 8 <= size; at += 8)
+		if (may_be_code(constants, load_le64(block + at)))
+			TRY(look_at(constants, start + at, load_le64(block + at)));
+	return KIOKU_OK;
+}
+
+static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)
+{
+	const struct kioku_kernel *kernel = run->kernel;
+	struct constants constants = {
+		.run = run,
+		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
+	};
+	uint64_t start = kernel_symbol(kernel, "__start_rodata");
+	uint64_t end = kernel_symbol(kernel, "__end_rodata");
+
+	if (!constants.image.start || constants.image.end < constants.image.start ||
+	    start < constants.image.start || end > constants.image.end || start > end)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "where the kernel's constants are is not known");
+	for (uint64_t at = start; at < end; at += BLOCK)
+		TRY(look_at_block(&constants, at, end - at < BLOCK ? end - at : BLOCK));
+	return KIOKU_OK;
+}
+
+const struct check constant_data_check = {
+	.name = "constant_data",
+	.help = "constants of the kernel, such as file operations, that lead out of its code",
+	.run = run_check,
+};

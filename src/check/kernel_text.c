@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the kernel's functions begin: whoever redirects one puts a jump there. The kernel does so itself, to what
+ * it made for ftrace, kprobes and BPF, and calls of static calls lead into modules. What a function does
+ * behind its beginning is not verified.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/growing.h"
+#include "check/handler.h"
+#include "kernel/live_symbols.h"
+#include "symbol/symbols.h"
+
+enum {
+	BEGINNING = 24,   /* bytes that are looked at */
+	MADE_SIZE = 4096, /* of a trampoline, at most */
+};
+
+struct beginnings {
+	struct check_run *run;
+	struct code_range image;
+	uint64_t *made; /* where code begins that the kernel made itself */
+	size_t made_count, made_capacity;
+	bool knows_made;
+	size_t count, lost;
+};
+
+static void beginnings_release(struct beginnings *beginnings)
+{
+	free(beginnings->made);
+}
+
+/* --- what the kernel made */
+
+static enum kioku_status note_made(void *user, const struct live_symbol *symbol)
+{
+	struct beginnings *beginnings = user;
+
+	if (strncmp(symbol->module, "__builtin__", 11) != 0 && strcmp(symbol->module, "bpf") != 0)
+		return KIOKU_OK;
+	if (!GROW(beginnings->made, beginnings->made_count, beginnings->made_capacity))
+		return KIOKU_ERROR_NO_MEMORY;
+	beginnings->made[beginnings->made_count++] = symbol->address;
+	return KIOKU_OK;
+}
+
+static enum kioku_status is_made(struct beginnings *beginnings, uint64_t address, bool *out)
+{
+	if (!beginnings->knows_made)
+		TRY(live_symbols_each(beginnings->run->kernel, note_made, beginnings));
+	beginnings->knows_made = true;
+	*out = false;
+	for (size_t i = 0; i < beginnings->made_count && !*out; i++)
+		*out = address - beginnings->made[i] < MADE_SIZE;
+	return KIOKU_OK;
+}
+
+/* --- instructions */
+
+static uint64_t relative(const uint8_t *code, uint64_t address, unsigned length)
+{
+	return address + length + (uint64_t)(int64_t)(int32_t)load_le32(code + length - 4);
+}
+
+/*
+ * Where an instruction, or a pair of them that stands for one, leads to for certain; 0: that is not known.
+ * Intel's manual, volume 2: CALL, JMP, PUSH, MOV.
+ */
+static uint64_t target(struct kioku_kernel *kernel, const uint8_t *code, uint64_t address)
+{
+	uint8_t pointer[8];
+
+	if (code[0] == 0xe8 || code[0] == 0xe9)
+		return relative(code, address, 5);
+	if (code[0] == 0xff && code[1] == 0x25)
+		return kernel_read(kernel, relative(code, address, 6), pointer, sizeof(pointer),
+				   NULL) == KIOKU_OK
+			       ? load_le64(pointer)
+			       : 0;
+	if (code[0] == 0x68 && code[5] == 0xc3)
+		return (uint64_t)(int64_t)(int32_t)load_le32(code + 1);
+	if (code[0] == 0x48 && code[1] == 0xb8 && code[10] == 0xff && code[11] == 0xe0)
+		return load_le64(code + 2);
+	if (code[0] == 0x49 && code[1] == 0xbb && code[10] == 0x41 && code[11] == 0xff &&
+	    code[12] == 0xe3)
+		return load_le64(code + 2);
+	return 0;
+}
+
+/* Bytes of what a function may begin with before it does anything: ENDBR64, and the place of ftrace. */
+static unsigned prologue(const uint8_t *code)
+{
+	static const uint8_t landing[] = { 0xf3, 0x0f, 0x1e, 0xfa },
+			     no_operation[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+
+	if (memcmp(code, landing, sizeof(landing)) == 0)
+		return sizeof(landing);
+	if (memcmp(code, no_operation, sizeof(no_operation)) == 0 || code[0] == 0xe8)
+		return sizeof(no_operation);
+	return 0;
+}
+
+/* --- functions */
+
+/* Whether code of the kernel may lead to an address that is out of its image. */
+static enum kioku_status is_right(struct beginnings *beginnings, const char *name, uint64_t to,
+				  bool *out)
+{
+	/* Trampolines of static calls: include/linux/static_call_types.h. */
+	*out = strncmp(name, "__SCT__", 7) == 0 &&
+	       modules_at(&beginnings->run->code->modules, to) != NULL;
+	return *out ? KIOKU_OK : is_made(beginnings, to, out);
+}
+
+static enum kioku_status look_at(struct beginnings *beginnings, const struct kioku_symbol *symbol,
+				 uint64_t from, uint64_t to)
+{
+	struct handler handler;
+	char found[CHECK_TEXT];
+	bool right;
+	const struct check_result result = {
+		.severity = CHECK_FINDING,
+		.certainty = CHECK_CERTAIN,
+		.pid = -1,
+		.subject = symbol->name,
+		.address = from,
+		.compared =
+			"how functions of the kernel begin, with its image and the code it made",
+		.expected = "that it stays in the kernel's own code",
+		.found = found,
+	};
+
+	TRY(is_right(beginnings, symbol->name, to, &right));
+	if (right)
+		return KIOKU_OK;
+	handler_find(beginnings->run, to, &handler);
+	snprintf(found, sizeof(found), "it goes to %s", handler.text);
+	return check_report(beginnings->run, &result);
+}
+
+static bool is_inside(const struct beginnings *beginnings, uint64_t address)
+{
+	return address >= beginnings->image.start && address < beginnings->image.end;
+}
+
+static enum kioku_status look_at_function(struct beginnings *beginnings,
+					  const struct kioku_symbol *symbol)
+{
+	struct kioku_kernel *kernel = beginnings->run->kernel;
+	uint8_t code[2 * BEGINNING] = { 0 };
+	unsigned at = 0;
+
+	if (kernel_read(kernel, symbol->address, code, BEGINNING, NULL) != KIOKU_OK) {
+		beginnings->lost++;
+		return KIOKU_OK;
+	}
+	beginnings->count++;
+	for (unsigned step; at < BEGINNING / 2; at += step) {
+		uint64_t to = target(kernel, code + at, symbol->address + at);
+		if (to && !is_inside(beginnings, to) && handler_is_executable(beginnings->run, to))
+			return look_at(beginnings, symbol, symbol->address + at, to);
+		step = prologue(code + at);
+		if (step == 0)
+			break;
+	}
+	return KIOKU_OK;
+}
+
+/* --- all of them */
+
+static enum kioku_status say_what_is_left(const struct beginnings *beginnings)
+{
+	char found[CHECK_TEXT];
+	const struct check_result result = {
+		.severity = CHECK_NOTE,
+		.certainty = CHECK_CERTAIN,
+		.pid = -1,
+		.address = beginnings->run->code->text.start,
+		.compared = "nothing",
+		.expected = "a copy of this kernel to compare it with",
+		.found = found,
+	};
+
+	snprintf(found, sizeof(found),
+		 "code behind the beginnings of %zu functions is not verifiable without one",
+		 beginnings->count);
+	if (beginnings->lost)
+		diagnose(&beginnings->run->kernel->diagnostics, KIOKU_GAP,
+			 "how %zu functions of the kernel begin could not be read",
+			 beginnings->lost);
+	return check_report(beginnings->run, &result);
+}
+
+static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)
+{
+	const struct kioku_kernel *kernel = run->kernel;
+	const struct code_range *text = &run->code->text;
+	CLEANUP(beginnings_release)
+	struct beginnings beginnings = {
+		.run = run,
+		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
+	};
+	size_t count = kioku_symbols_count(kernel->symbols);
+	uint64_t last = 0;
+
+	if (text->start == 0 || beginnings.image.start == 0 || beginnings.image.end == 0)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "where the kernel's code is is not known");
+	for (size_t i = symbols_above(kernel->symbols, text->start - 1); i < count; i++) {
+		struct kioku_symbol symbol = kioku_symbols_get(kernel->symbols, i);
+		if (symbol.address + BEGINNING > text->end)
+			break;
+		if (symbol.address != last)
+			TRY(look_at_function(&beginnings, &symbol));
+		last = symbol.address;
+	}
+	return say_what_is_left(&beginnings);
+}
+
+const struct check kernel_text_check = {
+	.name = "kernel_text",
+	.help = "functions of the kernel that were redirected",
+	.run = run_check,
+};
