@@ -61,10 +61,10 @@ static void link_to_cgroup(const char *folder, int program)
 	mkdir(folder, 0755);
 	if (mount("none", folder, "cgroup2", 0, NULL))
 		perror(folder);
-	union bpf_attr attributes = { .link_create = {
-					      .prog_fd = (uint32_t)program,
-					      .target_fd = (uint32_t)open(folder, O_RDONLY),
-					      .attach_type = BPF_CGROUP_INET_INGRESS } };
+	union bpf_attr attributes = { .link_create = { .prog_fd = (uint32_t)program,
+						       .target_fd =
+							       (uint32_t)open(folder, O_RDONLY),
+						       .attach_type = BPF_CGROUP_INET_INGRESS } };
 	bpf(BPF_LINK_CREATE, &attributes);
 }
 
@@ -72,9 +72,9 @@ static int opened(int command, uint32_t id, void *info, uint32_t size)
 {
 	union bpf_attr by_id = { .prog_id = id };
 	int fd = bpf(command, &by_id);
-	union bpf_attr attributes = { .info = { .bpf_fd = (uint32_t)fd,
-						.info_len = size,
-						.info = (uintptr_t)info } };
+	union bpf_attr attributes = {
+		.info = { .bpf_fd = (uint32_t)fd, .info_len = size, .info = (uintptr_t)info }
+	};
 
 	bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes);
 	return fd;
