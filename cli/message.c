@@ -19,6 +19,8 @@ static const char *const severity_names[] = { "note", "warning", "gap" };
  */
 static struct {
 	bool gap;
+	kioku_diagnostic_fn *listener;
+	void *listener_user;
 	size_t shape_count;
 	struct shape {
 		uint64_t hash;
@@ -96,6 +98,8 @@ static struct shape *find_shape(enum kioku_severity severity, const char *text)
 void message_diagnostic(void *user, enum kioku_severity severity, const char *message)
 {
 	messages.gap |= severity == KIOKU_GAP;
+	if (messages.listener)
+		messages.listener(messages.listener_user, severity, message);
 	if (find_shape(severity, message)->said++ < SHOWN_PER_SHAPE)
 		say(severity_names[severity], message);
 }
@@ -109,6 +113,12 @@ void message_finding(enum kioku_severity severity, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	message_diagnostic(NULL, severity, text);
+}
+
+void message_listen(kioku_diagnostic_fn *listener, void *user)
+{
+	messages.listener = listener;
+	messages.listener_user = user;
 }
 
 bool message_any_gap(void)

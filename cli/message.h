@@ -25,6 +25,9 @@ void message_finding(enum kioku_severity severity, const char *format, ...)
 /* The same as a kioku_diagnostic_fn; user is not used. */
 void message_diagnostic(void *user, enum kioku_severity severity, const char *message);
 
+/* Somebody who hears every finding from now on, those too that are not said because many are alike. */
+void message_listen(kioku_diagnostic_fn *listener, void *user);
+
 bool message_any_gap(void);
 
 /* Says how many messages were held back because many like them had been said. */

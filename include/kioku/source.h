@@ -130,6 +130,16 @@ KIOKU_PUBLIC const struct kioku_cpu *kioku_source_cpus(const struct kioku_source
 /* The VMCOREINFO note that came with the image, not NUL-terminated; NULL if there is none. */
 KIOKU_PUBLIC const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size);
 
+/* What the manifest beside an image says of it, as it says it. Digests were not computed again. */
+struct kioku_source_fact {
+	const char *name; /* snake_case: "state", "host", "started", "image_sha256", ... */
+	const char *value;
+};
+
+/* None (NULL) where there is no manifest, or it is not about this image. Borrowed. */
+KIOKU_PUBLIC const struct kioku_source_fact *
+kioku_source_manifest(const struct kioku_source *source, size_t *count);
+
 /* What reading has cost so far. */
 struct kioku_source_stats {
 	/*

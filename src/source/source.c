@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "source/live_driver.h"
 #include "source/made_source.h"
+#include "source/manifest_facts.h"
 #include "source/overlay.h"
 
 /* Fills in the members that a caller compiled against an older header does not have. */
@@ -91,6 +92,7 @@ static enum kioku_status open_source(struct kioku_source *source, const struct l
 		TRY(overlay_place(&overlay, source, error));
 	else
 		TRY(source->driver->open(source, &options, error));
+	TRY(manifest_facts_keep(&overlay, source, error));
 	return overlay_apply(&overlay, source, error);
 }
 
@@ -146,6 +148,7 @@ void kioku_source_close(struct kioku_source *source)
 		source->driver->close(source);
 	made_source_release(source);
 	range_map_release(&source->states);
+	manifest_facts_release(source);
 	free(source->where);
 	free(source->cpus);
 	recent_pages_release(&source->pages);

@@ -251,6 +251,18 @@ const struct kioku_cpu *kioku_source_cpus(const struct kioku_source *source, siz
 	return &cpu;
 }
 
+const struct kioku_source_fact *kioku_source_manifest(const struct kioku_source *source,
+						      size_t *count)
+{
+	static const struct kioku_source_fact facts[] = {
+		{ "state", "complete" },
+		{ "host", "<img src=x onerror=alert(1)>\x1b[2J" },
+		{ "image_sha256", "e3b0c442" },
+	};
+	*count = scenario(source, "proven") ? 3 : 0;
+	return *count ? facts : NULL;
+}
+
 const char *kioku_source_vmcoreinfo(const struct kioku_source *source, size_t *size)
 {
 	return NULL;
@@ -522,6 +534,21 @@ static const struct process {
 	PROCESS(30, 0, "=cmd\xe6\x97\xa5\xe6\x9c\xac"),
 };
 
+/* With the scenario "hostile": what would run, break out of, or break a page of HTML. */
+static char endless[100000];
+static const struct process hostile[] = {
+	PROCESS(100, 0, "<script>alert(1)</script>"),
+	PROCESS(101, 1, "</script><script>alert(2)</script>"),
+	PROCESS(102, 2, "<!--<script>"),
+	PROCESS(103, 3, "\"'><img src=x onerror=alert(3)>"),
+	PROCESS(104, 4, "]]>&lt;b&gt;&amp;${alert(4)}`\\u003c"),
+	PROCESS(105, 1, "\xe2\x80\xaetxt.exe\xe2\x80\xa8\xe2\x81\xa6"),
+	PROCESS(106, 1, "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d abc"),
+	PROCESS(107, 1, "javascript:alert(5)"),
+	PROCESS(108, 1, "https://example.com/track.png"),
+	{ 109, 1, endless, sizeof(endless) },
+};
+
 static enum kioku_status send(const struct process *process, kioku_row_fn *row, void *user)
 {
 	const struct kioku_cell cells[] = {
@@ -553,6 +580,19 @@ static enum kioku_status run_where(struct kioku_kernel *kernel,
 	return row(user, cells, 3);
 }
 
+/* The last one once only: a browser would print it again and again. */
+static enum kioku_status send_hostile(size_t rounds, kioku_row_fn *row, void *user)
+{
+	enum kioku_status status = KIOKU_OK;
+
+	memset(endless, 'W', sizeof(endless));
+	for (size_t i = 0; i < rounds && status == KIOKU_OK; i++)
+		for (size_t j = 0; j + (i > 0) < sizeof(hostile) / sizeof(hostile[0]); j++)
+			if (status == KIOKU_OK)
+				status = send(&hostile[j], row, user);
+	return status;
+}
+
 static enum kioku_status run_ps(struct kioku_kernel *kernel,
 				const struct kioku_view_options *options, kioku_row_fn *row,
 				void *user)
@@ -572,7 +612,8 @@ static enum kioku_status run_ps(struct kioku_kernel *kernel,
 		if (status != KIOKU_OK)
 			return status;
 	}
-	return KIOKU_OK;
+	/* Past what a page has as HTML, too. */
+	return scenario(kernel->source, "hostile") ? send_hostile(300, row, user) : KIOKU_OK;
 }
 
 enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_kernel *kernel,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every row of every view against the guest's own word, both ways. Each test yields problems."""
 
+import html
 import itertools
 import random
 import re
@@ -96,6 +97,26 @@ def pstree(tool, known, image):
         if row["ppid"] != parent:
             yield f"process {row['pid']}, child of {row['ppid']}, is below {parent}"
     return f"{max(row['depth'] for row in rows) + 1} levels"
+
+
+REPORTED = re.compile(r'<tr class="d\d+" data-depth="(\d+)">(.*?)</tr>')
+
+
+def report(tool, known, image):
+    """The page's process tree is that of pstree."""
+    def row_of(depth, cells):
+        values = [html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", cells)]
+        return int(depth), *map(int, values[1:5])
+
+    page = tool.run("report", image, "-o", "-").stdout.decode()
+    found = [row_of(*match) for match in REPORTED.findall(page)]
+    wanted = [tuple(row[name] for name in ("depth", "pid", "ppid", "uid", "threads"))
+              for row in tool.rows("pstree", image)]
+    if found != wanted:
+        yield f"{len(found)} processes are not the {len(wanted)} of pstree"
+    if not page.endswith("</html>\n"):
+        yield "the page has no end"
+    return f"{len(found)} processes, {len(page)} bytes"
 
 
 def idle(tool, known, image):
