@@ -4,11 +4,17 @@
 #include "check/check.h"
 
 const struct check *const checks[] = {
-	&hidden_process_check, &posing_check,
-	&syscall_table_check,  &interrupt_table_check,
-	&constant_data_check,  &kernel_text_check,
-	&tracing_hooks_check,  &netfilter_hooks_check,
-	&notifiers_check,      NULL,
+	&hidden_module_check,
+	&hidden_process_check,
+	&posing_check,
+	&syscall_table_check,
+	&interrupt_table_check,
+	&constant_data_check,
+	&kernel_text_check,
+	&tracing_hooks_check,
+	&netfilter_hooks_check,
+	&notifiers_check,
+	NULL,
 };
 
 static enum kioku_status make(struct check_run *run, struct kioku_error *error)

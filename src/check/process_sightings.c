@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/growing.h"
+#include "check/gaps.h"
 #include "kernel/file_table.h"
 #include "kernel/pid_table.h"
 #include "kernel/run_queue.h"
@@ -103,20 +104,6 @@ bool task_lives(struct kioku_kernel *kernel, const struct task *task)
 }
 
 /* --- one view after the other */
-
-/* Listens for what is lost while a view is asked, and passes everything on. */
-struct listener {
-	struct diagnostics before;
-	bool has_gap;
-};
-
-static void listen(void *user, enum kioku_severity severity, const char *message)
-{
-	struct listener *listener = user;
-
-	listener->has_gap |= severity == KIOKU_GAP;
-	diagnose(&listener->before, severity, "%s", message);
-}
 
 struct asking {
 	struct sightings *sightings;
@@ -290,12 +277,12 @@ static enum kioku_status ask(struct sightings *sightings, const struct source_of
 {
 	struct kioku_kernel *kernel = sightings->kernel;
 	struct asking asking = { sightings, source->first };
-	struct listener listener = { .before = kernel->diagnostics };
+	struct gap_listener listener;
 	struct kioku_error error = { 0 };
 
-	kernel->diagnostics = (struct diagnostics){ listen, &listener };
+	gaps_begin(&listener, kernel);
 	enum kioku_status status = source->ask(&asking, &error);
-	kernel->diagnostics = listener.before;
+	gaps_end(&listener, kernel);
 	if (status == KIOKU_ERROR_NO_MEMORY)
 		return status;
 	if (status != KIOKU_OK) {

@@ -195,6 +195,18 @@ static enum kioku_status give_probes(struct listing *listing, const char *variab
 	return settle(listing, "probes", status);
 }
 
+enum kioku_status live_symbols_each_made(struct kioku_kernel *kernel, live_symbol_fn *receive,
+					 void *user)
+{
+	struct listing listing = { .kernel = kernel, .receive = receive, .user = user };
+
+	TRY(give_list(&listing, "ftrace_ops_trampoline_list", &trampoline_record,
+		      "trampolines of ftrace", give_trampoline));
+	TRY(give_list(&listing, "bpf_kallsyms", &bpf_symbol_record, "BPF programs", give_bpf));
+	TRY(give_probes(&listing, "kprobe_insn_slots"));
+	return give_probes(&listing, "kprobe_optinsn_slots");
+}
+
 enum kioku_status live_symbols_each(struct kioku_kernel *kernel, live_symbol_fn *receive,
 				    void *user)
 {
@@ -202,9 +214,5 @@ enum kioku_status live_symbols_each(struct kioku_kernel *kernel, live_symbol_fn 
 
 	if (kernel_symbol(kernel, "modules"))
 		TRY(settle(&listing, "modules", module_each(kernel, give_module, &listing, NULL)));
-	TRY(give_list(&listing, "ftrace_ops_trampoline_list", &trampoline_record,
-		      "trampolines of ftrace", give_trampoline));
-	TRY(give_list(&listing, "bpf_kallsyms", &bpf_symbol_record, "BPF programs", give_bpf));
-	TRY(give_probes(&listing, "kprobe_insn_slots"));
-	return give_probes(&listing, "kprobe_optinsn_slots");
+	return live_symbols_each_made(kernel, receive, user);
 }

@@ -27,6 +27,10 @@ typedef enum kioku_status live_symbol_fn(void *user, const struct live_symbol *s
 enum kioku_status live_symbols_each(struct kioku_kernel *kernel, live_symbol_fn *receive,
 				    void *user);
 
+/* All but the modules'. Errors: receive's. */
+enum kioku_status live_symbols_each_made(struct kioku_kernel *kernel, live_symbol_fn *receive,
+					 void *user);
+
 /* Those of one module. Errors: receive's, UNSUPPORTED, CORRUPT, NO_MEMORY, UNMAPPED, ABSENT. */
 enum kioku_status module_each_symbol(struct kioku_kernel *kernel, const struct module *module,
 				     live_symbol_fn *receive, void *user);

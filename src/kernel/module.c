@@ -11,6 +11,7 @@ static const struct member module_members[] = {
 	MEMBER(struct module, name, "name"),
 	MEMBER(struct module, state, "state"),
 	MEMBER(struct module, list_next, "list.next"),
+	MEMBER(struct module, list_previous, "list.prev"),
 	OPTIONAL(struct module, references, "refcnt"),
 	OPTIONAL(struct module, users_next, "source_list.next"),
 	OPTIONAL(struct module, taints, "taints"),
@@ -108,8 +109,7 @@ static bool has_name(const struct module *module)
 	return true;
 }
 
-/* NULL, or why it is none. */
-static const char *read_module(struct kioku_kernel *kernel, uint64_t address, struct module *out)
+const char *module_read(struct kioku_kernel *kernel, uint64_t address, struct module *out)
 {
 	const struct binding *binding;
 	enum kioku_status status = record_bind(kernel, &module_record, &binding, NULL);
@@ -144,7 +144,7 @@ enum kioku_status module_each(struct kioku_kernel *kernel, module_fn *receive, v
 	list_begin(&walk, kernel, head, "list of modules");
 	while (list_next(&walk, &node)) {
 		struct module module;
-		const char *flaw = read_module(kernel, node - offset, &module);
+		const char *flaw = module_read(kernel, node - offset, &module);
 		if (flaw)
 			list_reject(&walk, flaw);
 		else

@@ -20,7 +20,7 @@ struct module {
 	char name[MODULE_NAME_ROOM];
 	uint32_t state;     /* enum module_state */
 	int32_t references; /* with one of the module itself, unless it is being unloaded */
-	uint64_t list_next, users_next;
+	uint64_t list_next, list_previous, users_next;
 	uint64_t taints;
 	uint64_t version, source_version, arguments; /* texts; 0: none */
 	uint64_t parameters, parameter_count;
@@ -50,6 +50,9 @@ typedef enum kioku_status module_fn(void *user, const struct module *module);
  */
 enum kioku_status module_each(struct kioku_kernel *kernel, module_fn *receive, void *user,
 			      struct kioku_error *error);
+
+/* NULL, or why there is none at an address. */
+const char *module_read(struct kioku_kernel *kernel, uint64_t address, struct module *out);
 
 /* Bytes of all its parts: what /proc/modules shows. */
 uint64_t module_size(const struct module *module);

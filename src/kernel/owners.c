@@ -6,6 +6,7 @@
 
 #include "base/growing.h"
 #include "kernel/memory_map.h"
+#include "kernel/module_scan.h"
 #include "source/source.h"
 
 /* Beyond this and four times of what there are pages, something is wrong with the tables. */
@@ -16,8 +17,6 @@
 #define VMALLOC_5LEVEL 0xffa0000000000000ull
 #define VMALLOC_SIZE_4 (UINT64_C(32) << 40)
 #define VMALLOC_SIZE_5 (UINT64_C(12800) << 40)
-#define MODULES_FIRST  (KERNEL_MAP_LAST + 1)
-#define MODULES_LAST   0xfffffffffeffffffull
 
 struct collecting {
 	struct owners *owners;
