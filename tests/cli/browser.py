@@ -69,7 +69,7 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         os.write(self.out, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while True:
             answer = self.receive(deadline)
             if answer.get("id") == self.number:
@@ -93,7 +93,7 @@ class Browser:
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self.call("Page.navigate", url=url)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self.receive(deadline))
 

@@ -21,7 +21,7 @@ HOSTILE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202
 
 def run(*arguments, **options):
     return subprocess.run([TOOL, "report", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=120, **options)
+                          stderr=subprocess.PIPE, timeout=400, **options)
 
 
 class Elements(html.parser.HTMLParser):
@@ -79,7 +79,7 @@ class File(unittest.TestCase):
     def test_a_full_disk_is_a_failure(self):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([TOOL, "report", "image", "-o", "-"], stdout=full,
-                                  stderr=subprocess.PIPE, timeout=120)
+                                  stderr=subprocess.PIPE, timeout=400)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"cannot write", done.stderr)
 
