@@ -71,7 +71,7 @@ static void make(struct made *made)
 	put_list(made, NETS, NET);
 	made_set(made, PROTO, "proto", "slab", CACHE);
 	made_set(made, CACHE, "kmem_cache", "size", SIZE);
-	made_set(made, page, "page", "page_type", SLAB_TYPE << 24);
+	made_set(made, page, "page", "page_type", (uint64_t)SLAB_TYPE << 24);
 	made_set(made, page, "slab", "slab_cache", CACHE);
 	made_set(made, page, "slab", "objects", OBJECTS);
 	for (unsigned i = 0; i < OBJECTS; i++)
