@@ -9,11 +9,9 @@
 
 #include "base/bytes.h"
 #include "check/handler.h"
+#include "kernel/module_scan.h"
 
 enum { BLOCK = 1 << 16 };
-
-#define KERNEL_MAP  UINT64_C(0xffffffff80000000) /* __START_KERNEL_map */
-#define MODULES_END UINT64_C(0xffffffffff000000) /* Documentation/arch/x86/x86_64/mm.rst */
 
 struct constants {
 	struct check_run *run;
@@ -23,7 +21,7 @@ struct constants {
 /* Modules' code is within 2 GiB of the kernel's, so that one can call the other. */
 static bool may_be_code(const struct constants *constants, uint64_t value)
 {
-	return value >= KERNEL_MAP && value < MODULES_END &&
+	return value >= KERNEL_MAP_START && value <= MODULES_LAST &&
 	       (value < constants->image.start || value >= constants->image.end);
 }
 

@@ -10,15 +10,6 @@
 #include "check/module_sightings.h"
 #include "check/unowned_code.h"
 
-static const char compared[] =
-	"the kernel's ways to its modules with each other and with structures in memory";
-
-struct verdict {
-	enum check_severity severity;
-	enum check_certainty certainty;
-	const char *doubt; /* NULL: none */
-};
-
 /* As list_del() leaves it, or list_del_init(). */
 static bool is_unlinked(const struct kioku_kernel *kernel, const struct module *module)
 {
@@ -33,25 +24,20 @@ static bool is_live(const struct kioku_kernel *kernel, const struct module *modu
 	return state && strcmp(state, "Live") == 0;
 }
 
-static struct verdict judge(const struct module_sightings *sightings,
-			    const struct module_sighting *sighting, unsigned missing)
+/* Why it may be harmless that ways are missing; NULL: nothing is known that would be. */
+static const char *doubt(const struct module_sightings *sightings,
+			 const struct module_sighting *sighting, unsigned missing)
 {
 	const struct kioku_kernel *kernel = sightings->kernel;
-	bool carved_only = sighting->views == 1 << MODULE_VIEW_CARVED;
 
 	if (!is_live(kernel, &sighting->module))
-		return (struct verdict){ CHECK_NOTE, CHECK_POSSIBLE,
-					 "it may be being loaded or unloaded" };
+		return "it may be being loaded or unloaded";
 	if (sightings->damaged & missing)
-		return (struct verdict){ CHECK_NOTE, CHECK_POSSIBLE,
-					 "these are damaged, or could not be read" };
+		return "these are damaged, or could not be read";
 	if (source_may_be_torn(kernel->source) &&
 	    !(missing >> MODULE_VIEW_LIST & 1 && is_unlinked(kernel, &sighting->module)))
-		return (struct verdict){
-			CHECK_NOTE, CHECK_POSSIBLE,
-			"it may have been loaded or unloaded while memory was copied"
-		};
-	return (struct verdict){ CHECK_FINDING, carved_only ? CHECK_LIKELY : CHECK_CERTAIN, NULL };
+		return "it may have been loaded or unloaded while memory was copied";
+	return NULL;
 }
 
 static enum kioku_status look_at(struct check_run *run, const struct module_sightings *sightings,
@@ -59,30 +45,25 @@ static enum kioku_status look_at(struct check_run *run, const struct module_sigh
 {
 	unsigned all = sightings->asked & ~(1u << MODULE_VIEW_CARVED);
 	unsigned missing = all & ~sighting->views;
-	char has[CHECK_TEXT], has_not[CHECK_TEXT], all_text[CHECK_TEXT];
-	char found[3 * CHECK_TEXT], expected[2 * CHECK_TEXT];
 
 	/* While it is loaded or unloaded, some lead to it already, or still. */
 	if (!missing || (!is_live(run->kernel, &sighting->module) && missing != all))
 		return KIOKU_OK;
-	struct verdict verdict = judge(sightings, sighting, missing);
-	module_views_text(sighting->views, has);
-	module_views_text(missing, has_not);
-	module_views_text(all, all_text);
-	snprintf(found, sizeof(found), "the module is not in: %s; it is in: %s%s%s", has_not, has,
-		 verdict.doubt ? "; " : "", verdict.doubt ? verdict.doubt : "");
-	snprintf(expected, sizeof(expected), "what is loaded is in: %s", all_text);
-	const struct check_result result = {
-		.severity = verdict.severity,
-		.certainty = verdict.certainty,
-		.pid = -1,
-		.subject = sighting->module.name,
-		.address = sighting->module.address,
-		.compared = compared,
-		.expected = expected,
-		.found = found,
+	const struct disagreement disagreement = {
+		.thing = "the module",
+		.norm = "what is loaded",
+		.found = sighting->views,
+		.missing = missing,
+		.expected = all,
+		.was_carved = sighting->views == 1 << MODULE_VIEW_CARVED,
+		.doubt = doubt(sightings, sighting, missing),
+		.about = { .pid = -1,
+			   .subject = sighting->module.name,
+			   .address = sighting->module.address,
+			   .compared = "the kernel's ways to its modules with each other and with "
+				       "structures in memory" },
 	};
-	return check_report(run, &result);
+	return ways_report(run, &module_ways, &disagreement);
 }
 
 /*

@@ -4,9 +4,6 @@
  * release_task() (kernel/fork.c, kernel/exit.c), both under tasklist_lock. A task is new until then, and has an
  * exit state from then on.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "check/process_sightings.h"
 #include "kernel/frame_use.h"
 #include "kernel/kernel_stack.h"
@@ -78,58 +75,41 @@ static bool is_unlinked(const struct kioku_kernel *kernel, const struct task *ta
 	       task->tasks_prev == task->tasks_next;
 }
 
-struct verdict {
-	enum check_severity severity;
-	enum check_certainty certainty;
-	const char *doubt; /* NULL: none */
-};
-
-static struct verdict judge(struct search *search, const struct task *task, unsigned views,
-			    unsigned missing)
+/* Why it may be harmless that ways are missing; NULL: nothing is known that would be. */
+static const char *doubt(struct search *search, const struct task *task, unsigned views,
+			 unsigned missing)
 {
 	const struct kioku_kernel *kernel = search->run->kernel;
-	bool carved_only = views == 1 << VIEW_CARVED;
 
 	if (search->sightings.damaged & missing)
-		return (struct verdict){ CHECK_NOTE, CHECK_POSSIBLE,
-					 "these are damaged, or could not be read" };
+		return "these are damaged, or could not be read";
 	if (source_may_be_torn(kernel->source) &&
 	    !(missing >> VIEW_LIST & 1 && is_unlinked(kernel, task)))
-		return (struct verdict){ CHECK_NOTE, CHECK_POSSIBLE,
-					 "it may have started or ended while memory was copied" };
-	if (carved_only && !is_in_use(search, task))
-		return (struct verdict){ CHECK_NOTE, CHECK_POSSIBLE,
-					 "it may be left over from an earlier boot" };
-	return (struct verdict){ CHECK_FINDING, carved_only ? CHECK_LIKELY : CHECK_CERTAIN, NULL };
+		return "it may have started or ended while memory was copied";
+	if (views == 1 << VIEW_CARVED && !is_in_use(search, task))
+		return "it may be left over from an earlier boot";
+	return NULL;
 }
 
 static enum kioku_status report(struct search *search, const struct task *task, unsigned views,
 				unsigned missing)
 {
-	struct verdict verdict = judge(search, task, views, missing);
-	char has[CHECK_TEXT], has_not[CHECK_TEXT], all[CHECK_TEXT];
-	char found[3 * CHECK_TEXT], expected[2 * CHECK_TEXT];
-	bool is_leader = task->group_leader == task->address;
-
-	sightings_names(views, has);
-	sightings_names(missing, has_not);
-	sightings_names(views_expected(task), all);
-	snprintf(found, sizeof(found), "%s is not in: %s; it is in: %s%s%s",
-		 is_leader ? "the process" : "the thread", has_not, has, verdict.doubt ? "; " : "",
-		 verdict.doubt ? verdict.doubt : "");
-	snprintf(expected, sizeof(expected), "what lives is in: %s", all);
-	const struct check_result result = {
-		.severity = verdict.severity,
-		.certainty = verdict.certainty,
-		.pid = task->tgid,
-		.subject = task->comm,
-		.address = task->address,
-		.compared =
-			"the kernel's lists of tasks with each other and with structures in memory",
-		.expected = expected,
-		.found = found,
+	const struct disagreement disagreement = {
+		.thing = task->group_leader == task->address ? "the process" : "the thread",
+		.norm = "what lives",
+		.found = views,
+		.missing = missing,
+		.expected = views_expected(task),
+		.was_carved = views == 1 << VIEW_CARVED,
+		.doubt = doubt(search, task, views, missing),
+		.about = { .pid = task->tgid,
+			   .subject = task->comm,
+			   .address = task->address,
+			   .compared = "the kernel's lists of tasks with each other and with "
+				       "structures in memory" },
 	};
-	return check_report(search->run, &result);
+
+	return ways_report(search->run, &process_ways, &disagreement);
 }
 
 static enum kioku_status look_at(struct search *search, const struct sighting *sighting)

@@ -38,8 +38,6 @@ static enum kioku_status note_made(void *user, const struct live_symbol *symbol)
 {
 	struct beginnings *beginnings = user;
 
-	if (strncmp(symbol->module, "__builtin__", 11) != 0 && strcmp(symbol->module, "bpf") != 0)
-		return KIOKU_OK;
 	if (!GROW(beginnings->made, beginnings->made_count, beginnings->made_capacity))
 		return KIOKU_ERROR_NO_MEMORY;
 	beginnings->made[beginnings->made_count++] = symbol->address;
@@ -49,7 +47,7 @@ static enum kioku_status note_made(void *user, const struct live_symbol *symbol)
 static enum kioku_status is_made(struct beginnings *beginnings, uint64_t address, bool *out)
 {
 	if (!beginnings->knows_made)
-		TRY(live_symbols_each(beginnings->run->kernel, note_made, beginnings));
+		TRY(live_symbols_each_made(beginnings->run->kernel, note_made, beginnings));
 	beginnings->knows_made = true;
 	*out = false;
 	for (size_t i = 0; i < beginnings->made_count && !*out; i++)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check/module_sightings.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/growing.h"
-#include "check/gaps.h"
 #include "kernel/list.h"
 #include "kernel/module_scan.h"
 #include "kernel/rbtree.h"
@@ -20,22 +18,14 @@ void module_sightings_release(struct module_sightings *sightings)
 	*sightings = (struct module_sightings){ 0 };
 }
 
-void module_views_text(unsigned views, char out[CHECK_TEXT])
-{
-	static const char *const names[MODULE_VIEWS] = {
-		[MODULE_VIEW_LIST] = "list of modules",
-		[MODULE_VIEW_SYSFS] = "sysfs",
-		[MODULE_VIEW_TREE] = "tree of addresses",
-		[MODULE_VIEW_CARVED] = "carved from memory",
-	};
-	size_t size = 0;
+static const char *const names[MODULE_VIEWS] = {
+	[MODULE_VIEW_LIST] = "list of modules",
+	[MODULE_VIEW_SYSFS] = "sysfs",
+	[MODULE_VIEW_TREE] = "tree of addresses",
+	[MODULE_VIEW_CARVED] = "carved from memory",
+};
 
-	out[0] = '\0';
-	for (unsigned i = 0; i < MODULE_VIEWS; i++)
-		if (views >> i & 1)
-			size += (size_t)snprintf(out + size, CHECK_TEXT - size, "%s%s",
-						 size ? ", " : "", names[i]);
-}
+const struct ways module_ways = { "modules", names, MODULE_VIEWS };
 
 /* --- one view after the other */
 
@@ -71,18 +61,18 @@ static enum kioku_status note_at(struct asking *asking, uint64_t address)
 	const char *flaw = kernel_is_pointer(kernel, address)
 				   ? module_read(kernel, address, &module)
 				   : "that is no pointer";
-	char view[CHECK_TEXT];
 
 	if (!flaw)
 		return note(asking, &module);
-	module_views_text(1u << asking->view, view);
-	diagnose(&kernel->diagnostics, KIOKU_GAP, "%s: no module is at 0x%llx: %s", view,
-		 (unsigned long long)address, flaw);
+	diagnose(&kernel->diagnostics, KIOKU_GAP, "%s: no module is at 0x%llx: %s",
+		 names[asking->view], (unsigned long long)address, flaw);
 	return KIOKU_OK;
 }
 
-static enum kioku_status ask_list(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_list(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	return module_each(asking->sightings->kernel, note, asking, error);
 }
 
@@ -104,8 +94,9 @@ static const struct member folder_members[] = {
 };
 static const struct record folder_record = RECORD(struct folder, "module_kobject", folder_members);
 
-static enum kioku_status ask_sysfs(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_sysfs(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
 	struct kioku_kernel *kernel = asking->sightings->kernel;
 	AUTO_LIST_WALK struct list_walk walk = { 0 };
 	const struct binding *kset, *binding;
@@ -151,8 +142,9 @@ static const struct member tree_node_members[] = {
 static const struct record tree_node_record =
 	RECORD(struct tree_node, "mod_tree_node", tree_node_members);
 
-static enum kioku_status ask_tree(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_tree(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
 	struct kioku_kernel *kernel = asking->sightings->kernel;
 	AUTO_RB_WALK struct rb_walk walk = { 0 };
 	const struct binding *root, *binding;
@@ -176,8 +168,10 @@ static enum kioku_status ask_tree(struct asking *asking, struct kioku_error *err
 	return KIOKU_OK;
 }
 
-static enum kioku_status ask_memory(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_memory(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	return module_scan(asking->sightings->kernel, note, asking, error);
 }
 
@@ -185,36 +179,13 @@ static enum kioku_status ask_memory(struct asking *asking, struct kioku_error *e
 
 static const struct source {
 	const char *variable; /* a kernel without it does not have this view; NULL: all have it */
-	enum kioku_status (*ask)(struct asking *asking, struct kioku_error *error);
+	way_fn *ask;
 } sources[MODULE_VIEWS] = {
 	[MODULE_VIEW_LIST] = { "modules", ask_list },
 	[MODULE_VIEW_SYSFS] = { "module_kset", ask_sysfs },
 	[MODULE_VIEW_TREE] = { "mod_tree", ask_tree },
 	[MODULE_VIEW_CARVED] = { NULL, ask_memory },
 };
-
-static enum kioku_status ask(struct module_sightings *sightings, enum module_view view)
-{
-	struct kioku_kernel *kernel = sightings->kernel;
-	struct asking asking = { sightings, view };
-	struct gap_listener listener;
-	struct kioku_error error = { 0 };
-	char name[CHECK_TEXT];
-
-	gaps_begin(&listener, kernel);
-	enum kioku_status status = sources[view].ask(&asking, &error);
-	gaps_end(&listener, kernel);
-	if (status == KIOKU_ERROR_NO_MEMORY)
-		return status;
-	if (status != KIOKU_OK) {
-		module_views_text(1u << view, name);
-		diagnose(&kernel->diagnostics, KIOKU_GAP, "modules were not compared with: %s: %s",
-			 name, error.message[0] ? error.message : kioku_status_name(status));
-	}
-	if (status != KIOKU_OK || listener.has_gap)
-		sightings->damaged |= 1u << view;
-	return KIOKU_OK;
-}
 
 enum kioku_status module_sightings_read(struct kioku_kernel *kernel, struct module_sightings *out,
 					struct kioku_error *error)
@@ -225,7 +196,9 @@ enum kioku_status module_sightings_read(struct kioku_kernel *kernel, struct modu
 		if (variable && !kernel_symbol(kernel, variable))
 			continue;
 		out->asked |= 1u << view;
-		if (ask(out, view) != KIOKU_OK)
+		struct asking asking = { out, view };
+		if (ways_ask(kernel, &module_ways, 1u << view, sources[view].ask, &asking,
+			     &out->damaged) != KIOKU_OK)
 			return error_no_memory(error);
 	}
 	return KIOKU_OK;

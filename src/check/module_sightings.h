@@ -3,7 +3,7 @@
 #ifndef CHECK_MODULE_SIGHTINGS_H
 #define CHECK_MODULE_SIGHTINGS_H
 
-#include "check/check.h"
+#include "check/ways.h"
 #include "kernel/module.h"
 
 enum module_view {
@@ -36,7 +36,7 @@ enum kioku_status module_sightings_read(struct kioku_kernel *kernel, struct modu
 void module_sightings_release(struct module_sightings *sightings);
 #define AUTO_MODULE_SIGHTINGS CLEANUP(module_sightings_release)
 
-/* The names of views, with commas between them. */
-void module_views_text(unsigned views, char out[CHECK_TEXT]);
+/* By enum module_view. */
+extern const struct ways module_ways;
 
 #endif

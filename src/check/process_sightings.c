@@ -2,10 +2,8 @@
 #include "check/process_sightings.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/growing.h"
-#include "check/gaps.h"
 #include "kernel/file_table.h"
 #include "kernel/pid_table.h"
 #include "kernel/run_queue.h"
@@ -17,25 +15,17 @@ void sightings_release(struct sightings *sightings)
 	*sightings = (struct sightings){ 0 };
 }
 
-void sightings_names(unsigned views, char out[CHECK_TEXT])
-{
-	static const char *const names[PROCESS_VIEWS] = {
-		[VIEW_LIST] = "task list",
-		[VIEW_THREADS] = "list of threads",
-		[VIEW_PIDS] = "PID table",
-		[VIEW_GROUPS] = "process group or session",
-		[VIEW_CHILDREN] = "its parent's children",
-		[VIEW_QUEUES] = "run queue",
-		[VIEW_CARVED] = "carved from memory",
-	};
-	size_t size = 0;
+static const char *const names[PROCESS_VIEWS] = {
+	[VIEW_LIST] = "task list",
+	[VIEW_THREADS] = "list of threads",
+	[VIEW_PIDS] = "PID table",
+	[VIEW_GROUPS] = "process group or session",
+	[VIEW_CHILDREN] = "its parent's children",
+	[VIEW_QUEUES] = "run queue",
+	[VIEW_CARVED] = "carved from memory",
+};
 
-	out[0] = '\0';
-	for (unsigned i = 0; i < PROCESS_VIEWS; i++)
-		if (views >> i & 1)
-			size += (size_t)snprintf(out + size, CHECK_TEXT - size, "%s%s",
-						 size ? ", " : "", names[i]);
-}
+const struct ways process_ways = { "processes", names, PROCESS_VIEWS };
 
 /* --- who lives */
 
@@ -125,8 +115,9 @@ static enum kioku_status note_task(void *user, const struct task *task)
 	return note(user, task->address);
 }
 
-static enum kioku_status ask_list(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_list(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
 	struct kioku_kernel *kernel = asking->sightings->kernel;
 
 	TRY(task_each_idle(kernel, note_task, asking, error));
@@ -141,8 +132,10 @@ static enum kioku_status note_pid(void *user, uint64_t task, bool is_own)
 	return note(asking, task);
 }
 
-static enum kioku_status ask_pids(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_pids(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	return pid_table_each(asking->sightings->kernel, note_pid, asking, error);
 }
 
@@ -151,8 +144,10 @@ static enum kioku_status note_queued(void *user, uint64_t task)
 	return note(user, task);
 }
 
-static enum kioku_status ask_queues(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_queues(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	return run_queue_each(asking->sightings->kernel, note_queued, asking, error);
 }
 
@@ -162,8 +157,10 @@ static enum kioku_status note_carved(void *user, const struct task *task, uint64
 	return note(user, task->address);
 }
 
-static enum kioku_status ask_memory(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_memory(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	return task_scan(asking->sightings->kernel, note_carved, asking, error);
 }
 
@@ -193,8 +190,10 @@ static enum kioku_status follow_threads(struct asking *asking, const struct task
 				NULL);
 }
 
-static enum kioku_status ask_threads(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_threads(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	(void)error;
 	return follow_all(asking, follow_threads);
 }
@@ -226,8 +225,10 @@ static enum kioku_status follow_children(struct asking *asking, const struct tas
 	return KIOKU_OK;
 }
 
-static enum kioku_status ask_parents(struct asking *asking, struct kioku_error *error)
+static enum kioku_status ask_parents(void *user, struct kioku_error *error)
 {
+	struct asking *asking = user;
+
 	(void)error;
 	return follow_all(asking, follow_children);
 }
@@ -260,7 +261,7 @@ static void merge(struct sightings *sightings)
 struct source_of_views {
 	unsigned views;
 	enum process_view first;
-	enum kioku_status (*ask)(struct asking *asking, struct kioku_error *error);
+	way_fn *ask;
 };
 
 /* Each may follow what those before it have found. */
@@ -273,39 +274,18 @@ static const struct source_of_views sources[] = {
 	{ 1 << VIEW_CHILDREN, VIEW_CHILDREN, ask_parents },
 };
 
-static enum kioku_status ask(struct sightings *sightings, const struct source_of_views *source)
-{
-	struct kioku_kernel *kernel = sightings->kernel;
-	struct asking asking = { sightings, source->first };
-	struct gap_listener listener;
-	struct kioku_error error = { 0 };
-
-	gaps_begin(&listener, kernel);
-	enum kioku_status status = source->ask(&asking, &error);
-	gaps_end(&listener, kernel);
-	if (status == KIOKU_ERROR_NO_MEMORY)
-		return status;
-	if (status != KIOKU_OK) {
-		char names[CHECK_TEXT];
-		sightings_names(source->views, names);
-		diagnose(&kernel->diagnostics, KIOKU_GAP,
-			 "processes were not compared with: %s: %s", names,
-			 error.message[0] ? error.message : kioku_status_name(status));
-	}
-	if (status != KIOKU_OK || listener.has_gap)
-		sightings->damaged |= source->views;
-	merge(sightings);
-	return KIOKU_OK;
-}
-
 enum kioku_status sightings_read(struct kioku_kernel *kernel, struct sightings *out,
 				 struct kioku_error *error)
 {
 	*out = (struct sightings){ .kernel = kernel };
 	if (!kernel->init_task)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "init_task was not found");
-	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
-		if (ask(out, &sources[i]) != KIOKU_OK)
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
+		struct asking asking = { out, sources[i].first };
+		if (ways_ask(kernel, &process_ways, sources[i].views, sources[i].ask, &asking,
+			     &out->damaged) != KIOKU_OK)
 			return error_no_memory(error);
+		merge(out);
+	}
 	return KIOKU_OK;
 }

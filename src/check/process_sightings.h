@@ -3,7 +3,7 @@
 #ifndef CHECK_PROCESS_SIGHTINGS_H
 #define CHECK_PROCESS_SIGHTINGS_H
 
-#include "check/check.h"
+#include "check/ways.h"
 #include "kernel/task.h"
 
 enum process_view {
@@ -38,8 +38,8 @@ enum kioku_status sightings_read(struct kioku_kernel *kernel, struct sightings *
 void sightings_release(struct sightings *sightings);
 #define AUTO_SIGHTINGS CLEANUP(sightings_release)
 
-/* The names of views, with commas between them. */
-void sightings_names(unsigned views, char out[CHECK_TEXT]);
+/* By enum process_view. */
+extern const struct ways process_ways;
 
 /*
  * Whether a task is one that lives: it is no structure that was given up, is not being made, has not begun to

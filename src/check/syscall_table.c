@@ -26,8 +26,7 @@ static bool is_start(const struct check_run *run, const struct handler *handler,
 {
 	struct code_name function;
 
-	/* An entry is no return address, of which the byte before counts. */
-	bool is_known = kernel_code_function(run->kernel, run->code, entry + 1, &function);
+	bool is_known = kernel_code_function(run->kernel, run->code, entry, &function);
 	*is_system_call = is_known && is_named_so(function.name);
 	return handler->owner == HANDLER_OF_KERNEL && is_known && function.address == entry;
 }

@@ -29,7 +29,7 @@ static enum kioku_status note_function(void *user, uint64_t address)
 	struct code_name function;
 
 	if (hooked->count++ >= NAMED || address == 0 ||
-	    !kernel_code_function(hooked->run->kernel, hooked->run->code, address + 1, &function))
+	    !kernel_code_function(hooked->run->kernel, hooked->run->code, address, &function))
 		return KIOKU_OK;
 	size_t room = sizeof(hooked->text) - hooked->length;
 	int length = snprintf(hooked->text + hooked->length, room, "%s%s",

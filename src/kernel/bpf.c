@@ -83,22 +83,6 @@ enum kioku_status bpf_program_id(struct kioku_kernel *kernel, uint64_t address, 
 	return KIOKU_OK;
 }
 
-struct user {
-	uint32_t uid;
-};
-
-static const struct member user_members[] = { MEMBER(struct user, uid, "uid") };
-static const struct record user_record = RECORD(struct user, "user_struct", user_members);
-
-enum kioku_status bpf_user_id(struct kioku_kernel *kernel, uint64_t address, uint32_t *out)
-{
-	struct user user;
-
-	TRY(record_read_at(kernel, &user_record, address, &user));
-	*out = user.uid;
-	return KIOKU_OK;
-}
-
 /* --- maps */
 
 struct map {

@@ -42,9 +42,6 @@ enum kioku_status bpf_each(struct kioku_kernel *kernel, enum bpf_kind kind, bpf_
 /* The id of a link's program. Errors: UNSUPPORTED, CORRUPT, UNMAPPED, ABSENT. */
 enum kioku_status bpf_program_id(struct kioku_kernel *kernel, uint64_t program, uint32_t *out);
 
-/* Who loaded a program. Errors: as above. */
-enum kioku_status bpf_user_id(struct kioku_kernel *kernel, uint64_t user, uint32_t *out);
-
 /*
  * What a link is to: the path of a cgroup. Errors: NOT_FOUND (it is of another type), as above, and those of
  * cgroup_path().

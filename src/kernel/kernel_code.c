@@ -81,15 +81,14 @@ static bool find_in_kernel(const struct kioku_kernel *kernel, uint64_t address,
 	return true;
 }
 
-/* The byte before: a call of what does not return may be a function's last instruction. */
 bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code *code,
 			  uint64_t address, struct code_name *out)
 {
-	const struct module *module = modules_at(&code->modules, address - 1);
+	const struct module *module = modules_at(&code->modules, address);
 
 	if (module)
-		return module_function(kernel, module, address - 1, out) == KIOKU_OK;
-	return is_in_kernel(code, address - 1) && find_in_kernel(kernel, address - 1, out);
+		return module_function(kernel, module, address, out) == KIOKU_OK;
+	return is_in_kernel(code, address) && find_in_kernel(kernel, address, out);
 }
 
 /* within: an address in the function, the same or the one before. */
@@ -100,7 +99,7 @@ static size_t make_text(struct kioku_kernel *kernel, const struct kernel_code *c
 	struct code_name found;
 	int length;
 
-	if (kernel_code_function(kernel, code, within + 1, &found))
+	if (kernel_code_function(kernel, code, within, &found))
 		length = snprintf(out, CODE_TEXT, "%s+0x%llx/0x%llx", found.name,
 				  (unsigned long long)(address - found.address),
 				  (unsigned long long)found.size);
@@ -111,6 +110,7 @@ static size_t make_text(struct kioku_kernel *kernel, const struct kernel_code *c
 	return length < CODE_TEXT ? (size_t)length : CODE_TEXT - 1;
 }
 
+/* The byte before: a call of what does not return may be a function's last instruction. */
 size_t kernel_code_text(struct kioku_kernel *kernel, const struct kernel_code *code,
 			uint64_t address, char out[CODE_TEXT])
 {

@@ -34,7 +34,7 @@ bool kernel_code_is_scheduler(const struct kernel_code *code, uint64_t address);
 /* The ORC table for an address. False: there is none. */
 bool kernel_code_orc(const struct kernel_code *code, uint64_t address, struct orc_table *out);
 
-/* The function that a return address leads back to; false: its name is not known. */
+/* The function around an address; false: its name is not known. */
 bool kernel_code_function(struct kioku_kernel *kernel, const struct kernel_code *code,
 			  uint64_t address, struct code_name *out);
 

@@ -5,20 +5,7 @@
 #include <string.h>
 
 #include "base/growing.h"
-
-enum { SYMBOL_LIMIT = 1 << 20 };
-
-struct symbols {
-	uint64_t table, strings;
-	uint32_t count;
-};
-
-static const struct member symbols_members[] = {
-	MEMBER(struct symbols, table, "symtab"),
-	MEMBER(struct symbols, strings, "strtab"),
-	MEMBER(struct symbols, count, "num_symtab"),
-};
-static const struct record symbols_record = RECORD(struct symbols, "mod_kallsyms", symbols_members);
+#include "kernel/module_symbols.h"
 
 /* --- the list */
 
@@ -69,8 +56,8 @@ static bool is_name(struct kioku_kernel *kernel, uint64_t text)
 	       first[0] != '$' && first[0] != '.';
 }
 
-static void consider(struct kioku_kernel *kernel, const struct symbols *symbols, const uint8_t *raw,
-		     uint64_t address, struct nearest *nearest)
+static void consider(struct kioku_kernel *kernel, const struct module_symbols *symbols,
+		     const uint8_t *raw, uint64_t address, struct nearest *nearest)
 {
 	uint32_t name = load_le32(raw);
 	uint16_t section = load_le16(raw + 6);
@@ -95,16 +82,14 @@ enum kioku_status module_function(struct kioku_kernel *kernel, const struct modu
 	enum { SIZE = sizeof(Elf64_Sym), AT_ONCE = 128 };
 	struct nearest nearest = { .address = module->parts[0].base - 1,
 				   .end = module->parts[0].base + module->text_size };
-	struct symbols symbols;
+	struct module_symbols symbols;
 	uint8_t raw[SIZE * AT_ONCE];
 	size_t size;
 
-	TRY(record_read_at(kernel, &symbols_record, module->symbols, &symbols));
-	if (symbols.count > SYMBOL_LIMIT)
-		return KIOKU_ERROR_CORRUPT;
+	TRY(module_symbols_read(kernel, module, &symbols));
 	for (uint32_t i = 0; i < symbols.count; i += AT_ONCE) {
 		uint32_t count = symbols.count - i < AT_ONCE ? symbols.count - i : AT_ONCE;
-		TRY(kernel_read(kernel, symbols.table + (uint64_t)i * SIZE, raw, count * SIZE,
+		TRY(kernel_read(kernel, symbols.symbols + (uint64_t)i * SIZE, raw, count * SIZE,
 				NULL));
 		for (uint32_t j = 0; j < count; j++)
 			consider(kernel, &symbols, raw + j * SIZE, address, &nearest);

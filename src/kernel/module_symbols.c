@@ -5,20 +5,25 @@
 #include <string.h>
 
 #include "kernel/live_symbols.h"
+#include "kernel/module_symbols.h"
 
 enum { SYMBOL_LIMIT = 1 << 20 };
 
-struct table {
-	uint64_t symbols, strings, types;
-	uint32_t count;
-};
-
 static const struct member table_members[] = {
-	MEMBER(struct table, symbols, "symtab"), MEMBER(struct table, strings, "strtab"),
-	MEMBER(struct table, count, "num_symtab"),
-	OPTIONAL(struct table, types, "typetab"), /* v5.2; before, in st_info */
+	MEMBER(struct module_symbols, symbols, "symtab"),
+	MEMBER(struct module_symbols, strings, "strtab"),
+	MEMBER(struct module_symbols, count, "num_symtab"),
+	OPTIONAL(struct module_symbols, types, "typetab"),
 };
-static const struct record table_record = RECORD(struct table, "mod_kallsyms", table_members);
+static const struct record table_record =
+	RECORD(struct module_symbols, "mod_kallsyms", table_members);
+
+enum kioku_status module_symbols_read(struct kioku_kernel *kernel, const struct module *module,
+				      struct module_symbols *out)
+{
+	TRY(record_read_at(kernel, &table_record, module->symbols, out));
+	return out->count <= SYMBOL_LIMIT ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
+}
 
 /* What a module exports: an array of struct kernel_symbol. Until 7.0 those for GPL modules have another one. */
 struct exports {
@@ -47,7 +52,7 @@ static const struct record export_record = RECORD(struct export, "kernel_symbol"
 struct walk {
 	struct kioku_kernel *kernel;
 	const struct module *module;
-	struct table table;
+	struct module_symbols table;
 	struct exports exports;
 	const struct binding *export;
 	uint32_t export_size;
@@ -142,9 +147,7 @@ enum kioku_status module_each_symbol(struct kioku_kernel *kernel, const struct m
 	walk->module = module;
 	walk->receive = receive;
 	walk->user = user;
-	TRY(record_read_at(kernel, &table_record, module->symbols, &walk->table));
-	if (walk->table.count > SYMBOL_LIMIT)
-		return KIOKU_ERROR_CORRUPT;
+	TRY(module_symbols_read(kernel, module, &walk->table));
 	find_exports(walk);
 	for (uint32_t i = 0; i < walk->table.count; i++)
 		TRY(give_symbol(walk, i));

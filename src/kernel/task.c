@@ -230,22 +230,31 @@ enum kioku_status task_read_signal(struct kioku_kernel *kernel, const struct tas
 	return status == KIOKU_ERROR_ABSENT ? KIOKU_OK : status;
 }
 
+enum kioku_status user_read_id(struct kioku_kernel *kernel, uint64_t address, uint32_t *out)
+{
+	struct user user;
+
+	TRY(record_read_at(kernel, &user_record, address, &user));
+	*out = user.uid;
+	return KIOKU_OK;
+}
+
 enum kioku_status task_read_cred(struct kioku_kernel *kernel, const struct task *task,
 				 struct cred *out)
 {
-	const struct binding *cred, *binding;
-	struct user user;
+	const struct binding *cred;
+	uint32_t uid;
 
 	TRY(record_bind(kernel, &cred_record, &cred, NULL));
 	TRY(record_read(kernel, cred, task->real_cred, out, NULL));
 	/* kernel/cred.c and kernel/sys.c, set_user(): the user is always the real uid's. */
-	if (!BINDING_HAS(cred, struct cred, user) ||
-	    record_bind(kernel, &user_record, &binding, NULL) != KIOKU_OK)
+	if (!BINDING_HAS(cred, struct cred, user))
 		return KIOKU_OK;
-	enum kioku_status status = record_read(kernel, binding, out->user, &user, NULL);
-	if (status == KIOKU_OK && user.uid != out->uid)
+	enum kioku_status status = user_read_id(kernel, out->user, &uid);
+	if (status == KIOKU_OK && uid != out->uid)
 		return KIOKU_ERROR_CORRUPT;
-	return status == KIOKU_ERROR_ABSENT ? KIOKU_OK : status;
+	return status == KIOKU_ERROR_ABSENT || status == KIOKU_ERROR_UNSUPPORTED ? KIOKU_OK
+										 : status;
 }
 
 enum kioku_status task_read_parent(struct kioku_kernel *kernel, const struct task *task,

@@ -54,6 +54,9 @@ enum kioku_status task_read_signal(struct kioku_kernel *kernel, const struct tas
 enum kioku_status task_read_cred(struct kioku_kernel *kernel, const struct task *task,
 				 struct cred *out);
 
+/* The id of a struct user_struct. Errors: UNSUPPORTED, ABSENT, UNMAPPED. */
+enum kioku_status user_read_id(struct kioku_kernel *kernel, uint64_t user, uint32_t *out);
+
 /*
  * The process of the thread that made this one, or that took it over: its id and the address of its
  * leader. Errors: CORRUPT (it is no task), UNSUPPORTED, ABSENT, UNMAPPED.

@@ -107,9 +107,8 @@ struct kioku_source {
 	const struct source_layout *layout; /* the one in use */
 	size_t hint;                        /* range_map_find()'s, in the layout in use */
 	struct range_map states; /* kind: enum page_state; what a manifest says of absent pages */
-	bool has_manifest;
 	struct kioku_source_fact *manifest; /* what it says besides; values are allocated */
-	size_t manifest_count;
+	size_t manifest_count;              /* 0: there is none */
 
 	void *state;               /* the driver's own */
 	void *access;              /* the source's own way in, of drivers that have that */

@@ -87,7 +87,6 @@ static enum kioku_status open_source(struct kioku_source *source, const struct l
 	CLEANUP(overlay_release) struct overlay overlay = { 0 };
 	if (options.placement_count == 0) /* the caller knows better */
 		TRY(overlay_open(&overlay, source, path, error));
-	source->has_manifest = overlay.is_used;
 	if (overlay_can_place(&overlay))
 		TRY(overlay_place(&overlay, source, error));
 	else
@@ -129,8 +128,9 @@ bool source_may_be_torn(const struct kioku_source *source)
 {
 	const char *format = kioku_source_format(source);
 
-	return kioku_source_is_live(source) || source_is_remote(source) || source->has_manifest ||
-	       strcmp(format, "lime") == 0 || strcmp(format, "avml") == 0;
+	return kioku_source_is_live(source) || source_is_remote(source) ||
+	       source->manifest_count > 0 || strcmp(format, "lime") == 0 ||
+	       strcmp(format, "avml") == 0;
 }
 
 void kioku_source_close(struct kioku_source *source)

@@ -378,8 +378,9 @@ uint64_t types_size_of(const struct kioku_types *types, const char *name)
 								    : 0;
 }
 
-bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
-		      uint64_t *out)
+/* The first constant of an enumeration that has a name or, where name is NULL, a value. */
+static bool find_constant(const struct kioku_types *types, const char *enumeration,
+			  const char *name, uint64_t value, struct btf_value *out)
 {
 	struct type_cursor cursor = { 0 };
 	struct btf_record record;
@@ -390,32 +391,32 @@ bool types_enum_value(const struct kioku_types *types, const char *enumeration, 
 		    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
 			continue;
 		for (uint32_t i = 0; i < record.length; i++) {
-			struct btf_value value = btf_value(&record, i);
-			if (strcmp(types_string(types, value.name), name) == 0) {
-				*out = value.value;
+			*out = btf_value(&record, i);
+			if (name ? strcmp(types_string(types, out->name), name) == 0
+				 : out->value == value)
 				return true;
-			}
 		}
 	}
 	return false;
 }
 
+bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
+		      uint64_t *out)
+{
+	struct btf_value found;
+
+	if (!find_constant(types, enumeration, name, 0, &found))
+		return false;
+	*out = found.value;
+	return true;
+}
+
 const char *types_enum_name(const struct kioku_types *types, const char *enumeration,
 			    uint64_t value)
 {
-	struct type_cursor cursor = { 0 };
-	struct btf_record record;
-	uint32_t id;
+	struct btf_value found;
 
-	while (types_next_named(types, enumeration, &cursor, &id)) {
-		if (!types_record(types, id, &record) ||
-		    (record.kind != KIOKU_TYPE_ENUM && record.kind != KIOKU_TYPE_ENUM64))
-			continue;
-		for (uint32_t i = 0; i < record.length; i++) {
-			struct btf_value found = btf_value(&record, i);
-			if (found.value == value)
-				return types_string(types, found.name);
-		}
-	}
-	return NULL;
+	return find_constant(types, enumeration, NULL, value, &found)
+		       ? types_string(types, found.name)
+		       : NULL;
 }

@@ -6,7 +6,7 @@
 
 #include "kernel/bpf.h"
 #include "kernel/clock.h"
-#include "kernel/socket_owners.h"
+#include "kernel/object_owners.h"
 #include "kernel/task.h"
 #include "type/types.h"
 #include "view/view.h"
@@ -66,12 +66,12 @@ enum { NAME_ROOM = 64, TARGET_ROOM = 4096 };
 
 struct listing {
 	struct view_run *run;
-	struct socket_owners owners;
+	struct object_owners owners;
 };
 
 static void listing_release(struct listing *listing)
 {
-	socket_owners_release(&listing->owners);
+	object_owners_release(&listing->owners);
 }
 
 struct row {
@@ -122,7 +122,7 @@ static void fill_program(struct row *row)
 				       : cell_absent(KIOKU_CELL_UNREADABLE);
 	cells[COLUMN_CODE] = cell_number(program->code);
 	if (program->user) {
-		enum kioku_status status = bpf_user_id(kernel, program->user, &uid);
+		enum kioku_status status = user_read_id(kernel, program->user, &uid);
 		cells[COLUMN_UID] =
 			status == KIOKU_OK ? cell_number(uid) : lost(row, "its user", status);
 	}
@@ -168,8 +168,8 @@ static enum kioku_status list_owners(void *user, FILE *stream)
 {
 	const struct row *row = user;
 	size_t count;
-	const struct socket_owner *owners =
-		socket_owners_of(&row->listing->owners, row->object->address, &count);
+	const struct object_owner *owners =
+		object_owners_of(&row->listing->owners, row->object->address, &count);
 
 	for (size_t i = 0; i < count; i++)
 		fprintf(stream, "%d/%u%c", owners[i].pid, owners[i].descriptor, 0);

@@ -56,8 +56,7 @@ static struct kioku_cell function_cell(struct listing *listing, uint64_t handler
 {
 	struct code_name found;
 
-	/* Addresses are those that a call returns to. */
-	if (!kernel_code_function(listing->run->kernel, &listing->code, handler + 1, &found))
+	if (!kernel_code_function(listing->run->kernel, &listing->code, handler, &found))
 		return cell_absent(KIOKU_CELL_NOT_APPLICABLE);
 	int size = handler == found.address
 			   ? snprintf(room, CODE_TEXT, "%s", found.name)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "kernel/socket_facts.h"
-#include "kernel/socket_owners.h"
+#include "kernel/object_owners.h"
 #include "kernel/socket_scan.h"
 #include "kernel/socket_table.h"
 #include "view/process_views.h"
@@ -61,20 +61,20 @@ static const struct record *const records[] = { &task_record, &net_namespace_rec
 
 struct listing {
 	struct view_run *run;
-	struct socket_owners owners;
+	struct object_owners owners;
 	struct address_set given;
 };
 
 static void listing_release(struct listing *listing)
 {
-	socket_owners_release(&listing->owners);
+	object_owners_release(&listing->owners);
 	address_set_release(&listing->given);
 }
 
 struct row {
 	struct listing *listing;
 	uint64_t sock;
-	const struct socket_owner *owners;
+	const struct object_owner *owners;
 	size_t owner_count;
 	struct socket_facts facts;
 	char *owners_text; /* to be freed */
@@ -102,7 +102,7 @@ static void namespace_cell(struct row *row)
 static enum kioku_status list_owners(void *user, FILE *stream)
 {
 	const struct row *row = user;
-	const struct socket_owner *owners = row->owners;
+	const struct object_owner *owners = row->owners;
 
 	for (size_t i = 0; i < row->owner_count; i++)
 		if (i == 0 || owners[i].pid != owners[i - 1].pid ||
@@ -113,7 +113,7 @@ static enum kioku_status list_owners(void *user, FILE *stream)
 
 static void owner_cells(struct row *row)
 {
-	const struct socket_owner *first = row->owners;
+	const struct object_owner *first = row->owners;
 	struct kioku_cell *owners = &row->cells[COLUMN_OWNERS];
 
 	if (row->owner_count == 0)
@@ -165,7 +165,7 @@ static enum kioku_status give_socket(struct listing *listing, uint64_t sock, con
 {
 	struct row row = { .listing = listing, .sock = sock };
 
-	row.owners = socket_owners_of(&listing->owners, sock, &row.owner_count);
+	row.owners = object_owners_of(&listing->owners, sock, &row.owner_count);
 	if (!is_wanted(&row))
 		return KIOKU_OK;
 	for (size_t i = 0; i < COLUMNS; i++)
@@ -205,10 +205,10 @@ static enum kioku_status give_carved(void *user, uint64_t sock)
 /* Of other families, and those that were never bound. */
 static enum kioku_status give_others(struct listing *listing)
 {
-	const struct socket_owners *owners = &listing->owners;
+	const struct object_owners *owners = &listing->owners;
 
 	for (size_t i = 0; i < owners->count; i++)
-		TRY(give_once(listing, owners->owners[i].sock, "descriptor"));
+		TRY(give_once(listing, owners->owners[i].object, "descriptor"));
 	return KIOKU_OK;
 }
 

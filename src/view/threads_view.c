@@ -92,7 +92,7 @@ static void make_wchan(struct listing *listing, struct kioku_cell *cells)
 	if (at == stack->count || stack->frames[at].is_guess)
 		return;
 	uint64_t address = stack->frames[at].address;
-	if (!kernel_code_function(listing->run->kernel, &listing->code, address, &found))
+	if (!kernel_code_function(listing->run->kernel, &listing->code, address - 1, &found))
 		snprintf(found.name, sizeof(found.name), "0x%llx", (unsigned long long)address);
 	snprintf(listing->wchan, sizeof(listing->wchan), "%s", found.name);
 	cells[WCHAN] = cell_text(listing->wchan, strlen(listing->wchan));

@@ -102,8 +102,7 @@ def check_guest(session, kernel, command, test, *arguments):
         try:
             image = hide(machine, kernel, command)
         except (guest.GuestError, kernels.FetchError) as error:
-            failure = str(error)
-            session.results.check(f"{name}, boot", lambda: iter([failure]))
+            session.results.fail(f"{name}, boot", error)
             return
         session.results.check(name, test, session.tool, image, *arguments)
 

@@ -590,8 +590,7 @@ def check_all(session):
             try:
                 forest = Forest(machine, kernel, session)
             except (guest.GuestError, kernels.FetchError, ToolError) as error:
-                failure = str(error)
-                session.results.check(f"files-{kernel}: boot", lambda why=failure: iter([why]))
+                session.results.fail(f"files-{kernel}: boot", error)
                 continue
         for test, name in zip(tests, names):
             session.results.check(name, test, forest)

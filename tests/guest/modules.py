@@ -617,8 +617,7 @@ def check_all(session):
             try:
                 loaded = Loaded(plan, machine, folder, session.options.static.resolve())
             except (guest.GuestError, kernels.FetchError) as error:
-                failure = str(error)
-                session.results.check(f"{plan.name}: boot", lambda why=failure: iter([why]))
+                session.results.fail(f"{plan.name}: boot", error)
                 continue
             for test in tests:
                 title, reason = f"{plan.name}: {test.__name__}", why_not(test, plan)

@@ -134,8 +134,7 @@ def check_crash(session, kernel, crash):
         try:
             crashed = Crashed(machine, kernel, crash)
         except (guest.GuestError, kernels.FetchError) as error:
-            failure = str(error)
-            session.results.check(f"{name}, boot", lambda: iter([failure]))
+            session.results.fail(f"{name}, boot", error)
             return
         for test in TESTS:
             for image in (crashed.image, crashed.dump):

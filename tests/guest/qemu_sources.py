@@ -206,8 +206,7 @@ def check_all(session):
             try:
                 visit = Visit(machine, plan, session)
             except (guest.GuestError, kernels.FetchError, ToolError) as error:
-                failure = str(error)
-                session.results.check(f"{plan.name}: boot", lambda why=failure: iter([why]))
+                session.results.fail(f"{plan.name}: boot", error)
                 continue
             for test in tests:
                 session.results.check(f"{plan.name}: {test.__name__}", test, visit)

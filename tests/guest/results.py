@@ -40,6 +40,10 @@ class Results:
             self.note(f"and {len(problems) - SHOWN} more")
         return not problems
 
+    def fail(self, name, problem):
+        """What could not even be begun."""
+        self.check(name, lambda: iter([str(problem)]))
+
     def skip(self, name, reason):
         if self.wants(name):
             self.skipped += 1

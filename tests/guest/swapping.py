@@ -589,7 +589,6 @@ def check_all(session):
                 visit = Visit(machine, kernel, session, chosen,
                               static if full and static.exists() else None)
             except (guest.GuestError, kernels.FetchError) as error:
-                failure = str(error)
-                session.results.check(f"{name}: boot", lambda why=failure: iter([why]))
+                session.results.fail(f"{name}: boot", error)
                 continue
             check(session, name, visit)

@@ -159,8 +159,7 @@ def check_all(session):
             try:
                 trace(machine, kernel, folder)
             except (guest.GuestError, kernels.FetchError) as error:
-                failure = str(error)
-                session.results.check(f"{name}: boot", lambda why=failure: iter([why]))
+                session.results.fail(f"{name}: boot", error)
                 continue
         for test in TESTS:
             session.results.check(f"{name}: {test.__name__}", test, session.tool, Known(folder))
