@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output.h"
 
 enum { PAGE = 4096, CHUNK = 1 << 20, NAME_ROOM = 64 };
 
@@ -141,14 +142,10 @@ static int create(const struct area_dump *dump, const char *name)
 		      0600);
 }
 
+/* Views of areas have those that are asked for. */
 static size_t column(const struct kioku_view *view, const char *name)
 {
-	size_t count, i = 0;
-	const struct kioku_column *columns = kioku_view_columns(view, &count);
-
-	while (i + 1 < count && strcmp(columns[i].name, name) != 0)
-		i++;
-	return i;
+	return (size_t)output_find_column(view, name);
 }
 
 uint64_t area_dump_columns(const struct kioku_view *view)

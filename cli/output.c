@@ -19,10 +19,13 @@ static const struct output_format *const formats[] = {
 
 const char *const output_formats[] = { "table", "json", "jsonl", "csv", NULL };
 
-static int find_column(const struct output *output, size_t count, const char *name)
+int output_find_column(const struct kioku_view *view, const char *name)
 {
+	size_t count;
+	const struct kioku_column *columns = kioku_view_columns(view, &count);
+
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(output->columns[i].name, name) == 0)
+		if (strcmp(columns[i].name, name) == 0)
 			return (int)i;
 	return -1;
 }
@@ -54,7 +57,7 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 	if (!output->selected)
 		return message_error("out of memory");
 	if (kioku_view_option_mask(view) & KIOKU_VIEW_TREE)
-		output->depth = find_column(output, count, "depth");
+		output->depth = output_find_column(view, "depth");
 	if (!list || all) {
 		for (size_t i = 0; i < count; i++)
 			if (all || !output->columns[i].optional)
@@ -68,7 +71,7 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 	if (!copy || !seen)
 		return message_error("out of memory");
 	for (char *name; (name = strsep(&rest, ","));) {
-		int column = find_column(output, count, name);
+		int column = output_find_column(view, name);
 		if (column < 0 || seen[column])
 			return unknown_column(output, count, name);
 		seen[column] = true;

@@ -40,6 +40,9 @@ struct output {
 	struct table *table;
 };
 
+/* The index of a column; -1: the view has none of this name. */
+int output_find_column(const struct kioku_view *view, const char *name);
+
 /* Chooses columns by a comma-separated list, "all", or NULL. Returns an enum exit_status. */
 int output_select(struct output *output, const struct kioku_view *view, const char *list);
 

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "message.h"
+#include "output.h"
 #include "report_html.h"
 #include "report_overview.h"
 #include "report_sections.h"
@@ -109,28 +110,35 @@ static enum kioku_status take_row(void *user, const struct kioku_cell *cells, si
 	return making->timeline->is_out_of_memory ? KIOKU_ERROR_NO_MEMORY : KIOKU_OK;
 }
 
-/* Columns that this build does not have are left out. */
-static void select_columns(struct making *making, const struct kioku_view *view)
+static void select_column(struct making *making, size_t column)
+{
+	if (making->selected_count < COUNT(making->selected))
+		making->selected[making->selected_count++] = column;
+}
+
+/* Columns that this build does not have are left out. False: no memory. */
+static bool select_columns(struct making *making, const struct kioku_view *view)
 {
 	size_t count;
 	const struct kioku_column *columns = kioku_view_columns(view, &count);
 	const char *list = making->plan->columns;
+	AUTO_FREE char *copy = list ? strdup(list) : NULL;
+	char *rest = copy;
 
+	if (list && !copy)
+		return false;
 	for (size_t i = 0; !list && i < count; i++)
-		if (!columns[i].optional && making->selected_count < COUNT(making->selected))
-			making->selected[making->selected_count++] = i;
-	for (size_t length; list && *list; list += length + (list[length] == ',')) {
-		length = strcspn(list, ",");
-		for (size_t i = 0; i < count; i++)
-			if (strlen(columns[i].name) == length &&
-			    strncmp(columns[i].name, list, length) == 0)
-				making->selected[making->selected_count++] = i;
+		if (!columns[i].optional)
+			select_column(making, i);
+	for (char *name; (name = strsep(&rest, ","));) {
+		int column = output_find_column(view, name);
+		if (column >= 0)
+			select_column(making, (size_t)column);
 	}
-	making->depth = -1;
-	for (size_t i = 0; i < count; i++)
-		if (kioku_view_option_mask(view) & KIOKU_VIEW_TREE &&
-		    strcmp(columns[i].name, "depth") == 0)
-			making->depth = (int)i;
+	making->depth = kioku_view_option_mask(view) & KIOKU_VIEW_TREE
+				? output_find_column(view, "depth")
+				: -1;
+	return true;
 }
 
 /* The view's rows go to the table and the timeline; *problem says why they end early, or is "". */
@@ -144,8 +152,8 @@ static int run_view(struct making *making, struct session *session, const struct
 	size_t count;
 	const struct kioku_column *columns = kioku_view_columns(view, &count);
 
-	select_columns(making, view);
-	if (!report_table_begin(&making->table, columns, making->selected, making->selected_count))
+	if (!select_columns(making, view) ||
+	    !report_table_begin(&making->table, columns, making->selected, making->selected_count))
 		return message_error("out of memory");
 	making->table.is_tree = making->depth >= 0;
 	making->event_columns = timeline_columns(view, making->plan->time, making->plan->pid,

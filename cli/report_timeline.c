@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "output.h"
 #include "report_timeline.h"
 
 enum { EVENT_LIMIT = 200000, SIZE_LIMIT = 64 << 20, TEXT_LIMIT = 2048 };
@@ -24,13 +25,7 @@ struct timeline_event {
 
 static int find_column(const struct kioku_view *view, const char *name)
 {
-	size_t count;
-	const struct kioku_column *all = kioku_view_columns(view, &count);
-
-	for (size_t i = 0; name && i < count; i++)
-		if (strcmp(all[i].name, name) == 0)
-			return (int)i;
-	return -1;
+	return name ? output_find_column(view, name) : -1;
 }
 
 struct timeline_columns timeline_columns(const struct kioku_view *view, const char *time,

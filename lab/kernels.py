@@ -8,6 +8,7 @@ archive and the same keys, only another suite. Nothing of the machine's own apt 
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -272,6 +273,25 @@ def made_of_headers(target, name, build):
             if not target.exists():
                 build(folder, target)
     return target
+
+
+def digest_of(sources):
+    """Part of the name of what is made of these files."""
+    hashed = hashlib.sha256()
+    for source in sources:
+        hashed.update(source.read_bytes())
+    return hashed.hexdigest()[:12]
+
+
+def make_module(what, headers, *arguments, may_warn=False):
+    """Runs make for modules of a kernel. Debian's headers name the compiler of their own suite, which
+    need not be installed here."""
+    say(f"building {what} with {headers.name}")
+    done = subprocess.run(["make", *arguments, "CC=gcc"], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if done.returncode or (not may_warn and
+                           "warning:" in said.replace("warning: the compiler differs", "")):
+        raise FetchError(f"{what}: {said.strip()[-2000:]}")
 
 
 def unpack_headers(debs, folder, release):

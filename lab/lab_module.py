@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Kernel modules of the lab, each folder of lab/modules, for a kernel of the lab."""
 
-import hashlib
 import shutil
-import subprocess
 import sys
 
 import kernels
@@ -15,7 +13,8 @@ def modules(folder, name):
     """{module: path of its .ko} of a folder of lab/modules, for the kernel of a lab name; built if
     these sources have not been yet."""
     kernel = kernels.get(name)
-    target = (kernels.CACHE / "module" / f"{folder}-{kernel.name}-{kernel.release}-{digest(folder)}")
+    digest = kernels.digest_of(sources(folder))
+    target = kernels.CACHE / "module" / f"{folder}-{kernel.name}-{kernel.release}-{digest}"
     kernels.made_of_headers(target.resolve(), name, lambda headers, target: build(folder, headers,
                                                                                  target))
     return {path.stem: path for path in target.glob("*.ko")}
@@ -25,26 +24,13 @@ def sources(folder):
     return sorted(path for path in (FOLDER / folder).iterdir() if path.is_file())
 
 
-def digest(folder):
-    hashed = hashlib.sha256()
-    for source in sources(folder):
-        hashed.update(source.read_bytes())
-    return hashed.hexdigest()[:12]
-
-
 def build(folder, headers, target):
     work = target.parent / f"{target.name}.build"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for source in sources(folder):
         shutil.copy(source, work)
-    kernels.say(f"building the modules of {folder} with {headers.name}")
-    # Debian's headers name the compiler of their own suite, which need not be installed here.
-    done = subprocess.run(["make", "-C", headers, f"M={work}", "CC=gcc", "modules"],
-                          capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    if done.returncode or "warning:" in said.replace("warning: the compiler differs", ""):
-        raise kernels.FetchError(f"{folder}: {said.strip()[-2000:]}")
+    kernels.make_module(f"the modules of {folder}", headers, "-C", headers, f"M={work}", "modules")
     made = target.parent / f"{target.name}.made"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()

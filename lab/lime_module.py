@@ -28,11 +28,7 @@ def build(headers, target):
     # Its own Makefile wants the running kernel; this is the part of it that kbuild reads.
     (source / "Makefile").write_text("obj-m := lime.o\n"
                                      "lime-objs := tcp.o disk.o main.o hash.o deflate.o\n")
-    kernels.say(f"building LiME with {headers.name}")
-    done = subprocess.run(["make", "-C", headers, f"M={source}", "CC=gcc", "modules"],
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise kernels.FetchError(f"LiME: {done.stderr.strip()[-500:]}")
+    kernels.make_module("LiME", headers, "-C", headers, f"M={source}", "modules", may_warn=True)
     shutil.move(source / "lime.ko", target)
     shutil.rmtree(work)
 

@@ -11,7 +11,6 @@
 #include "kernel/process_walk.h"
 
 enum {
-	KERNEL_THREAD = 0x200000, /* PF_KTHREAD, include/linux/sched.h, v3.x to v7.0 */
 	COMM = 16,
 	TITLE = 64, /* bytes of argv[0] that are looked at */
 };
@@ -31,7 +30,7 @@ static enum kioku_status note_name(void *user, const struct task *task)
 {
 	struct posing *posing = user;
 
-	if (!(task->flags & KERNEL_THREAD) || task->mm)
+	if (!(task->flags & PF_KTHREAD) || task->mm)
 		return KIOKU_OK;
 	if (!GROW(posing->names, posing->count, posing->capacity))
 		return KIOKU_ERROR_NO_MEMORY;
@@ -92,7 +91,7 @@ static bool is_of_kernel(struct kioku_kernel *kernel, const struct task *task)
 	struct task parent;
 
 	return task_read(kernel, task->real_parent, &parent, NULL) == KIOKU_OK &&
-	       (parent.flags & KERNEL_THREAD || parent.pid == 0);
+	       (parent.flags & PF_KTHREAD || parent.pid == 0);
 }
 
 static enum kioku_status report(struct posing *posing, const struct task *task,
@@ -161,7 +160,7 @@ static enum kioku_status look_at(void *user, const struct process *process)
 
 static enum kioku_status look_at_marked(void *user, const struct task *task)
 {
-	return task->flags & KERNEL_THREAD && task->mm ? look_at_flags(user, task) : KIOKU_OK;
+	return task->flags & PF_KTHREAD && task->mm ? look_at_flags(user, task) : KIOKU_OK;
 }
 
 static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)

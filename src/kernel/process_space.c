@@ -2,8 +2,6 @@
 /* Address spaces of processes. */
 #include "kernel/memory_map.h"
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
-
 bool task_has_memory(const struct task *task)
 {
 	return task->mm != 0 && !(task->flags & PF_KTHREAD);

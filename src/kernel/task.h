@@ -6,7 +6,8 @@
 #include "kernel/list.h"
 #include "kernel/record.h"
 
-#define PID_LIMIT 4194304 /* PID_MAX_LIMIT on 64-bit machines, include/linux/threads.h */
+#define PF_KTHREAD 0x00200000 /* of task.flags: a thread of the kernel; include/linux/sched.h */
+#define PID_LIMIT  4194304    /* PID_MAX_LIMIT on 64-bit machines, include/linux/threads.h */
 
 struct task {
 	uint64_t address; /* of the task_struct; not a member of it */
