@@ -136,20 +136,27 @@ static enum kioku_status consider(void *user, const struct candidate *candidate)
 	return status;
 }
 
-/*
- * Where the machine's RAM ends (max_pfn, mm/memblock.c: the page after the last); 0 if unknown. Read
- * where the image lies, not through page tables: these may be in the part that is arranged wrongly.
- */
-static uint64_t memory_end(struct kioku_kernel *kernel)
+/* An unsigned long of the kernel's image; 0 if there is none. */
+static uint64_t image_variable(const struct kioku_kernel *kernel, const char *name)
 {
-	uint64_t address = kernel_symbol(kernel, "max_pfn");
+	uint64_t address = kernel_symbol(kernel, name);
 	uint8_t raw[8];
 
 	if (!address || !image_contains(&kernel->image, address) ||
 	    kioku_source_read(kernel->source, image_to_physical(&kernel->image, address), raw,
 			      sizeof(raw), NULL) != KIOKU_OK)
 		return 0;
-	uint64_t max_pfn = load_le64(raw);
+	return load_le64(raw);
+}
+
+/*
+ * Where the machine's RAM ends (max_pfn, mm/memblock.c: the page after the last); 0 if unknown. Read
+ * where the image lies, not through page tables: these may be in the part that is arranged wrongly.
+ */
+static uint64_t memory_end(const struct kioku_kernel *kernel)
+{
+	uint64_t max_pfn = image_variable(kernel, "max_pfn");
+
 	return max_pfn <= UINT64_MAX / PAGE_SIZE ? max_pfn * PAGE_SIZE : 0;
 }
 
@@ -198,10 +205,12 @@ static enum kioku_status search_placements(struct search *search)
 }
 
 /*
- * Whether a page of the image was given up once the kernel had booted (arch/x86/mm/init.c,
- * free_initmem(), mark_rodata_ro(), mem_encrypt_free_decrypted_mem(); v4.18 to v7.0): a dump without free pages does not have it, and lacks nothing.
+ * Whether a page of the image is none of its own any more: given up once the kernel had booted
+ * (arch/x86/mm/init.c, free_initmem(), mark_rodata_ro(), mem_encrypt_free_decrypted_mem()), or, in
+ * the large page that maps its end, past what early boot took from .brk (arch/x86/kernel/setup.c,
+ * reserve_brk(), cleanup_highmap()); v4.18 to v7.0. A dump without free pages lacks nothing there.
  */
-static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page)
+static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page, uint64_t brk_end)
 {
 	static const char *const parts[][2] = { { "__init_begin", "__init_end" },
 						{ "_etext", "__start_rodata" },
@@ -209,6 +218,8 @@ static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page)
 						{ "__start_bss_decrypted_unused",
 						  "__end_bss_decrypted" } };
 
+	if (brk_end && page >= brk_end)
+		return true;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		uint64_t start = kernel_symbol(kernel, parts[i][0]);
 		uint64_t end = kernel_symbol(kernel, parts[i][1]);
@@ -222,15 +233,18 @@ static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page)
 static uint64_t count_lost(const struct kioku_kernel *kernel)
 {
 	const struct image *image = &kernel->image;
-	uint64_t lost = 0;
+	uint64_t brk_end = image_variable(kernel, "_brk_end"), lost = 0;
 
+	/* It lies after all sections that have symbols, or it was overwritten. */
+	if (brk_end < kernel_symbol(kernel, "__bss_stop") || brk_end > image->end)
+		brk_end = 0;
 	for (size_t i = 0; i < image->run_count; i++) {
 		const struct mapping *run = &image->runs[i];
 		if (source_has(kernel->source, run->physical, run->size))
 			continue;
 		for (uint64_t at = 0; at < run->size; at += PAGE_SIZE)
 			if (!source_has(kernel->source, run->physical + at, PAGE_SIZE) &&
-			    !is_given_up(kernel, run->virtual + at))
+			    !is_given_up(kernel, run->virtual + at, brk_end))
 				lost += PAGE_SIZE;
 	}
 	return lost;
