@@ -206,13 +206,15 @@ static enum kioku_status search_placements(struct search *search)
 
 /*
  * Whether a page of the image is none of its own any more: given up once the kernel had booted
- * (arch/x86/mm/init.c, free_initmem(), mark_rodata_ro(), mem_encrypt_free_decrypted_mem()), or, in
- * the large page that maps its end, past what early boot took from .brk (arch/x86/kernel/setup.c,
- * reserve_brk(), cleanup_highmap()); v4.18 to v7.0. A dump without free pages lacks nothing there.
+ * (arch/x86/mm/init.c, free_initmem(), mark_rodata_ro(), mem_encrypt_free_decrypted_mem();
+ * arch/x86/kernel/alternative.c, alternative_instructions()), or, in the large page that maps its
+ * end, past what early boot took from .brk (arch/x86/kernel/setup.c, reserve_brk(),
+ * cleanup_highmap()); v4.18 to v7.0. A dump without free pages lacks nothing there.
  */
 static bool is_given_up(const struct kioku_kernel *kernel, uint64_t page, uint64_t brk_end)
 {
 	static const char *const parts[][2] = { { "__init_begin", "__init_end" },
+						{ "__smp_locks", "__smp_locks_end" },
 						{ "_etext", "__start_rodata" },
 						{ "__end_rodata", "_sdata" },
 						{ "__start_bss_decrypted_unused",
