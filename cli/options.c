@@ -16,7 +16,7 @@ static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, 
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
 	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
 	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
-	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path;
+	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path, parse_vmlinux;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct option_row table[] = {
@@ -82,6 +82,8 @@ static const struct option_row table[] = {
 	  "the image of a swap area of this machine; may be given again" },
 	{ "fstype", 0, "NAME", parse_fstype, "only file systems of this type, as in tmpfs" },
 	{ "path", 0, "GLOB", parse_path, "only files that match, and what is below them" },
+	{ "vmlinux", 0, "FILE", parse_vmlinux,
+	  "compare its code with this vmlinux or vmlinuz of the same build" },
 };
 
 enum {
@@ -444,6 +446,12 @@ static bool parse_fstype(struct options *options, const struct command *command,
 static bool parse_path(struct options *options, const struct command *command, const char *text)
 {
 	options->path = text;
+	return text[0] != '\0';
+}
+
+static bool parse_vmlinux(struct options *options, const struct command *command, const char *text)
+{
+	options->vmlinux = text;
 	return text[0] != '\0';
 }
 

@@ -71,6 +71,7 @@ struct command;
 #define OPTION_SWAP_FILE    (UINT64_C(1) << 49) /* --swap with the image of an area */
 #define OPTION_FSTYPE       (UINT64_C(1) << 50)
 #define OPTION_PATH         (UINT64_C(1) << 51)
+#define OPTION_VMLINUX      (UINT64_C(1) << 52)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
 #define OPTIONS_KERNEL      (OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE | OPTION_SWAP_FILE)
@@ -133,7 +134,8 @@ struct options {
 	struct snapshot_request snapshot;     /* likewise */
 	bool list_missing, preserve;          /* of recover */
 	struct search_request search;
-	const char *dump; /* of maps */
+	const char *dump;    /* of maps */
+	const char *vmlinux; /* of check */
 };
 
 /*

@@ -64,6 +64,7 @@ static int run_view(struct session *session, struct taker *taker)
 		.encoding = given->search.encoding,
 		.rules = given->search.rules,
 		.physical = given->search.physical,
+		.kernel_file = given->vmlinux,
 	};
 	struct progress progress;
 	struct kioku_error error = { 0 };
@@ -137,9 +138,13 @@ struct command view_command(const struct kioku_view *view)
 		enum kioku_view_option view;
 		uint64_t options;
 	} map[] = {
-		{ KIOKU_VIEW_PID, OPTION_PIDS },    { KIOKU_VIEW_ALL, OPTION_ALL },
-		{ KIOKU_VIEW_NAME, OPTION_NAME },   { KIOKU_VIEW_SPACE, OPTIONS_SPACE },
-		{ KIOKU_VIEW_STEPS, OPTION_STEPS }, { KIOKU_VIEW_FILES, OPTIONS_FILES },
+		{ KIOKU_VIEW_PID, OPTION_PIDS },
+		{ KIOKU_VIEW_ALL, OPTION_ALL },
+		{ KIOKU_VIEW_NAME, OPTION_NAME },
+		{ KIOKU_VIEW_SPACE, OPTIONS_SPACE },
+		{ KIOKU_VIEW_STEPS, OPTION_STEPS },
+		{ KIOKU_VIEW_FILES, OPTIONS_FILES },
+		{ KIOKU_VIEW_KERNEL_FILE, OPTION_VMLINUX },
 	};
 	unsigned mask = kioku_view_option_mask(view);
 	struct command command = {

@@ -79,6 +79,7 @@ enum kioku_view_option {
 	KIOKU_VIEW_FILES = 128,    /* fstype and path limit the rows */
 	KIOKU_VIEW_STRINGS = 1024, /* minimum and encoding say what is looked for; takes a while */
 	KIOKU_VIEW_RULES = 2048, /* rules are required; physical looks into all memory; likewise */
+	KIOKU_VIEW_KERNEL_FILE = 8192, /* kernel_file is compared with */
 	KIOKU_VIEW_AREAS = 4096, /* a row is an area of a process: columns pid, start and end */
 };
 KIOKU_PUBLIC unsigned kioku_view_option_mask(const struct kioku_view *view);
@@ -97,12 +98,13 @@ struct kioku_view_options {
 	 * what they would cost is saved: over a link, a request each.
 	 */
 	uint64_t columns;
-	const char *fstype;   /* as /proc/mounts has it; NULL: all */
-	const char *path;     /* a glob, also of a folder above; NULL: all */
-	uint64_t minimum;     /* characters of a string; 0: 4 */
-	const char *encoding; /* "ascii", "utf16le" or "all"; NULL: all */
-	const char *rules;    /* a file of YARA rules */
-	bool physical;        /* all memory, and not that of processes */
+	const char *fstype;      /* as /proc/mounts has it; NULL: all */
+	const char *path;        /* a glob, also of a folder above; NULL: all */
+	uint64_t minimum;        /* characters of a string; 0: 4 */
+	const char *encoding;    /* "ascii", "utf16le" or "all"; NULL: all */
+	const char *rules;       /* a file of YARA rules */
+	const char *kernel_file; /* the kernel's vmlinux or vmlinuz; NULL: it is not at hand */
+	bool physical;           /* all memory, and not that of processes */
 	/* Called now and then while a view takes its time; in bytes. NULL: nobody asks. */
 	void (*progress)(void *user, uint64_t done, uint64_t total, uint64_t lost);
 	void *progress_user;

@@ -39,9 +39,15 @@ typedef enum kioku_status check_result_fn(void *user, const char *check,
 
 struct check;
 
+struct checks_options {
+	const char *glob;        /* of fnmatch(3), for the names of checks; NULL: all */
+	const char *kernel_file; /* the kernel's vmlinux or vmlinuz; NULL: it is not at hand */
+};
+
 struct check_run {
 	struct kioku_kernel *kernel;
 	const struct kernel_code *code;
+	const char *kernel_file;   /* NULL: none */
 	const struct check *check; /* the one that is being made */
 	check_result_fn *receive;
 	void *user;
@@ -59,11 +65,11 @@ struct check {
 extern const struct check *const checks[];
 
 /*
- * Makes the checks whose name a glob of fnmatch(3) matches, all for NULL. One that cannot be made on this
- * kernel is said to be a gap, and the others go on.
- * Errors: NOT_FOUND (no check has such a name), NO_MEMORY, receive's.
+ * Makes checks. One that cannot be made on this kernel is said to be a gap, and the others go on.
+ * Errors: NOT_FOUND (no check has such a name), NO_MEMORY, REFUSED (the file is of another kernel) and others of
+ * kernel_file_open(), receive's.
  */
-enum kioku_status checks_run(struct kioku_kernel *kernel, const char *glob,
+enum kioku_status checks_run(struct kioku_kernel *kernel, const struct checks_options *options,
 			     check_result_fn *receive, void *user, struct kioku_error *error);
 
 static inline enum kioku_status check_report(struct check_run *run,

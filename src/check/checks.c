@@ -50,19 +50,21 @@ static enum kioku_status make_all(struct check_run *run, const char *glob,
 		   : error_set(error, KIOKU_ERROR_NOT_FOUND, "no check is called %s", glob);
 }
 
-enum kioku_status checks_run(struct kioku_kernel *kernel, const char *glob,
+enum kioku_status checks_run(struct kioku_kernel *kernel, const struct checks_options *options,
 			     check_result_fn *receive, void *user, struct kioku_error *error)
 {
 	struct kernel_code code;
-	struct check_run run = {
-		.kernel = kernel, .code = &code, .receive = receive, .user = user
-	};
+	struct check_run run = { .kernel = kernel,
+				 .code = &code,
+				 .kernel_file = options->kernel_file,
+				 .receive = receive,
+				 .user = user };
 
 	if (!kernel_code_read(kernel, &code)) {
 		kernel_code_release(&code);
 		return error_no_memory(error);
 	}
-	enum kioku_status status = make_all(&run, glob, error);
+	enum kioku_status status = make_all(&run, options->glob, error);
 	kernel_code_release(&code);
 	return status;
 }

@@ -1,58 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the kernel's functions begin: whoever redirects one puts a jump there. The kernel does so itself, to what
- * it made for ftrace, kprobes and BPF, and calls of static calls lead into modules. What a function does
- * behind its beginning is not verified.
+ * The kernel's code against its file, if there is one. Without it, how its functions begin: whoever redirects one
+ * puts a jump there. The kernel does so itself, to what it made for ftrace, kprobes and BPF, and calls of
+ * static calls lead into modules. What a function does behind its beginning is not verified then.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/growing.h"
-#include "check/handler.h"
-#include "kernel/live_symbols.h"
+#include "check/made_code.h"
+#include "check/text_comparison.h"
 #include "symbol/symbols.h"
 
-enum {
-	BEGINNING = 24,   /* bytes that are looked at */
-	MADE_SIZE = 4096, /* of a trampoline, at most */
-};
+enum { BEGINNING = 24 }; /* bytes that are looked at */
 
 struct beginnings {
 	struct check_run *run;
 	struct code_range image;
-	uint64_t *made; /* where code begins that the kernel made itself */
-	size_t made_count, made_capacity;
-	bool knows_made;
+	struct made_code made;
 	size_t count, lost;
 };
 
 static void beginnings_release(struct beginnings *beginnings)
 {
-	free(beginnings->made);
-}
-
-/* --- what the kernel made */
-
-static enum kioku_status note_made(void *user, const struct live_symbol *symbol)
-{
-	struct beginnings *beginnings = user;
-
-	if (!GROW(beginnings->made, beginnings->made_count, beginnings->made_capacity))
-		return KIOKU_ERROR_NO_MEMORY;
-	beginnings->made[beginnings->made_count++] = symbol->address;
-	return KIOKU_OK;
-}
-
-static enum kioku_status is_made(struct beginnings *beginnings, uint64_t address, bool *out)
-{
-	if (!beginnings->knows_made)
-		TRY(live_symbols_each_made(beginnings->run->kernel, note_made, beginnings));
-	beginnings->knows_made = true;
-	*out = false;
-	for (size_t i = 0; i < beginnings->made_count && !*out; i++)
-		*out = address - beginnings->made[i] < MADE_SIZE;
-	return KIOKU_OK;
+	made_code_release(&beginnings->made);
 }
 
 /* --- instructions */
@@ -109,7 +80,7 @@ static enum kioku_status is_right(struct beginnings *beginnings, const char *nam
 	/* Trampolines of static calls: include/linux/static_call_types.h. */
 	*out = strncmp(name, "__SCT__", 7) == 0 &&
 	       modules_at(&beginnings->run->code->modules, to) != NULL;
-	return *out ? KIOKU_OK : is_made(beginnings, to, out);
+	return *out ? KIOKU_OK : made_code_has(&beginnings->made, beginnings->run->kernel, to, out);
 }
 
 static enum kioku_status look_at(struct beginnings *beginnings, const struct kioku_symbol *symbol,
@@ -168,7 +139,7 @@ static enum kioku_status look_at_function(struct beginnings *beginnings,
 
 /* --- all of them */
 
-static enum kioku_status say_what_is_left(const struct beginnings *beginnings)
+static enum kioku_status say_what_is_left(const struct beginnings *beginnings, bool is_all)
 {
 	char found[CHECK_TEXT];
 	const struct check_result result = {
@@ -188,10 +159,11 @@ static enum kioku_status say_what_is_left(const struct beginnings *beginnings)
 		diagnose(&beginnings->run->kernel->diagnostics, KIOKU_GAP,
 			 "how %zu functions of the kernel begin could not be read",
 			 beginnings->lost);
-	return check_report(beginnings->run, &result);
+	return is_all ? check_report(beginnings->run, &result) : KIOKU_OK;
 }
 
-static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)
+static enum kioku_status look_at_beginnings(struct check_run *run, bool is_all,
+					    struct kioku_error *error)
 {
 	const struct kioku_kernel *kernel = run->kernel;
 	const struct code_range *text = &run->code->text;
@@ -214,11 +186,27 @@ static enum kioku_status run_check(struct check_run *run, struct kioku_error *er
 			TRY(look_at_function(&beginnings, &symbol));
 		last = symbol.address;
 	}
-	return say_what_is_left(&beginnings);
+	return say_what_is_left(&beginnings, is_all);
+}
+
+/* A file that somebody vouches for is enough; that in the page cache may be made up by who changed the code. */
+static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)
+{
+	enum kioku_status status = text_comparison(run, error);
+
+	if (run->kernel_file)
+		return status;
+	switch (status) {
+	case KIOKU_OK: return look_at_beginnings(run, false, error);
+	case KIOKU_ERROR_NOT_FOUND:
+	case KIOKU_ERROR_REFUSED:
+	case KIOKU_ERROR_UNSUPPORTED: return look_at_beginnings(run, true, error);
+	default: return status;
+	}
 }
 
 const struct check kernel_text_check = {
 	.name = "kernel_text",
-	.help = "functions of the kernel that were redirected",
+	.help = "code of the kernel that was changed",
 	.run = run_check,
 };

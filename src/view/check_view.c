@@ -65,14 +65,17 @@ static enum kioku_status give_result(void *user, const char *check,
 
 static enum kioku_status run_checks(struct view_run *run, struct kioku_error *error)
 {
-	return checks_run(run->kernel, run->options.name, give_result, run, error);
+	const struct checks_options options = { .glob = run->options.name,
+						.kernel_file = run->options.kernel_file };
+
+	return checks_run(run->kernel, &options, give_result, run, error);
 }
 
 const struct kioku_view check_view = {
 	.name = "check",
 	.help = "what hides, and what was tampered with",
 	VIEW_COLUMNS(columns),
-	.options = KIOKU_VIEW_NAME,
+	.options = KIOKU_VIEW_NAME | KIOKU_VIEW_KERNEL_FILE,
 	.needs_symbols = true,
 	.run = run_checks,
 };

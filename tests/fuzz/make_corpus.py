@@ -3,8 +3,10 @@
 """Writes the seeds of image and compression formats to corpus: one small file for each form that the
 parsers know. Run it again after changing it, and commit what it wrote."""
 
+import gzip
 import hashlib
 import json
+import lzma
 import pathlib
 import struct
 import sys
@@ -373,6 +375,24 @@ def series():
     yield "cut", series_note(1, segments, runs, 1)[:90]
 
 
+def vmlinuz():
+    """Documentation/arch/x86/boot.rst, and a vmlinux with code and a build id in it."""
+    note = struct.pack("<III", 4, 4, 3) + b"GNU\0\x11\x22\x33\x44"
+    code = bytes(range(256))
+    elf = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    elf += struct.pack("<IIQQQQQQ", 1, 5, 256, 0xFFFFFFFF81000000, 0, len(code), len(code), 4096)
+    elf += struct.pack("<IIQQQQQQ", 4, 4, 512, 0, 0, len(note), len(note), 4)
+    elf = elf.ljust(256, b"\0") + code + note
+    for name, packed in (("gzip", gzip.compress(elf, mtime=0)), ("xz", lzma.compress(elf, check=lzma.CHECK_CRC32)),
+                         ("unknown", b"LZOP" + elf)):
+        payload = packed + struct.pack("<I", len(elf))
+        head = bytearray(1024)
+        head[0x1F1] = 1
+        head[0x202:0x208] = b"HdrS\x0f\x02"
+        struct.pack_into("<II", head, 0x248, 16, len(payload))
+        yield name, bytes(head) + bytes(16) + payload
+
+
 def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
@@ -382,7 +402,7 @@ def main():
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
                           ("nettlp_requester", answers()), ("rsp_format", packets()),
-                          ("series_format", series())):
+                          ("series_format", series()), ("kernel_file", vmlinuz())):
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
             (CORPUS / folder / name).write_bytes(data)

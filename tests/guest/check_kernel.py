@@ -2,6 +2,9 @@
 """check, what is about the kernel: on images of guests as they are, of guests in which a module hides, and of those
 in which it puts itself where the kernel would call something else. Each test yields problems."""
 
+import bisect
+import random
+
 import guest
 import kernels
 import lab_module
@@ -81,6 +84,62 @@ def hooks(tool, image, names, hidden):
     return ", ".join(names)
 
 
+# --- the kernel's code against its file
+
+FLIPS = 400
+
+
+def compared(tool, image, vmlinuz):
+    rows = tool.rows("check", image, "--name", "kernel_text", "--vmlinux", vmlinuz, "--columns", "all")
+    return {int(row["address"], 16): row for row in rows}
+
+
+def hooked_text(tool, image, vmlinuz, names):
+    """What the module wrote into code is found, and nothing else: neither what the kernel itself has written."""
+    subjects = [row["subject"].partition("+")[0] for row in compared(tool, image, vmlinuz).values()]
+    wanted = [HOOKS[name][1] for name in names if HOOKS[name][0] == "kernel_text"]
+    missing = [name for name in wanted if not any(name in subject for subject in subjects)]
+    if missing or len(subjects) != len(wanted):
+        yield f"{subjects}, and not {wanted}"
+    return ", ".join(subjects)
+
+
+def flipped_text(tool, image, vmlinuz):
+    """Single bits of the kernel's code, anywhere, each on the image as it was found."""
+    generator = random.Random(image.name)
+    symbols = {row["name"]: int(row["address"], 16) for row in tool.rows("symbols", image)}
+    start, end = symbols["_text"], symbols["_etext"]
+    functions = sorted({address for address in symbols.values() if start <= address < end})
+    known = {bisect.bisect(functions, address) for address in compared(tool, image, vmlinuz)}
+    physical = int(tool.rows("translate", image, hex(start))[0]["physical"], 16)
+    places = {address: 1 << generator.randrange(8) for address in generator.sample(range(start, end), FLIPS)}
+    with open(image, "r+b") as ram:
+        def flip():
+            for address, bit in places.items():
+                ram.seek(physical + address - start)
+                byte = ram.read(1)[0]
+                ram.seek(-1, 1)
+                ram.write(bytes([byte ^ bit]))
+            ram.flush()
+        flip()
+        found = {bisect.bisect(functions, address) for address in compared(tool, image, vmlinuz)}
+        flip()
+    changed = {bisect.bisect(functions, address) for address in places}
+    for function in changed - found:
+        yield f"not found: a change in what begins at {functions[function - 1]:#x}"
+    for function in found - changed - known:
+        yield f"nothing was changed in what begins at {functions[function - 1]:#x}"
+    return f"{len(places)} bits in {len(changed)} functions"
+
+
+def other_file(tool, image, kernel):
+    """A file of another build is refused."""
+    other = kernels.get("backports" if kernel == "bookworm" else "bookworm").vmlinuz
+    result = tool.run("check", image, "--name", "kernel_text", "--vmlinux", other)
+    if result.status != 1 or "is of another kernel" not in result.stderr:
+        yield result.describe()
+
+
 def hide(machine, kernel, command):
     module = command.split()[0]
     machine.boot(kernels.get(kernel), 256, append="kioku.lab=1", files={
@@ -105,6 +164,12 @@ def check_guest(session, kernel, command, test, *arguments):
             session.results.fail(f"{name}, boot", error)
             return
         session.results.check(name, test, session.tool, image, *arguments)
+        if test is not hooks:
+            return
+        vmlinuz = kernels.get(kernel).vmlinuz
+        session.results.check(f"{name}: its code and its file", hooked_text, session.tool, image, vmlinuz, arguments[0])
+        session.results.check(f"{name}: changed code", flipped_text, session.tool, image, vmlinuz)
+        session.results.check(f"{name}: a file of another build", other_file, session.tool, image, kernel)
 
 
 def plans(full):
