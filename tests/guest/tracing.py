@@ -145,7 +145,13 @@ def owners(tool, known):
     return f"{sum(map(len, told.values()))} descriptors"
 
 
-TESTS = (traced, probes, symbols, bpf, owners)
+def code(tool, known):
+    """What tracing has written into the kernel's code is no finding where that is compared with its file."""
+    vmlinuz = kernels.get(known.name.partition("-")[2]).vmlinuz
+    yield from map(str, tool.rows("check", known.ram_path, "--name", "kernel_text", "--vmlinux", vmlinuz))
+
+
+TESTS = (traced, probes, symbols, bpf, owners, code)
 
 
 def check_all(session):
