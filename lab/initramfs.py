@@ -16,7 +16,7 @@ BUSYBOX = Path("/bin/busybox")
 COMPILE = ["gcc", "-static", "-O1", "-g", "-Wall", "-Wextra"]
 PROGRAMS = {"activity": ["activity.c", "memory.c", "files.c", "descriptors.c", "sleepers.c",
                           "confined.c", "network.c", "routes.c",
-                          "filters.c"],
+                          "filters.c", "timers.c"],
             "agent": ["agent.c", "archive.c", "route_list.c", "hook_list.c"]}
 APPLETS = ["sh", "mount", "umount", "hostname", "ip", "insmod", "rmmod", "cat", "ls", "dd", "grep",
            "ln", "rm", "sync"]

@@ -354,6 +354,13 @@ static void sleepers(void)
 	settle("sleepers");
 }
 
+static void timers(void)
+{
+	prctl(PR_SET_NAME, "timers");
+	hold_timers();
+	settle("timers");
+}
+
 static void vectors(void)
 {
 	prctl(PR_SET_NAME, "vectors");
@@ -407,7 +414,7 @@ static void (*const activities[])(void) = {
 	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,      traced,
 	zombie,       vfork_parent, chain,      namespaced, marker,     files,        sockets,
 	descriptors,  mounts,       other_root, sleepers,   vectors,    capabilities, strict,
-	cgroups,      namespaces,   network,
+	cgroups,      namespaces,   network,    timers,
 };
 enum { ACTIVITIES = sizeof activities / sizeof *activities };
 

@@ -22,6 +22,7 @@ void hold_descriptors(void);    /* descriptors.c */
 void hold_mounts(void);         /* descriptors.c */
 void hold_other_root(void);     /* descriptors.c */
 void hold_sleepers(void);       /* sleepers.c */
+void hold_timers(void);         /* timers.c */
 void hold_capabilities(void);   /* confined.c */
 void hold_cgroups(void);        /* confined.c */
 void hold_namespaces(void);     /* confined.c */

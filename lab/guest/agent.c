@@ -47,6 +47,7 @@ static const char *const machine_files[] = {
 	"/proc/meminfo",
 	"/proc/mounts",
 	"/proc/interrupts",
+	"/proc/softirqs",
 	"/proc/self/mountinfo",
 	"/proc/sys/kernel/random/boot_id",
 	"/proc/sys/kernel/osrelease",
@@ -75,8 +76,8 @@ static const char *const machine_files[] = {
 
 /* "sched" shows the kernel's own 16 bytes of a name; "comm" adds to those of kernel threads. */
 static const char *const thread_files[] = { "stat", "status", "comm", "sched", "stack", "wchan" };
-static const char *const process_files[] = { "maps",   "smaps",     "cmdline", "environ",
-					     "limits", "mountinfo", "mounts",  "cgroup" };
+static const char *const process_files[] = { "maps",      "smaps",  "cmdline", "environ", "limits",
+					     "mountinfo", "mounts", "cgroup",  "timers" };
 static const char *const process_links[] = { "exe",     "cwd",       "root",   "ns/pid",
 					     "ns/mnt",  "ns/net",    "ns/uts", "ns/ipc",
 					     "ns/user", "ns/cgroup", "ns/time" };
@@ -289,6 +290,12 @@ static void add_modules(void)
 		fclose(modules);
 }
 
+static void add_affinity(const char *folder)
+{
+	add_file_in(folder, "smp_affinity_list");
+	add_file_in(folder, "effective_affinity_list");
+}
+
 static void add_moment(void)
 {
 	char text[128];
@@ -323,7 +330,10 @@ static unsigned long collect(const char *disk)
 	add_list("/proc/net/hooks", list_hooks);
 	add_log();
 	add_modules();
+	add_tree("/sys/kernel/irq");
+	each("/proc/irq", is_number, add_affinity);
 	add_tree("/lab");
+	archive_file("/proc/timer_list"); /* the last: it changes all the time */
 	return archive_close();
 }
 
