@@ -9,7 +9,7 @@
 #define NANOSECONDS 1000000000ll
 
 struct timekeeper {
-	int64_t seconds, offset_real, offset_boot;
+	int64_t seconds, offset_real, offset_boot, offset_atomic;
 	uint64_t nanoseconds, clock;
 	uint32_t shift, multiplier;
 };
@@ -18,6 +18,7 @@ static const struct member timekeeper_members[] = {
 	MEMBER(struct timekeeper, seconds, "xtime_sec"),
 	MEMBER(struct timekeeper, offset_real, "offs_real"),
 	MEMBER(struct timekeeper, offset_boot, "offs_boot"),
+	OPTIONAL(struct timekeeper, offset_atomic, "offs_tai"), /* v3.10 */
 	/* struct tk_read_base came with v3.17, its name tkr_mono with v4.1 */
 	MEMBER(struct timekeeper, nanoseconds, "tkr_mono.xtime_nsec", "tkr.xtime_nsec",
 	       "xtime_nsec"),
@@ -48,6 +49,9 @@ static bool take(struct kioku_kernel *kernel, const struct binding *binding, uin
 	    !is_plausible(kernel, &timekeeper))
 		return false;
 	kernel->boot_offset = timekeeper.offset_real - timekeeper.offset_boot;
+	kernel->real_offset = timekeeper.offset_real;
+	kernel->atomic_offset =
+		timekeeper.offset_atomic ? timekeeper.offset_atomic - timekeeper.offset_real : 0;
 	kernel->wall_time = timekeeper.seconds * NANOSECONDS +
 			    (int64_t)(timekeeper.nanoseconds >> timekeeper.shift);
 	kernel->boot_offset_known = true;
@@ -73,7 +77,19 @@ void clock_read(struct kioku_kernel *kernel)
 
 bool clock_from_boot(const struct kioku_kernel *kernel, uint64_t since_boot, int64_t *utc)
 {
-	if (!kernel->boot_offset_known || since_boot > INT64_MAX / 2)
+	return since_boot <= INT64_MAX / 2 &&
+	       clock_from(kernel, CLOCK_OF_BOOT, (int64_t)since_boot, utc);
+}
+
+bool clock_from(const struct kioku_kernel *kernel, int32_t clock, int64_t time, int64_t *utc)
+{
+	if (!kernel->boot_offset_known)
 		return false;
-	return !__builtin_add_overflow(kernel->boot_offset, (int64_t)since_boot, utc);
+	switch (clock) {
+	case CLOCK_OF_UTC: return !__builtin_add_overflow(time, 0, utc);
+	case CLOCK_SINCE_BOOT: return !__builtin_add_overflow(kernel->real_offset, time, utc);
+	case CLOCK_OF_BOOT: return !__builtin_add_overflow(kernel->boot_offset, time, utc);
+	case CLOCK_ATOMIC: return !__builtin_sub_overflow(time, kernel->atomic_offset, utc);
+	default: return false;
+	}
 }

@@ -68,7 +68,9 @@ struct kioku_kernel {
 	size_t vmcoreinfo_size; /* 0: none */
 	const char *vmcoreinfo_evidence;
 	int64_t boot_offset; /* nanoseconds to add to boot time for UTC */
-	int64_t wall_time;   /* of the machine's clock when the image was taken, UTC; 0: unknown */
+	int64_t real_offset; /* the same for what counts on from boot but does not in a suspended machine */
+	int64_t atomic_offset; /* what TAI is ahead of UTC, in nanoseconds */
+	int64_t wall_time; /* of the machine's clock when the image was taken, UTC; 0: unknown */
 	bool boot_offset_known;
 
 	char state_letters[STATE_LETTERS + 1]; /* see task_state_letter(); empty until needed */

@@ -83,33 +83,14 @@ static bool is_new(struct tables *tables, uint64_t table)
 
 /* --- places in types */
 
-/* A member of a struct: where it is, its size, and that of one of its elements. */
-struct place {
-	uint64_t offset, size;
-};
-
-static bool find_place(const struct tables *tables, const char *type, const char *path,
-		       struct place *out)
-{
-	const struct kioku_types *types = tables->kernel->types;
-	struct kioku_member member;
-	uint32_t id;
-
-	if (kioku_types_find(types, type, &id, NULL) != KIOKU_OK ||
-	    kioku_type_member(types, id, path, &member, NULL) != KIOKU_OK)
-		return false;
-	*out = (struct place){ member.bit_offset / 8, kioku_type_size(types, member.type) };
-	return true;
-}
-
 /* count heads of a type that has more in it than the head. */
 static enum kioku_status walk_heads(struct tables *tables, uint64_t start, uint64_t count,
 				    const char *type, const char *head, const char *other_head)
 {
-	struct place place;
+	struct type_place place;
 
-	if (!find_place(tables, type, head, &place) &&
-	    (!other_head || !find_place(tables, type, other_head, &place)))
+	if (!types_find_place(tables->kernel->types, type, head, &place) &&
+	    (!other_head || !types_find_place(tables->kernel->types, type, other_head, &place)))
 		return KIOKU_ERROR_UNSUPPORTED;
 	return hash_table_walk(&tables->hash, start, count,
 			       types_size_of(tables->kernel->types, type), place.offset);
@@ -119,9 +100,9 @@ static enum kioku_status walk_heads(struct tables *tables, uint64_t start, uint6
 static enum kioku_status walk_array(struct tables *tables, uint64_t start, const char *type,
 				    const char *array)
 {
-	struct place place;
+	struct type_place place;
 
-	if (!find_place(tables, type, array, &place))
+	if (!types_find_place(tables->kernel->types, type, array, &place))
 		return KIOKU_ERROR_UNSUPPORTED;
 	return hash_table_walk(&tables->hash, start + place.offset, place.size / 8, 8, 0);
 }
@@ -132,14 +113,15 @@ static enum kioku_status walk_tcp(struct tables *tables, uint64_t address)
 {
 	const struct binding *binding;
 	struct tcp_table table;
-	struct place listening;
+	struct type_place listening;
 
 	tables->hash.what = "TCP sockets";
 	TRY(record_bind(tables->kernel, &tcp_record, &binding, NULL));
 	TRY(record_read_at(tables->kernel, &tcp_record, address, &table));
 	TRY(walk_heads(tables, table.established, (uint64_t)table.established_mask + 1,
 		       "struct inet_ehash_bucket", "chain", NULL));
-	if (!find_place(tables, "struct inet_hashinfo", "listening_hash", &listening))
+	if (!types_find_place(tables->kernel->types, "struct inet_hashinfo", "listening_hash",
+			      &listening))
 		return walk_heads(tables, table.listening, (uint64_t)table.listening_mask + 1,
 				  "struct inet_listen_hashbucket", "nulls_head", "head");
 	uint64_t size = types_size_of(tables->kernel->types, "struct inet_listen_hashbucket");
@@ -203,7 +185,7 @@ static enum kioku_status walk_old_unix(struct tables *tables)
 static enum kioku_status walk_namespace(void *user, const struct net_namespace *namespace)
 {
 	struct tables *tables = user;
-	struct place packet;
+	struct type_place packet;
 
 	if (is_new(tables, namespace->tcp))
 		TRY(report(tables, walk_tcp(tables, namespace->tcp)));
@@ -213,7 +195,7 @@ static enum kioku_status walk_namespace(void *user, const struct net_namespace *
 	if (namespace->unix_chains)
 		TRY(report(tables, walk_unix(tables, namespace->unix_chains)));
 	tables->hash.what = "packet sockets";
-	if (find_place(tables, "struct net", "packet.sklist", &packet))
+	if (types_find_place(tables->kernel->types, "struct net", "packet.sklist", &packet))
 		TRY(report(tables,
 			   hash_chain_walk(&tables->hash, namespace->address + packet.offset)));
 	return KIOKU_OK;
@@ -253,11 +235,13 @@ static enum kioku_status walk_netlink(struct tables *tables)
 	uint64_t symbol = kernel_symbol(tables->kernel, "nl_table");
 	uint64_t size = types_size_of(tables->kernel->types, "struct netlink_table");
 	const struct binding *binding;
-	struct place hash, registered;
+	struct type_place hash, registered;
 	uint8_t raw[8];
 
-	if (!symbol || !find_place(tables, "struct netlink_table", "hash", &hash) ||
-	    !find_place(tables, "struct netlink_table", "registered", &registered))
+	if (!symbol ||
+	    !types_find_place(tables->kernel->types, "struct netlink_table", "hash", &hash) ||
+	    !types_find_place(tables->kernel->types, "struct netlink_table", "registered",
+			      &registered))
 		return KIOKU_ERROR_UNSUPPORTED;
 	TRY(record_bind(tables->kernel, &netlink_record, &binding, NULL));
 	tables->node = BINDING_OFFSET(binding, struct links, node);

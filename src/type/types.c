@@ -370,6 +370,19 @@ uint64_t kioku_type_size(const struct kioku_types *types, uint32_t id)
 	return 0;
 }
 
+bool types_find_place(const struct kioku_types *types, const char *type, const char *path,
+		      struct type_place *out)
+{
+	struct kioku_member member;
+	uint32_t id;
+
+	if (kioku_types_find(types, type, &id, NULL) != KIOKU_OK ||
+	    kioku_type_member(types, id, path, &member, NULL) != KIOKU_OK)
+		return false;
+	*out = (struct type_place){ member.bit_offset / 8, kioku_type_size(types, member.type) };
+	return true;
+}
+
 uint64_t types_size_of(const struct kioku_types *types, const char *name)
 {
 	uint32_t id;

@@ -65,6 +65,13 @@ const char *types_string(const struct kioku_types *types, uint32_t offset);
 bool types_enum_value(const struct kioku_types *types, const char *enumeration, const char *name,
 		      uint64_t *out);
 
+/* Where a member of a struct is, by the names of both ("struct page", "lru"), and its size; in bytes. */
+struct type_place {
+	uint64_t offset, size;
+};
+bool types_find_place(const struct kioku_types *types, const char *type, const char *path,
+		      struct type_place *out);
+
 /* Bytes of a type by its name, as in "struct page"; 0: there is none. */
 uint64_t types_size_of(const struct kioku_types *types, const char *name);
 

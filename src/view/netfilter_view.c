@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* netfilter: which functions are called for packets, in every network namespace. */
-#include <stdio.h>
-#include <string.h>
-
-#include "kernel/kernel_code.h"
 #include "kernel/netfilter.h"
+#include "view/code_cells.h"
 #include "view/network_cells.h"
 
 enum {
@@ -50,25 +47,9 @@ static void listing_release(struct listing *listing)
 	kernel_code_release(&listing->code);
 }
 
-/* FUNCTION, or FUNCTION+0x10 where a hook is not the start of one. */
-static struct kioku_cell function_cell(struct listing *listing, uint64_t handler,
-				       char room[CODE_TEXT])
-{
-	struct code_name found;
-
-	if (!kernel_code_function(listing->run->kernel, &listing->code, handler, &found))
-		return cell_absent(KIOKU_CELL_NOT_APPLICABLE);
-	int size = handler == found.address
-			   ? snprintf(room, CODE_TEXT, "%s", found.name)
-			   : snprintf(room, CODE_TEXT, "%s+0x%llx", found.name,
-				      (unsigned long long)(handler - found.address));
-	return cell_text(room, (size_t)size);
-}
-
 static enum kioku_status give_hook(void *user, const struct netfilter_hook *hook)
 {
 	struct listing *listing = user;
-	const struct module *module = modules_at(&listing->code.modules, hook->handler);
 	struct kioku_cell lost = cell_absent(presence_of(hook->ops_status));
 	bool has_ops = hook->ops_status == KIOKU_OK;
 	char function[CODE_TEXT];
@@ -85,8 +66,9 @@ static enum kioku_status give_hook(void *user, const struct netfilter_hook *hook
 						  : cell_absent(KIOKU_CELL_NOT_APPLICABLE),
 		[COLUMN_PRIORITY] = has_ops ? cell_integer(hook->priority) : lost,
 		[COLUMN_HANDLER] = cell_number(hook->handler),
-		[COLUMN_FUNCTION] = function_cell(listing, hook->handler, function),
-		[COLUMN_MODULE] = cell_string_if_any(module ? module->name : NULL),
+		[COLUMN_FUNCTION] = function_cell(listing->run->kernel, &listing->code,
+						  hook->handler, function),
+		[COLUMN_MODULE] = code_module_cell(&listing->code, hook->handler),
 		[COLUMN_PRIVATE] = cell_number(hook->private),
 		[COLUMN_OPS] = has_ops ? cell_number(hook->ops) : lost,
 	};

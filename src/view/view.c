@@ -25,6 +25,7 @@ static const struct kioku_view *const views[] = {
 	&panic_view,
 	&bpf_view,
 	&ftrace_view,
+	&timers_view,
 	&sockets_view,
 	&interfaces_view,
 	&arp_view,
