@@ -81,6 +81,7 @@ static inline enum kioku_status check_report(struct check_run *run,
 /* Each in a file of its name. */
 extern const struct check hidden_module_check, hidden_process_check, posing_check,
 	syscall_table_check, interrupt_table_check, constant_data_check, kernel_text_check,
-	tracing_hooks_check, netfilter_hooks_check, notifiers_check;
+	tracing_hooks_check, netfilter_hooks_check, notifiers_check, timers_check,
+	interrupt_handlers_check;
 
 #endif

@@ -14,6 +14,8 @@ const struct check *const checks[] = {
 	&tracing_hooks_check,
 	&netfilter_hooks_check,
 	&notifiers_check,
+	&timers_check,
+	&interrupt_handlers_check,
 	NULL,
 };
 

@@ -26,6 +26,7 @@ static const struct kioku_view *const views[] = {
 	&bpf_view,
 	&ftrace_view,
 	&timers_view,
+	&irq_view,
 	&sockets_view,
 	&interfaces_view,
 	&arp_view,
