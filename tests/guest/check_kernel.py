@@ -10,7 +10,7 @@ import kernels
 import lab_module
 
 CHECKS = ("hidden_module", "syscall_table", "interrupt_table", "constant_data", "kernel_text", "tracing_hooks",
-          "netfilter_hooks", "notifiers")
+          "netfilter_hooks", "notifiers", "timers", "interrupt_handlers")
 HIDDEN_FROM = {"hide_module": ("list of modules", "sysfs"),
                "hide_module deep=1": ("list of modules", "sysfs", "tree of addresses")}
 
@@ -23,8 +23,8 @@ def findings(rows):
     return [row for row in rows if row["severity"] == "finding"]
 
 
-# lab/modules/hiding/hook.c: what it does, and how that is told: (check, of what, where it leads to). The last three
-# are notes of a module that is listed: modules may do that.
+# lab/modules/hiding/hook.c: what it does, and how that is told: (check, of what, where it leads to). Those of
+# NOTES are notes of a module that is listed: modules may do that.
 HOOKS = {
     "table": ("syscall_table", "system call 62", "hooked_entry"),
     "dispatcher": ("kernel_text", "x64_sys_call", "hooked_dispatcher"),
@@ -34,8 +34,13 @@ HOOKS = {
     "ftrace": ("tracing_hooks", "__x64_sys_mkdir", "redirect"),
     "netfilter": ("netfilter_hooks", "IPv4 PRE_ROUTING", "hooked_packet"),
     "keyboard": ("notifiers", "keyboard_notifier_list", "hooked_key"),
+    "timer": ("timers", "jiffies", "hooked_timer"),
+    "clock": ("timers", "boottime", "hooked_clock"),
+    "work": ("timers", "work behind", "hooked_work"),
+    "interrupt": ("interrupt_handlers", "thread of interrupt 7", "hooked_thread"),
+    "softirq": ("interrupt_handlers", "softirq 5, IRQ_POLL", "hooked_softirq"),
 }
-NOTES = ("netfilter", "keyboard")
+NOTES = ("netfilter", "keyboard", "timer", "clock", "work", "interrupt", "softirq")
 # A kernel without x64_sys_call() dispatches by the table.
 UNKNOWN = {"bullseye": ("dispatcher",)}
 

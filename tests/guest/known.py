@@ -146,11 +146,19 @@ class Known:
         found = [re.fullmatch(r" *(\w+)-(\w+) : (.*)", line) for line in self.before["iomem"]]
         return [(int(match[1], 16), int(match[2], 16)) for match in found if match[3] == name]
 
-    def archived(self, path):
+    def archived(self, path, truth="truth"):
         """A file as the guest saw it, such as "proc/1/smaps"."""
-        with tarfile.open(self.folder / "truth.tar", encoding="utf-8",
-                          errors="surrogateescape") as tar:
+        with self.tar(truth) as tar:
             return tar.extractfile(path).read()
+
+    def archive(self, truth, pattern):
+        """{path: contents} of every such file whose path begins with what a pattern matches."""
+        with self.tar(truth) as tar:
+            return {member.name: tar.extractfile(member).read() for member in tar
+                    if member.isfile() and re.match(pattern, member.name)}
+
+    def tar(self, truth):
+        return tarfile.open(self.folder / f"{truth}.tar", encoding="utf-8", errors="surrogateescape")
 
 
 def name(task):

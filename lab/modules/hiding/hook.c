@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Puts itself where the kernel would call something else; what=NAME,NAME... says where. */
 #include <linux/ftrace.h>
+#include <linux/hrtimer.h>
+#include <linux/interrupt.h>
 #include <linux/keyboard.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/seq_file.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
 #include <asm/desc.h>
 #include <asm/syscall.h>
 #include <asm/trapnr.h>
 
 #include "lab.h"
 
-#define WHAT_LIMIT 16
+#define WHAT_LIMIT 32
 
 static char *what[WHAT_LIMIT];
 static int count;
@@ -163,14 +167,89 @@ static int hook_keyboard(void)
 	return register_keyboard_notifier(&key_hook);
 }
 
+/* --- later */
+
+#define LONG_SECONDS 100000
+
+static void hooked_timer(struct timer_list *timer)
+{
+}
+
+static DEFINE_TIMER(timer_hook, hooked_timer);
+
+static int hook_timer(void)
+{
+	mod_timer(&timer_hook, jiffies + LONG_SECONDS * HZ);
+	return 0;
+}
+
+static enum hrtimer_restart hooked_clock(struct hrtimer *timer)
+{
+	return HRTIMER_NORESTART;
+}
+
+static struct hrtimer clock_hook;
+
+static int hook_clock(void)
+{
+	hrtimer_init(&clock_hook, CLOCK_BOOTTIME, HRTIMER_MODE_REL);
+	clock_hook.function = hooked_clock;
+	hrtimer_start(&clock_hook, ktime_set(LONG_SECONDS, 0), HRTIMER_MODE_REL);
+	return 0;
+}
+
+static void hooked_work(struct work_struct *work)
+{
+}
+
+static DECLARE_DELAYED_WORK(work_hook, hooked_work);
+
+static int hook_work(void)
+{
+	schedule_delayed_work(&work_hook, LONG_SECONDS * HZ);
+	return 0;
+}
+
+/* --- interrupts */
+
+static irqreturn_t hooked_thread(int number, void *device)
+{
+	return IRQ_NONE;
+}
+
+/* A line that no device of a guest has, which nothing ever raises. */
+static int hook_interrupt(void)
+{
+	return request_threaded_irq(7, NULL, hooked_thread, IRQF_ONESHOT, "hooked", &clock_hook);
+}
+
+static void hooked_softirq(struct softirq_action *action)
+{
+}
+
+/* One that is only raised for disks that are asked, and not waited for. */
+static int hook_softirq(void)
+{
+	struct softirq_action *actions = (void *)lab_symbol("softirq_vec");
+	void *hook = hooked_softirq;
+
+	if (!actions)
+		return -ENOENT;
+	lab_overwrite(&actions[IRQ_POLL_SOFTIRQ].action, &hook, sizeof(hook));
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*hook)(void);
 } hooks[] = {
-	{ "table", hook_table },   { "dispatcher", hook_dispatcher },
-	{ "ftrace", hook_ftrace }, { "netfilter", hook_netfilter },
-	{ "text", hook_text },     { "proc", hook_proc },
-	{ "idt", hook_idt },       { "keyboard", hook_keyboard },
+	{ "table", hook_table },     { "dispatcher", hook_dispatcher },
+	{ "ftrace", hook_ftrace },   { "netfilter", hook_netfilter },
+	{ "text", hook_text },       { "proc", hook_proc },
+	{ "idt", hook_idt },         { "keyboard", hook_keyboard },
+	{ "timer", hook_timer },     { "clock", hook_clock },
+	{ "work", hook_work },       { "interrupt", hook_interrupt },
+	{ "softirq", hook_softirq },
 };
 
 /* What cannot be had on this kernel is said, and left out. */
