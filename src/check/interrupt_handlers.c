@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "check/handler.h"
-#include "kernel/interrupt.h"
+#include "kernel/irq.h"
 
 struct looking {
 	struct check_run *run;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/interrupt.h"
+#include "kernel/irq.h"
 #include "kernel/percpu.h"
 #include "kernel/task.h"
 #include "view/code_cells.h"

@@ -3,8 +3,8 @@
  * Interrupts and who handles them: kernel/irq/, softirqs (kernel/softirq.c), NMIs (arch/x86/kernel/nmi.c), 4.18 to
  * 7.2.
  */
-#ifndef KERNEL_INTERRUPT_H
-#define KERNEL_INTERRUPT_H
+#ifndef KERNEL_IRQ_H
+#define KERNEL_IRQ_H
 
 #include "kernel/record.h"
 

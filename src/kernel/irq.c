@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/interrupt.h"
+#include "kernel/irq.h"
 
 #include <string.h>
 
