@@ -70,7 +70,8 @@ def timers(tool, known, image):
     told = [told_timers(text) for text in archived(known, "proc/timer_list")]
     clocks = {shown_timer(row): row for row in rows if row["kind"] == "hrtimer"}
     anything = set().union(*(timers for timers, _, _ in told))
-    steady = set.intersection(*(timers for timers, _, _ in told))
+    steady = {timer for timer in set.intersection(*(timers for timers, _, _ in told))
+              if timer[3] not in TICK}
     if not known.after:  # what is near may have been called before the panic
         steady = {timer for timer in steady if timer in clocks or is_far(timer, told[0][1])}
     yield from (f"{timer} is missing" for timer in sorted(steady - clocks.keys()))
