@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/cgroup_path.h"
+#include "kernel/file_table.h"
 #include "kernel/xarray.h"
 #include "type/types.h"
 
@@ -237,26 +238,10 @@ enum kioku_status bpf_each(struct kioku_kernel *kernel, enum bpf_kind kind, bpf_
 
 /* --- files */
 
-struct open_file {
-	uint64_t operations, private;
-};
-
-static const struct member open_file_members[] = {
-	MEMBER(struct open_file, operations, "f_op"),
-	MEMBER(struct open_file, private, "private_data"),
-};
-static const struct record open_file_record = RECORD(struct open_file, "file", open_file_members);
-
 enum kioku_status bpf_object_of_file(struct kioku_kernel *kernel, uint64_t address, uint64_t *out)
 {
 	static const char *const operations[] = { "bpf_prog_fops", "bpf_map_fops", "bpf_link_fops",
-						  "bpf_link_fops_poll" };
-	struct open_file file;
+						  "bpf_link_fops_poll", NULL };
 
-	*out = 0;
-	TRY(record_read_at(kernel, &open_file_record, address, &file));
-	for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++)
-		if (file.operations && file.operations == kernel_symbol(kernel, operations[i]))
-			*out = file.private;
-	return KIOKU_OK;
+	return file_object(kernel, address, operations, out);
 }

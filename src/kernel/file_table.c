@@ -225,3 +225,29 @@ enum kioku_status file_table_each(struct kioku_kernel *kernel, uint64_t files, c
 		return KIOKU_ERROR_CORRUPT;
 	return walk_table(&walk);
 }
+
+/* --- what it stands for */
+
+struct file_purpose {
+	uint64_t operations, private;
+};
+
+static const struct member file_purpose_members[] = {
+	MEMBER(struct file_purpose, operations, "f_op"),
+	MEMBER(struct file_purpose, private, "private_data"),
+};
+static const struct record file_purpose_record =
+	RECORD(struct file_purpose, "file", file_purpose_members);
+
+enum kioku_status file_object(struct kioku_kernel *kernel, uint64_t address,
+			      const char *const *operations, uint64_t *out)
+{
+	struct file_purpose file;
+
+	*out = 0;
+	TRY(record_read_at(kernel, &file_purpose_record, address, &file));
+	for (size_t i = 0; operations[i]; i++)
+		if (file.operations && file.operations == kernel_symbol(kernel, operations[i]))
+			*out = file.private;
+	return KIOKU_OK;
+}

@@ -9,6 +9,7 @@
 
 /* What a process has: in its signal_struct, which its threads share. */
 struct timers {
+	int32_t live;         /* threads that have not ended; the first may be one of those that have */
 	uint64_t list, chain; /* of these only the places matter; one of both is there */
 	uint64_t real_interval;
 	uint64_t counting
@@ -16,6 +17,7 @@ struct timers {
 };
 
 static const struct member timers_members[] = {
+	MEMBER(struct timers, live, "live"),
 	OPTIONAL(struct timers, list, "posix_timers.next"),
 	OPTIONAL(struct timers, chain, "posix_timers.first"), /* v6.12 */
 	OPTIONAL(struct timers, real_interval, "it_real_incr"),
@@ -189,13 +191,15 @@ static enum kioku_status give_process(void *user, const struct task *task)
 	struct walk *walk = user;
 	struct timers timers;
 
-	if (task->exit_state || !kernel_is_pointer(walk->kernel, task->signal))
+	if (task->exit_state && !kernel_is_pointer(walk->kernel, task->signal))
 		return KIOKU_OK;
 	walk->signal = task->signal;
 	walk->timer = (struct process_timer){ .pid = task->tgid };
 	memcpy(walk->timer.comm, task->comm, sizeof(walk->timer.comm));
 	enum kioku_status status =
-		record_read(walk->kernel, walk->timers, task->signal, &timers, NULL);
+		record_read_at(walk->kernel, &timers_record, task->signal, &timers);
+	if (status == KIOKU_OK && timers.live == 0)
+		return KIOKU_OK;
 	if (status != KIOKU_OK) {
 		diagnose(&walk->kernel->diagnostics, KIOKU_GAP, "process %d: its timers: %s",
 			 task->tgid, kioku_status_name(status));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/clock.h"
+#include "kernel/file_table.h"
 #include "kernel/hash_chain.h"
 #include "kernel/percpu.h"
 #include "kernel/rbtree.h"
@@ -437,4 +438,29 @@ enum kioku_status timer_purpose(struct kioku_kernel *kernel, const struct timer 
 		return KIOKU_OK;
 	}
 	return KIOKU_OK;
+}
+
+/* --- descriptors */
+
+uint64_t timer_descriptor(struct kioku_kernel *kernel, const struct timer *timer,
+			  const struct timer_purpose *purpose)
+{
+	uint64_t of_timer = kernel_symbol(kernel, "timerfd_tmrproc");
+	uint64_t of_alarm = kernel_symbol(kernel, "timerfd_alarmproc");
+	const char *member = of_timer && timer->function == of_timer     ? "t.tmr"
+			     : of_alarm && purpose->function == of_alarm ? "t.alarm.timer"
+									 : NULL;
+	struct type_place place;
+
+	if (!member || !types_find_place(kernel->types, "struct timerfd_ctx", member, &place))
+		return 0;
+	return timer->address - place.offset;
+}
+
+enum kioku_status timer_descriptor_of_file(struct kioku_kernel *kernel, uint64_t file,
+					   uint64_t *out)
+{
+	static const char *const operations[] = { "timerfd_fops", NULL };
+
+	return file_object(kernel, file, operations, out);
 }

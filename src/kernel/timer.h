@@ -56,4 +56,15 @@ struct timer_purpose {
 enum kioku_status timer_purpose(struct kioku_kernel *kernel, const struct timer *timer,
 				struct timer_purpose *out);
 
+/*
+ * The struct timerfd_ctx that a timer's descriptor stands for (fs/timerfd.c); 0: it is no descriptor's. purpose: what
+ * timer_purpose() said of it.
+ */
+uint64_t timer_descriptor(struct kioku_kernel *kernel, const struct timer *timer,
+			  const struct timer_purpose *purpose);
+
+/* The same of an open file, for object_owners_read(). Errors: those of file_object(). */
+enum kioku_status timer_descriptor_of_file(struct kioku_kernel *kernel, uint64_t file,
+					   uint64_t *out);
+
 #endif

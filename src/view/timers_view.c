@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/growing.h"
+#include "kernel/object_owners.h"
 #include "kernel/process_timer.h"
 #include "kernel/timer.h"
 #include "view/code_cells.h"
@@ -25,6 +26,7 @@ enum {
 	COLUMN_PID,
 	COLUMN_TID,
 	COLUMN_COMM,
+	COLUMN_FD,
 	COLUMN_ID,
 	COLUMN_SIGNAL,
 	COLUMN_BASE,
@@ -56,6 +58,7 @@ static const struct kioku_column columns[COLUMNS] = {
 			 0 },
 	[COLUMN_TID] = { "tid", KIOKU_KIND_INTEGER, "thread that sleeps until then", 1 },
 	[COLUMN_COMM] = TASK_COLUMN_COMM,
+	[COLUMN_FD] = { "fd", KIOKU_KIND_INTEGER, "its descriptor there, of timerfd_create(2)", 0 },
 	[COLUMN_ID] = { "id", KIOKU_KIND_INTEGER, "as timer_create(2) returned it", 1 },
 	[COLUMN_SIGNAL] = { "signal", KIOKU_KIND_INTEGER, "that the process is sent then", 0 },
 	[COLUMN_BASE] = { "base", KIOKU_KIND_TEXT, "which of its CPU's: hard, soft, local, ...",
@@ -79,12 +82,16 @@ struct listing {
 	struct kernel_code code;
 	struct owned *owned; /* by the hrtimer that they wait in */
 	size_t count, capacity;
+	struct object_owners descriptors; /* read when the first one is needed */
+	bool has_descriptors;
+	enum kioku_status stopped; /* why the walk of timers ends, other than by a row */
 };
 
 static void listing_release(struct listing *listing)
 {
 	kernel_code_release(&listing->code);
 	free(listing->owned);
+	object_owners_release(&listing->descriptors);
 }
 
 /* Of the row that is being made. */
@@ -273,6 +280,27 @@ static void task_cells_of(struct row *row, const struct timer *timer, uint64_t a
 	row->cells[COLUMN_COMM] = cell_text(task->comm, strnlen(task->comm, sizeof(task->comm)));
 }
 
+/* Several may have it open; the first one is named. */
+static void descriptor_cells(struct row *row, uint64_t descriptor)
+{
+	struct listing *listing = row->listing;
+	size_t count;
+
+	if (!listing->has_descriptors)
+		listing->stopped =
+			object_owners_read(listing->run->kernel, timer_descriptor_of_file,
+					   &listing->descriptors, NULL);
+	listing->has_descriptors = true;
+	const struct object_owner *owner =
+		object_owners_of(&listing->descriptors, descriptor, &count);
+	if (count == 0)
+		return;
+	row->pid = owner->pid;
+	row->cells[COLUMN_PID] = cell_integer(owner->pid);
+	row->cells[COLUMN_FD] = cell_integer(owner->descriptor);
+	row->cells[COLUMN_COMM] = cell_text(owner->comm, strnlen(owner->comm, sizeof(owner->comm)));
+}
+
 static void purpose_cells(struct row *row, const struct timer *timer)
 {
 	struct kioku_kernel *kernel = row->listing->run->kernel;
@@ -287,6 +315,9 @@ static void purpose_cells(struct row *row, const struct timer *timer)
 							       purpose.function, row->work));
 	else if (purpose.task)
 		task_cells_of(row, timer, purpose.task);
+	uint64_t descriptor = timer_descriptor(kernel, timer, &purpose);
+	if (descriptor)
+		descriptor_cells(row, descriptor);
 }
 
 static enum kioku_status give_timer(void *user, const struct timer *timer)
@@ -310,6 +341,7 @@ static enum kioku_status give_timer(void *user, const struct timer *timer)
 	time_cells(&row, timer);
 	flags_cell(&row, timer);
 	purpose_cells(&row, timer);
+	TRY(listing->stopped);
 	if (owned) {
 		owned->is_pending = true;
 		owner_cells(&row, &owned->timer);

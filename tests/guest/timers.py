@@ -137,6 +137,9 @@ def wrong_owners(known, rows):
     real = [row for row in rows if row["function"] == "it_real_fn"]
     if [(row["pid"], row["interval"]) for row in real] != [(pid, 11 * 10**9)]:
         yield f"setitimer: {real}"
+    descriptors = [(row["pid"], row["comm"]) for row in rows if row["function"] == "timerfd_tmrproc"]
+    if descriptors != [(pid, "timers")] * 2 or len({row["fd"] for row in rows if row["fd"] is not None}) != 2:
+        yield f"descriptors of {descriptors}"
     asleep = {row["comm"] for row in rows if row["pid"] == known.before["roles"]["sleepers"]}
     if asleep != {"in-nanosleep", "in-signal"}:
         yield f"until a time sleep {asleep}"
