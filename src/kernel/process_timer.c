@@ -9,7 +9,7 @@
 
 /* What a process has: in its signal_struct, which its threads share. */
 struct timers {
-	int32_t live;         /* threads that have not ended; the first may be one of those that have */
+	int32_t live; /* threads that have not ended; the first may be one of those that have */
 	uint64_t list, chain; /* of these only the places matter; one of both is there */
 	uint64_t real_interval;
 	uint64_t counting
@@ -63,7 +63,6 @@ struct walk {
 	struct kioku_kernel *kernel;
 	process_timer_fn *receive;
 	void *user;
-	struct kioku_error *error;
 	const struct binding *timers, *created;
 	struct type_place real, posix, alarm; /* struct hrtimer in signal_struct and k_itimer */
 	struct process_timer timer;           /* whose they are */
@@ -209,19 +208,37 @@ static enum kioku_status give_process(void *user, const struct task *task)
 	return give_interval(walk, &timers);
 }
 
+static enum kioku_status begin(struct walk *walk, struct kioku_error *error)
+{
+	struct kioku_kernel *kernel = walk->kernel;
+
+	TRY(record_bind(kernel, &timers_record, &walk->timers, error));
+	/* A kernel may be without these, CONFIG_POSIX_TIMERS. */
+	TRY(record_bind(kernel, &created_record, &walk->created, error));
+	if (!types_find_place(kernel->types, "struct k_itimer", "it.real.timer", &walk->posix))
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "struct k_itimer is not as it should be");
+	types_find_place(kernel->types, "struct signal_struct", "real_timer", &walk->real);
+	types_find_place(kernel->types, "struct k_itimer", "it.alarm.alarmtimer.timer",
+			 &walk->alarm);
+	return KIOKU_OK;
+}
+
+enum kioku_status process_timer_each_of(struct kioku_kernel *kernel, const struct task *leader,
+					process_timer_fn *receive, void *user,
+					struct kioku_error *error)
+{
+	struct walk walk = { .kernel = kernel, .receive = receive, .user = user };
+
+	TRY(begin(&walk, error));
+	return give_process(&walk, leader);
+}
+
 enum kioku_status process_timer_each(struct kioku_kernel *kernel, process_timer_fn *receive,
 				     void *user, struct kioku_error *error)
 {
-	struct walk walk = { .kernel = kernel, .receive = receive, .user = user, .error = error };
+	struct walk walk = { .kernel = kernel, .receive = receive, .user = user };
 
-	TRY(record_bind(kernel, &timers_record, &walk.timers, error));
-	/* A kernel may be without these, CONFIG_POSIX_TIMERS. */
-	if (record_bind(kernel, &created_record, &walk.created, NULL) != KIOKU_OK)
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "this kernel has no timers of processes");
-	types_find_place(kernel->types, "struct signal_struct", "real_timer", &walk.real);
-	types_find_place(kernel->types, "struct k_itimer", "it.real.timer", &walk.posix);
-	types_find_place(kernel->types, "struct k_itimer", "it.alarm.alarmtimer.timer",
-			 &walk.alarm);
+	TRY(begin(&walk, error));
 	return task_each_process(kernel, TASK_IDENTITY | TASK_MEMBERS, give_process, &walk, error);
 }

@@ -31,4 +31,9 @@ typedef enum kioku_status process_timer_fn(void *user, const struct process_time
 enum kioku_status process_timer_each(struct kioku_kernel *kernel, process_timer_fn *receive,
 				     void *user, struct kioku_error *error);
 
+/* The same of one process, of whose leader all members were read. */
+enum kioku_status process_timer_each_of(struct kioku_kernel *kernel, const struct task *leader,
+					process_timer_fn *receive, void *user,
+					struct kioku_error *error);
+
 #endif

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Timers of a made kernel, of wheels and of clocks: whole, damaged and hostile. */
+/* Timers of a made kernel, of wheels, of clocks and of processes: whole, damaged and hostile. */
+#include "kernel/process_timer.h"
 #include "kernel/timer.h"
 #include "test_kernel.h"
 
-#define WHEELS (MADE_BASE + 0x100000)
-#define CLOCKS (MADE_BASE + 0x110000)
-#define TIMERS (MADE_BASE + 0x120000)
-#define SOURCE (MADE_BASE + 0x130000) /* of ticks */
-#define CODE   0xffffffff81000000ull
+#define WHEELS  (MADE_BASE + 0x100000)
+#define CLOCKS  (MADE_BASE + 0x110000)
+#define TIMERS  (MADE_BASE + 0x120000)
+#define SOURCE  (MADE_BASE + 0x130000) /* of ticks */
+#define SIGNAL  (MADE_BASE + 0x140000)
+#define CREATED (MADE_BASE + 0x150000)
+#define CODE    0xffffffff81000000ull
 
 enum { WHEEL_SIZE = 0x80, HEADS = 0x40, CLOCK_SIZE = 0x40, BASES = 0x40, TICK = 4000000 };
 enum { JIFFIES = 1000, NOW = 50000000 };
@@ -246,5 +249,137 @@ static void looks_behind(void)
 	made_close(&made);
 }
 
+/* --- processes */
+
+/* Until 6.11, and since 6.15: in a list, and in a chain. */
+static const char list_layout[] =
+	"struct list_head 16 next u64@0 prev u64@8\n"
+	"struct hrtimer 64 expires u64@24\n"
+	"struct cpu_itimer 16 expires u64@0 incr u64@8\n"
+	"struct signal_struct 256 live s32@0 posix_timers list_head@16 real_timer hrtimer@32 "
+	"it_real_incr u64@96 it cpu_itimer[2]@104\n"
+	"struct siginfo 16 si_signo s32@0\n"
+	"struct sigqueue 80 info siginfo@24\n"
+	"struct real 64 timer hrtimer@0\n"
+	"struct it 64 real real@0\n"
+	"struct k_itimer 256 list list_head@0 it_clock s32@48 it_id s32@52 it_sigev_notify s32@84 "
+	"it_interval u64@88 it_signal u64@96 sigq u64@112 it it@120\n";
+
+static const char chain_layout[] =
+	"struct hlist_head 8 first u64@0\n"
+	"struct hlist_node 16 next u64@0 pprev u64@8\n"
+	"struct hrtimer 64 expires u64@24\n"
+	"struct cpu_itimer 16 expires u64@0 incr u64@8\n"
+	"struct signal_struct 256 live s32@0 posix_timers hlist_head@16 real_timer hrtimer@32 "
+	"it_real_incr u64@96 it cpu_itimer[2]@104\n"
+	"struct siginfo 16 si_signo s32@0\n"
+	"struct sigqueue 80 info siginfo@24\n"
+	"struct real 64 timer hrtimer@0\n"
+	"struct it 64 real real@0\n"
+	"struct k_itimer 384 list hlist_node@16 it_clock s32@36 it_id s32@32 it_sigev_notify "
+	"s32@40 it_interval u64@104 it_signal u64@48 sigq sigqueue@136 it it@224\n";
+
+struct owned {
+	struct process_timer timers[8];
+	size_t count;
+};
+
+static enum kioku_status take_owned(void *user, const struct process_timer *timer)
+{
+	struct owned *owned = user;
+
+	CHECK(owned->count < 8);
+	owned->timers[owned->count++] = *timer;
+	return KIOKU_OK;
+}
+
+static size_t owned_by(struct made *made, uint64_t signal, struct owned *owned)
+{
+	const struct task task = { .tgid = 42, .comm = "made", .signal = signal };
+
+	owned->count = 0;
+	made->gaps = 0;
+	CHECK_EQUAL(process_timer_each_of(&made->kernel, &task, take_owned, owned, NULL), KIOKU_OK);
+	return owned->count;
+}
+
+static uint64_t created(unsigned i)
+{
+	return CREATED + 0x400 * i;
+}
+
+/* Two timers that were created, and setitimer()'s: the real one, and that of ITIMER_VIRTUAL. */
+static void make_owned(struct made *made, const char *layout)
+{
+	bool is_list = layout == list_layout;
+	unsigned node = is_list ? 0 : 16;
+
+	made_open(made, layout);
+	made_set(made, SIGNAL, "signal_struct", "live", 1);
+	made_set(made, SIGNAL, "signal_struct", "it_real_incr", 9);
+	made_put(made, SIGNAL + 104 + 16, 8, 500);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t from = i ? created(0) + node : SIGNAL + 16;
+		made_put(made, from, 8, created(i) + node);
+		made_put(made, created(i) + node + 8, 8, from);
+		made_set(made, created(i), "k_itimer", "it_id", i);
+		made_set(made, created(i), "k_itimer", "it_clock", 1);
+		made_set(made, created(i), "k_itimer", "it_signal", SIGNAL | (i && !is_list));
+		made_set(made, created(i), "k_itimer", "it_sigev_notify", i);
+		if (is_list) {
+			made_set(made, created(i), "k_itimer", "sigq", created(i) + 0x200);
+			made_set(made, created(i) + 0x200, "sigqueue", "info.si_signo", 10);
+		} else {
+			made_set(made, created(i), "k_itimer", "sigq.info.si_signo", 10);
+		}
+	}
+	if (is_list) {
+		made_put(made, created(1), 8, SIGNAL + 16);
+		made_put(made, SIGNAL + 24, 8, created(1));
+	}
+}
+
+static void gives_owned(const char *layout)
+{
+	struct owned owned;
+	struct made made;
+
+	make_owned(&made, layout);
+	CHECK_EQUAL(owned_by(&made, SIGNAL, &owned), 4);
+	CHECK_EQUAL(made.gaps, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct process_timer *found = &owned.timers[i];
+		CHECK(found->kind == TIMER_CREATED && found->address == created(i));
+		CHECK(found->pid == 42 && found->id == (int32_t)i && found->clock == 1);
+		CHECK_EQUAL(found->hrtimer - created(i), layout == list_layout ? 120 : 224);
+		/* SIGEV_NONE */
+		CHECK_EQUAL(found->has_signal, i == 0);
+		CHECK_EQUAL(found->signal, i == 0 ? 10 : 0);
+	}
+	CHECK(owned.timers[2].kind == TIMER_REAL && owned.timers[2].interval == 9);
+	CHECK(owned.timers[2].hrtimer == SIGNAL + 32);
+	CHECK(owned.timers[3].kind == TIMER_VIRTUAL && owned.timers[3].expires == 500);
+	/* Another process's; a chain that does not end; a process that has ended; no process at all. */
+	made_set(&made, created(1), "k_itimer", "it_signal", SIGNAL + 64);
+	CHECK(owned_by(&made, SIGNAL, &owned) == 3 && made.gaps == 1);
+	made_put(&made, created(1) + (layout == list_layout ? 0 : 16), 8, created(0));
+	CHECK(owned_by(&made, SIGNAL, &owned) == 3 && made.gaps >= 2);
+	made_set(&made, SIGNAL, "signal_struct", "live", 0);
+	CHECK(owned_by(&made, SIGNAL, &owned) == 0 && made.gaps == 0);
+	CHECK(owned_by(&made, 0x1234, &owned) == 0 && made.gaps == 1);
+	made_close(&made);
+}
+
+static void gives_timers_of_lists(void)
+{
+	gives_owned(list_layout);
+}
+
+static void gives_timers_of_chains(void)
+{
+	gives_owned(chain_layout);
+}
+
 TAP_MAIN(TEST(gives_timers_of_trees), TEST(gives_timers_of_linked_trees), TEST(doubts_flags),
-	 TEST(survives_damage), TEST(looks_behind))
+	 TEST(survives_damage), TEST(looks_behind), TEST(gives_timers_of_lists),
+	 TEST(gives_timers_of_chains))
