@@ -5,6 +5,9 @@
 #include "check/handler.h"
 #include "kernel/irq.h"
 
+static const struct record *const records[] = { &interrupt_record, &interrupt_handler_record,
+						NULL };
+
 struct looking {
 	struct check_run *run;
 	const struct interrupt *interrupt;
@@ -78,5 +81,6 @@ static enum kioku_status run_check(struct check_run *run, struct kioku_error *er
 const struct check interrupt_handlers_check = {
 	.name = "interrupt_handlers",
 	.help = "functions that are called for interrupts, softirqs and NMIs",
+	.records = records,
 	.run = run_check,
 };

@@ -5,6 +5,8 @@
 #include "check/handler.h"
 #include "kernel/timer.h"
 
+static const struct record *const records[] = { &timer_wheel_record, &timer_clock_record, NULL };
+
 static enum kioku_status look_at_function(struct check_run *run, const struct timer *timer,
 					  const char *subject, uint64_t function)
 {
@@ -49,5 +51,6 @@ static enum kioku_status run_check(struct check_run *run, struct kioku_error *er
 const struct check timers_check = {
 	.name = "timers",
 	.help = "functions that the kernel is to call later",
+	.records = records,
 	.run = run_check,
 };

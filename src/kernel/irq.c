@@ -34,7 +34,7 @@ static const struct member line_members[] = {
 	MEMBER(struct line, counts, "kstat_irqs"),
 	MEMBER(struct line, depth, "depth"),
 };
-static const struct record line_record = RECORD(struct line, "irq_desc", line_members);
+const struct record interrupt_record = RECORD(struct line, "irq_desc", line_members);
 
 struct shared {
 	uint32_t state;
@@ -58,7 +58,7 @@ static enum kioku_status read_line(const struct walk *walk, uint64_t number, uin
 	struct shared shared;
 	struct line line;
 
-	TRY(record_read_at(walk->kernel, &line_record, address, &line));
+	TRY(record_read_at(walk->kernel, &interrupt_record, address, &line));
 	if (line.number != number || line.shared != address + walk->shared)
 		return KIOKU_ERROR_CORRUPT;
 	TRY(record_read_at(walk->kernel, &shared_record, line.shared, &shared));
@@ -111,7 +111,7 @@ enum kioku_status interrupt_each(struct kioku_kernel *kernel, interrupt_fn *rece
 	const struct binding *line, *shared;
 	struct type_place place;
 
-	TRY(record_bind(kernel, &line_record, &line, error));
+	TRY(record_bind(kernel, &interrupt_record, &line, error));
 	TRY(record_bind(kernel, &shared_record, &shared, error));
 	if (!types_find_place(kernel->types, "struct irq_desc", "irq_common_data", &place))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
@@ -141,14 +141,14 @@ static const struct member action_members[] = {
 	MEMBER(struct action, next, "next"),
 	MEMBER(struct action, number, "irq"),
 };
-static const struct record action_record = RECORD(struct action, "irqaction", action_members);
+const struct record interrupt_handler_record = RECORD(struct action, "irqaction", action_members);
 
 static enum kioku_status read_action(struct kioku_kernel *kernel, uint32_t number, uint64_t address,
 				     struct interrupt_handler *out)
 {
 	struct action action;
 
-	TRY(record_read_at(kernel, &action_record, address, &action));
+	TRY(record_read_at(kernel, &interrupt_handler_record, address, &action));
 	*out = (struct interrupt_handler){
 		.address = address,
 		.function = action.function,
@@ -169,7 +169,7 @@ enum kioku_status interrupt_each_handler(struct kioku_kernel *kernel,
 	const struct binding *binding;
 	struct interrupt_handler handler;
 
-	TRY(record_bind(kernel, &action_record, &binding, NULL));
+	TRY(record_bind(kernel, &interrupt_handler_record, &binding, NULL));
 	for (uint64_t at = interrupt->action; at; at = handler.next) {
 		enum address_set_result added = address_set_add(&seen, at);
 		if (added == ADDRESS_NO_MEMORY)

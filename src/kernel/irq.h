@@ -8,6 +8,8 @@
 
 #include "kernel/record.h"
 
+extern const struct record interrupt_record, interrupt_handler_record;
+
 #define INTERRUPT_NAME 64 /* bytes of a name, its NUL included */
 
 /* A line: struct irq_desc. */

@@ -47,7 +47,7 @@ static const struct member wheel_timer_members[] = {
 	MEMBER(struct wheel_timer, function, "function"),
 	MEMBER(struct wheel_timer, flags, "flags"),
 };
-static const struct record wheel_timer_record =
+const struct record timer_wheel_record =
 	RECORD(struct wheel_timer, "timer_list", wheel_timer_members);
 
 /* The clock source that counts ticks says how long one is, for every kernel (kernel/time/jiffies.c). */
@@ -198,7 +198,7 @@ static enum kioku_status walk_wheels(struct walk *walk, struct kioku_error *erro
 	struct type_place heads;
 
 	TRY(record_bind(kernel, &wheel_record, &binding, error));
-	TRY(record_bind(kernel, &wheel_timer_record, &walk->wheel_timer, error));
+	TRY(record_bind(kernel, &timer_wheel_record, &walk->wheel_timer, error));
 	if (!kernel_symbol(kernel, "timer_bases") || size == 0 ||
 	    !types_find_place(kernel->types, "struct timer_base", "vectors", &heads))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "the timer wheels are not known");
@@ -271,8 +271,7 @@ static const struct member clock_timer_members[] = {
 	OPTIONAL(struct clock_timer, is_hard, "is_hard"), /* v5.4 */
 	OPTIONAL(struct clock_timer, is_lazy, "is_lazy"), /* v7.1 */
 };
-static const struct record clock_timer_record =
-	RECORD(struct clock_timer, "hrtimer", clock_timer_members);
+const struct record timer_clock_record = RECORD(struct clock_timer, "hrtimer", clock_timer_members);
 
 static const char *clock_name(int32_t number)
 {
@@ -366,7 +365,7 @@ static enum kioku_status walk_clocks(struct walk *walk, struct kioku_error *erro
 
 	TRY(record_bind(kernel, &clocks_record, &binding, error));
 	TRY(record_bind(kernel, &clock_base_record, &base, error));
-	TRY(record_bind(kernel, &clock_timer_record, &walk->clock_timer, error));
+	TRY(record_bind(kernel, &timer_clock_record, &walk->clock_timer, error));
 	if (!kernel_symbol(kernel, "hrtimer_bases") || size == 0 ||
 	    !types_find_place(kernel->types, "struct hrtimer_cpu_base", "clock_base", &bases))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,

@@ -5,6 +5,8 @@
 
 #include "kernel/record.h"
 
+extern const struct record timer_wheel_record, timer_clock_record;
+
 enum timer_kind { TIMER_OF_WHEEL, TIMER_OF_CLOCK };
 
 enum timer_flag {

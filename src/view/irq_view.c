@@ -63,6 +63,9 @@ static const struct kioku_column columns[COLUMNS] = {
 			     "of the irq_desc, softirq_action or nmiaction", 1 },
 };
 
+static const struct record *const records[] = { &interrupt_record, &interrupt_handler_record,
+						NULL };
+
 enum {
 	MASK_ROOM = 1024,     /* bytes: 8192 CPUs */
 	CPUS_ROOM = 5 * 8192, /* of a list of them as a text */
@@ -331,5 +334,6 @@ const struct kioku_view irq_view = {
 	.help = "interrupts, softirqs and NMIs, and which functions handle them",
 	VIEW_COLUMNS(columns),
 	.needs_symbols = true,
+	.records = records,
 	.run = run_irq,
 };

@@ -69,7 +69,8 @@ static const struct kioku_column columns[COLUMNS] = {
 			   "address of the timer_list, hrtimer or k_itimer", 1 },
 };
 
-static const struct record *const records[] = { &task_record, NULL };
+static const struct record *const records[] = { &task_record, &timer_wheel_record,
+						&timer_clock_record, NULL };
 
 /* A process's, and whether it is pending. */
 struct owned {
