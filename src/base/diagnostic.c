@@ -17,3 +17,22 @@ void diagnose(const struct diagnostics *diagnostics, enum kioku_severity severit
 	va_end(arguments);
 	diagnostics->function(diagnostics->user, severity, message);
 }
+
+static void listen(void *user, enum kioku_severity severity, const char *message)
+{
+	struct gap_listener *listener = user;
+
+	listener->has_gap |= severity == KIOKU_GAP;
+	diagnose(&listener->before, severity, "%s", message);
+}
+
+void gap_listener_begin(struct gap_listener *listener, struct diagnostics *diagnostics)
+{
+	*listener = (struct gap_listener){ .before = *diagnostics };
+	*diagnostics = (struct diagnostics){ listen, listener };
+}
+
+void gap_listener_end(const struct gap_listener *listener, struct diagnostics *diagnostics)
+{
+	*diagnostics = listener->before;
+}

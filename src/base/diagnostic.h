@@ -3,6 +3,8 @@
 #ifndef BASE_DIAGNOSTIC_H
 #define BASE_DIAGNOSTIC_H
 
+#include <stdbool.h>
+
 #include <kioku/error.h>
 
 struct diagnostics {
@@ -13,5 +15,15 @@ struct diagnostics {
 /* diagnostics may be NULL, too. */
 void diagnose(const struct diagnostics *diagnostics, enum kioku_severity severity,
 	      const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Lets everything pass that is diagnosed, and notes whether something is lost. */
+struct gap_listener {
+	struct diagnostics before;
+	bool has_gap;
+};
+
+/* Between these two, what goes to diagnostics goes through the listener. */
+void gap_listener_begin(struct gap_listener *listener, struct diagnostics *diagnostics);
+void gap_listener_end(const struct gap_listener *listener, struct diagnostics *diagnostics);
 
 #endif

@@ -39,6 +39,12 @@ typedef enum kioku_status check_result_fn(void *user, const char *check,
 
 struct check;
 
+/* Modules that memory has and the kernel's list has not; looked for when code of nobody is met. */
+struct unlisted {
+	struct modules modules;
+	bool is_known;
+};
+
 struct checks_options {
 	const char *glob;        /* of fnmatch(3), for the names of checks; NULL: all */
 	const char *kernel_file; /* the kernel's vmlinux or vmlinuz; NULL: it is not at hand */
@@ -47,6 +53,7 @@ struct checks_options {
 struct check_run {
 	struct kioku_kernel *kernel;
 	const struct kernel_code *code;
+	struct unlisted *unlisted;
 	const char *kernel_file;   /* NULL: none */
 	const struct check *check; /* the one that is being made */
 	check_result_fn *receive;

@@ -3,6 +3,7 @@
 
 #include "check/check.h"
 
+/* clang-format off */
 const struct check *const checks[] = {
 	&hidden_module_check,
 	&hidden_process_check,
@@ -18,6 +19,7 @@ const struct check *const checks[] = {
 	&interrupt_handlers_check,
 	NULL,
 };
+/* clang-format on */
 
 static enum kioku_status make(struct check_run *run, struct kioku_error *error)
 {
@@ -56,17 +58,22 @@ enum kioku_status checks_run(struct kioku_kernel *kernel, const struct checks_op
 			     check_result_fn *receive, void *user, struct kioku_error *error)
 {
 	struct kernel_code code;
-	struct check_run run = { .kernel = kernel,
-				 .code = &code,
-				 .kernel_file = options->kernel_file,
-				 .receive = receive,
-				 .user = user };
+	struct unlisted unlisted = { 0 };
+	struct check_run run = {
+		.kernel = kernel,
+		.code = &code,
+		.unlisted = &unlisted,
+		.kernel_file = options->kernel_file,
+		.receive = receive,
+		.user = user,
+	};
 
 	if (!kernel_code_read(kernel, &code)) {
 		kernel_code_release(&code);
 		return error_no_memory(error);
 	}
 	enum kioku_status status = make_all(&run, options->glob, error);
+	modules_release(&unlisted.modules);
 	kernel_code_release(&code);
 	return status;
 }

@@ -28,7 +28,13 @@ static bool may_be_code(const struct constants *constants, uint64_t value)
 /* What has a check of its own, and where areas for code begin: mm/execmem.c, v6.10. */
 static bool is_exempt(const char *symbol)
 {
-	return strcmp(symbol, "sys_call_table") == 0 || strcmp(symbol, "execmem_info") == 0;
+	static const char *const symbols[] = { "sys_call_table", "ia32_sys_call_table",
+					       "x32_sys_call_table", "execmem_info" };
+
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(*symbols); i++)
+		if (strcmp(symbol, symbols[i]) == 0)
+			return true;
+	return false;
 }
 
 /* The beginning of an area may be no more than that. */
@@ -67,6 +73,7 @@ static enum kioku_status look_at(const struct constants *constants, uint64_t add
 		result.severity = CHECK_NOTE;
 		result.certainty = CHECK_POSSIBLE;
 	}
+	handler_doubt(&handler, &result);
 	return check_report(run, &result);
 }
 

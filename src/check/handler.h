@@ -5,7 +5,7 @@
 
 #include "check/check.h"
 
-#define HANDLER_TEXT (CODE_TEXT + 64)
+#define HANDLER_TEXT (CODE_TEXT + 128)
 
 enum handler_owner {
 	HANDLER_OF_NOBODY, /* it is in no code that the kernel knows of */
@@ -16,6 +16,7 @@ enum handler_owner {
 
 struct handler {
 	enum handler_owner owner;
+	bool is_doubtful;        /* of nobody, but not all modules are known */
 	char text[HANDLER_TEXT]; /* its function and module, or what is known instead */
 };
 
@@ -23,6 +24,9 @@ void handler_find(const struct check_run *run, uint64_t address, struct handler 
 
 /* Whether there can be code at an address: the page tables say so. */
 bool handler_is_executable(const struct check_run *run, uint64_t address);
+
+/* Makes no more than a note of what rests on a handler that is doubtful. */
+void handler_doubt(const struct handler *handler, struct check_result *result);
 
 /*
  * Reports a handler of nobody as a finding, that of a foreign module as a note, others not at all. result has

@@ -26,7 +26,7 @@ static enum kioku_status look_at(struct check_run *run, unsigned vector, uint64_
 {
 	struct handler handler;
 	char subject[32];
-	const struct check_result result = {
+	struct check_result result = {
 		.severity = CHECK_FINDING,
 		.certainty = CHECK_CERTAIN,
 		.pid = -1,
@@ -41,6 +41,7 @@ static enum kioku_status look_at(struct check_run *run, unsigned vector, uint64_
 	if (handler.owner == HANDLER_OF_KERNEL)
 		return KIOKU_OK;
 	snprintf(subject, sizeof(subject), "interrupt vector %u", vector);
+	handler_doubt(&handler, &result);
 	return check_report(run, &result);
 }
 

@@ -7,16 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "check/made_code.h"
+#include "check/redirection.h"
 #include "check/text_comparison.h"
 #include "symbol/symbols.h"
 
-enum { BEGINNING = 24 }; /* bytes that are looked at */
-
 struct beginnings {
 	struct check_run *run;
-	struct code_range image;
 	struct made_code made;
 	size_t count, lost;
 };
@@ -24,51 +21,6 @@ struct beginnings {
 static void beginnings_release(struct beginnings *beginnings)
 {
 	made_code_release(&beginnings->made);
-}
-
-/* --- instructions */
-
-static uint64_t relative(const uint8_t *code, uint64_t address, unsigned length)
-{
-	return address + length + (uint64_t)(int64_t)(int32_t)load_le32(code + length - 4);
-}
-
-/*
- * Where an instruction, or a pair of them that stands for one, leads to for certain; 0: that is not known.
- * Intel's manual, volume 2: CALL, JMP, PUSH, MOV.
- */
-static uint64_t target(struct kioku_kernel *kernel, const uint8_t *code, uint64_t address)
-{
-	uint8_t pointer[8];
-
-	if (code[0] == 0xe8 || code[0] == 0xe9)
-		return relative(code, address, 5);
-	if (code[0] == 0xff && code[1] == 0x25)
-		return kernel_read(kernel, relative(code, address, 6), pointer, sizeof(pointer),
-				   NULL) == KIOKU_OK
-			       ? load_le64(pointer)
-			       : 0;
-	if (code[0] == 0x68 && code[5] == 0xc3)
-		return (uint64_t)(int64_t)(int32_t)load_le32(code + 1);
-	if (code[0] == 0x48 && code[1] == 0xb8 && code[10] == 0xff && code[11] == 0xe0)
-		return load_le64(code + 2);
-	if (code[0] == 0x49 && code[1] == 0xbb && code[10] == 0x41 && code[11] == 0xff &&
-	    code[12] == 0xe3)
-		return load_le64(code + 2);
-	return 0;
-}
-
-/* Bytes of what a function may begin with before it does anything: ENDBR64, and the place of ftrace. */
-static unsigned prologue(const uint8_t *code)
-{
-	static const uint8_t landing[] = { 0xf3, 0x0f, 0x1e, 0xfa },
-			     no_operation[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
-
-	if (memcmp(code, landing, sizeof(landing)) == 0)
-		return sizeof(landing);
-	if (memcmp(code, no_operation, sizeof(no_operation)) == 0 || code[0] == 0xe8)
-		return sizeof(no_operation);
-	return 0;
 }
 
 /* --- functions */
@@ -89,7 +41,7 @@ static enum kioku_status look_at(struct beginnings *beginnings, const struct kio
 	struct handler handler;
 	char found[CHECK_TEXT];
 	bool right;
-	const struct check_result result = {
+	struct check_result result = {
 		.severity = CHECK_FINDING,
 		.certainty = CHECK_CERTAIN,
 		.pid = -1,
@@ -105,36 +57,24 @@ static enum kioku_status look_at(struct beginnings *beginnings, const struct kio
 	if (right)
 		return KIOKU_OK;
 	handler_find(beginnings->run, to, &handler);
+	/* What is lost may be the code that it goes to. */
+	handler.is_doubtful |= handler.owner == HANDLER_OF_NOBODY && beginnings->made.is_damaged;
+	handler_doubt(&handler, &result);
 	snprintf(found, sizeof(found), "it goes to %s", handler.text);
 	return check_report(beginnings->run, &result);
-}
-
-static bool is_inside(const struct beginnings *beginnings, uint64_t address)
-{
-	return address >= beginnings->image.start && address < beginnings->image.end;
 }
 
 static enum kioku_status look_at_function(struct beginnings *beginnings,
 					  const struct kioku_symbol *symbol)
 {
-	struct kioku_kernel *kernel = beginnings->run->kernel;
-	uint8_t code[2 * BEGINNING] = { 0 };
-	unsigned at = 0;
+	uint64_t from, to;
 
-	if (kernel_read(kernel, symbol->address, code, BEGINNING, NULL) != KIOKU_OK) {
+	if (redirection_find(beginnings->run, symbol->address, &from, &to) != KIOKU_OK) {
 		beginnings->lost++;
 		return KIOKU_OK;
 	}
 	beginnings->count++;
-	for (unsigned step; at < BEGINNING / 2; at += step) {
-		uint64_t to = target(kernel, code + at, symbol->address + at);
-		if (to && !is_inside(beginnings, to) && handler_is_executable(beginnings->run, to))
-			return look_at(beginnings, symbol, symbol->address + at, to);
-		step = prologue(code + at);
-		if (step == 0)
-			break;
-	}
-	return KIOKU_OK;
+	return to ? look_at(beginnings, symbol, from, to) : KIOKU_OK;
 }
 
 /* --- all of them */
@@ -168,19 +108,16 @@ static enum kioku_status look_at_beginnings(struct check_run *run, bool is_all,
 	const struct kioku_kernel *kernel = run->kernel;
 	const struct code_range *text = &run->code->text;
 	CLEANUP(beginnings_release)
-	struct beginnings beginnings = {
-		.run = run,
-		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
-	};
+	struct beginnings beginnings = { .run = run };
 	size_t count = kioku_symbols_count(kernel->symbols);
 	uint64_t last = 0;
 
-	if (text->start == 0 || beginnings.image.start == 0 || beginnings.image.end == 0)
+	if (text->start == 0 || !kernel_symbol(kernel, "_text") || !kernel_symbol(kernel, "_end"))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "where the kernel's code is is not known");
 	for (size_t i = symbols_above(kernel->symbols, text->start - 1); i < count; i++) {
 		struct kioku_symbol symbol = kioku_symbols_get(kernel->symbols, i);
-		if (symbol.address + BEGINNING > text->end)
+		if (symbol.address + REDIRECTION_SIZE > text->end)
 			break;
 		if (symbol.address != last)
 			TRY(look_at_function(&beginnings, &symbol));

@@ -14,30 +14,16 @@ void ways_text(const struct ways *ways, unsigned set, char out[CHECK_TEXT])
 						 size ? ", " : "", ways->names[i]);
 }
 
-/* Lets everything pass that is diagnosed, and notes whether something is lost. */
-struct gap_listener {
-	struct diagnostics before;
-	bool has_gap;
-};
-
-static void listen(void *user, enum kioku_severity severity, const char *message)
-{
-	struct gap_listener *listener = user;
-
-	listener->has_gap |= severity == KIOKU_GAP;
-	diagnose(&listener->before, severity, "%s", message);
-}
-
 enum kioku_status ways_ask(struct kioku_kernel *kernel, const struct ways *ways, unsigned set,
 			   way_fn *ask, void *user, unsigned *damaged)
 {
-	struct gap_listener listener = { .before = kernel->diagnostics };
+	struct gap_listener listener;
 	struct kioku_error error = { 0 };
 	char text[CHECK_TEXT];
 
-	kernel->diagnostics = (struct diagnostics){ listen, &listener };
+	gap_listener_begin(&listener, &kernel->diagnostics);
 	enum kioku_status status = ask(user, &error);
-	kernel->diagnostics = listener.before;
+	gap_listener_end(&listener, &kernel->diagnostics);
 	if (status == KIOKU_ERROR_NO_MEMORY)
 		return status;
 	if (status != KIOKU_OK) {

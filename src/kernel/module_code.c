@@ -9,20 +9,30 @@
 
 /* --- the list */
 
-static enum kioku_status take_module(void *user, const struct module *module)
+enum kioku_status modules_add(struct modules *modules, const struct module *module)
 {
-	struct modules *modules = user;
-
 	if (!GROW(modules->list, modules->count, modules->capacity))
 		return KIOKU_ERROR_NO_MEMORY;
 	modules->list[modules->count++] = *module;
 	return KIOKU_OK;
 }
 
+static enum kioku_status take_module(void *user, const struct module *module)
+{
+	return modules_add(user, module);
+}
+
 bool modules_read(struct kioku_kernel *kernel, struct modules *out)
 {
+	struct gap_listener listener;
+
+	gap_listener_begin(&listener, &kernel->diagnostics);
+	enum kioku_status status = module_each(kernel, take_module, out, NULL);
+	gap_listener_end(&listener, &kernel->diagnostics);
 	/* A kernel that has no modules can be read nevertheless. */
-	return module_each(kernel, take_module, out, NULL) != KIOKU_ERROR_NO_MEMORY;
+	out->is_damaged =
+		listener.has_gap || (status != KIOKU_OK && kernel_symbol(kernel, "modules") != 0);
+	return status != KIOKU_ERROR_NO_MEMORY;
 }
 
 void modules_release(struct modules *modules)

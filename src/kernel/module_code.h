@@ -9,7 +9,11 @@
 struct modules {
 	struct module *list;
 	size_t count, capacity;
+	bool is_damaged; /* some may be missing */
 };
+
+/* Adds one. Errors: NO_MEMORY. */
+enum kioku_status modules_add(struct modules *modules, const struct module *module);
 
 /* Reads the kernel's list; what is damaged is left out, and said. False: no memory. */
 bool modules_read(struct kioku_kernel *kernel, struct modules *out);

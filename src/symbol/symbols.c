@@ -128,6 +128,13 @@ size_t symbols_above(const struct kioku_symbols *symbols, uint64_t address)
 	return low;
 }
 
+uint64_t symbols_room(const struct kioku_symbols *symbols, uint64_t address)
+{
+	size_t above = symbols_above(symbols, address);
+
+	return above < symbols->count ? kioku_symbols_get(symbols, above).address - address : 0;
+}
+
 bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
 		     struct kioku_symbol *out)
 {

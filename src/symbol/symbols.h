@@ -81,6 +81,9 @@ bool symbols_next_named(const struct kioku_symbols *symbols, const char *name,
 /* The index of the first symbol above an address; the count of all: there is none. */
 size_t symbols_above(const struct kioku_symbols *symbols, uint64_t address);
 
+/* Bytes from an address to the first symbol above it; 0: there is none. */
+uint64_t symbols_room(const struct kioku_symbols *symbols, uint64_t address);
+
 /* The last symbol at or below an address, or false. */
 bool symbols_nearest(const struct kioku_symbols *symbols, uint64_t address,
 		     struct kioku_symbol *out);
