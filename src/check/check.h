@@ -86,9 +86,22 @@ static inline enum kioku_status check_report(struct check_run *run,
 }
 
 /* Each in a file of its name. */
-extern const struct check hidden_module_check, hidden_process_check, posing_check,
-	syscall_table_check, interrupt_table_check, constant_data_check, kernel_text_check,
-	tracing_hooks_check, netfilter_hooks_check, notifiers_check, timers_check,
-	interrupt_handlers_check;
+extern const struct check hidden_module_check;
+extern const struct check hidden_process_check;
+extern const struct check posing_check;
+extern const struct check syscall_table_check;
+extern const struct check interrupt_table_check;
+extern const struct check constant_data_check;
+extern const struct check kernel_text_check;
+extern const struct check tracing_hooks_check;
+extern const struct check netfilter_hooks_check;
+extern const struct check notifiers_check;
+extern const struct check timers_check;
+extern const struct check interrupt_handlers_check;
+extern const struct check writable_code_check;
+extern const struct check proc_entries_check;
+extern const struct check file_operations_check;
+extern const struct check socket_operations_check;
+extern const struct check terminals_check;
 
 #endif

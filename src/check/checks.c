@@ -12,11 +12,16 @@ const struct check *const checks[] = {
 	&interrupt_table_check,
 	&constant_data_check,
 	&kernel_text_check,
+	&writable_code_check,
 	&tracing_hooks_check,
 	&netfilter_hooks_check,
 	&notifiers_check,
 	&timers_check,
 	&interrupt_handlers_check,
+	&proc_entries_check,
+	&file_operations_check,
+	&socket_operations_check,
+	&terminals_check,
 	NULL,
 };
 /* clang-format on */

@@ -168,6 +168,17 @@ static inline void layout_struct(struct btf *btf, char *name, const char *line)
 		       members[i].bits ? members[i].bits << 24 | members[i].at : members[i].at * 8);
 }
 
+/* A pointer to a function without parameters, by a name that only the layout has. */
+static inline void layout_call(struct btf *btf, char *name)
+{
+	uint32_t prototype = type(btf, KIOKU_TYPE_FUNCTION_PROTOTYPE, "", 0, false, 0);
+
+	CHECK(btf->struct_count < 64);
+	btf->structs[btf->struct_count].name = name;
+	btf->structs[btf->struct_count++].id =
+		type(btf, KIOKU_TYPE_POINTER, "", 0, false, prototype);
+}
+
 static inline void layout_enum(struct btf *btf, const char *name, const char *line)
 {
 	struct {
@@ -189,8 +200,8 @@ static inline void layout_enum(struct btf *btf, const char *name, const char *li
 }
 
 /*
- * A line each: "struct NAME SIZE MEMBER TYPE@BYTE ...", where TYPE is one of the integers or a struct of a line
- * before, or "enum NAME CONSTANT=VALUE ...". What struct names is kept as long as the BTF.
+ * A line each: "struct NAME SIZE MEMBER TYPE@BYTE ...", where TYPE is one of the integers or a name of a line
+ * before, "call NAME" for a pointer to a function, or "enum NAME CONSTANT=VALUE ...". Names are kept as long as the BTF.
  */
 static inline void btf_layout(struct btf *btf, const char *text)
 {
@@ -211,6 +222,8 @@ static inline void btf_layout(struct btf *btf, const char *text)
 		CHECK(sscanf(line, " %7s %47s%n", kind, name, &used) == 2);
 		if (strcmp(kind, "struct") == 0)
 			layout_struct(btf, strdup(name), line + used);
+		else if (strcmp(kind, "call") == 0)
+			layout_call(btf, strdup(name));
 		else
 			layout_enum(btf, name, line + used);
 	}

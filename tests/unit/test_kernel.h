@@ -84,8 +84,11 @@ static inline void made_symbol(struct made *made, const char *name, uint64_t add
 	struct symbol_builder builder = { 0 };
 
 	CHECK(made->symbol_count < MADE_SYMBOLS);
-	made->symbols[made->symbol_count].name = name;
-	made->symbols[made->symbol_count++].address = address;
+	size_t place = made->symbol_count++;
+	for (; place > 0 && made->symbols[place - 1].address > address; place--)
+		made->symbols[place] = made->symbols[place - 1];
+	made->symbols[place].name = name;
+	made->symbols[place].address = address;
 	symbols_close(made->kernel.symbols);
 	CHECK(symbol_builder_begin(&builder, MADE_SYMBOLS));
 	for (size_t i = 0; i < made->symbol_count; i++) {
