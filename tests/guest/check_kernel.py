@@ -10,7 +10,8 @@ import kernels
 import lab_module
 
 CHECKS = ("hidden_module", "syscall_table", "interrupt_table", "constant_data", "kernel_text", "tracing_hooks",
-          "netfilter_hooks", "notifiers", "timers", "interrupt_handlers")
+          "netfilter_hooks", "notifiers", "timers", "interrupt_handlers", "writable_code", "proc_entries",
+          "file_operations", "socket_operations", "terminals")
 HIDDEN_FROM = {"hide_module": ("list of modules", "sysfs"),
                "hide_module deep=1": ("list of modules", "sysfs", "tree of addresses")}
 
@@ -23,8 +24,7 @@ def findings(rows):
     return [row for row in rows if row["severity"] == "finding"]
 
 
-# lab/modules/hiding/hook.c: what it does, and how that is told: (check, of what, where it leads to). Those of
-# NOTES are notes of a module that is listed: modules may do that.
+# lab/modules/hiding/hook.c: what it does, and how that is told: (check, of what, where it leads to).
 HOOKS = {
     "table": ("syscall_table", "system call 62", "hooked_entry"),
     "dispatcher": ("kernel_text", "x64_sys_call", "hooked_dispatcher"),
@@ -39,10 +39,18 @@ HOOKS = {
     "work": ("timers", "work behind", "hooked_work"),
     "interrupt": ("interrupt_handlers", "thread of interrupt 7", "hooked_thread"),
     "softirq": ("interrupt_handlers", "softirq 5, IRQ_POLL", "hooked_softirq"),
+    "file": ("proc_entries", "/proc/modules: proc_ops", "hooked_open"),
+    "sequence": ("proc_entries", "/proc/net/udp, namespace", "hooked_row"),
+    "protocol": ("socket_operations", "protocol TCP: proto.shutdown", "hooked_shutdown"),
+    "discipline": ("terminals", "line discipline 0: tty_ldisc_ops.receive_buf", "hooked_receive"),
+    "input": ("terminals", "input handler hook: input_handler.event", "hooked_input"),
+    "table32": ("syscall_table", "ia32 system call 37", "hooked_entry"),
+    "writable": ("writable_code", "", None),
 }
-NOTES = ("netfilter", "keyboard", "timer", "clock", "work", "interrupt", "softirq")
-# A kernel without x64_sys_call() dispatches by the table.
-UNKNOWN = {"bullseye": ("dispatcher",)}
+# Of a module that is listed: modules may do that.
+NOTES = ("netfilter", "keyboard", "timer", "clock", "work", "interrupt", "softirq", "input")
+# A kernel without x64_sys_call() dispatches by the table; one with it has none for 32-bit programs.
+UNKNOWN = {"bullseye": ("dispatcher",), "bookworm": ("table32",), "backports": ("table32",)}
 
 
 # --- as they are
@@ -67,18 +75,23 @@ def hidden_module(tool, image, missing):
         yield rows[0]["found"]
 
 
+def leads_to(function, hidden, found):
+    """That it does; a module that is in no list is still in memory, with its symbols."""
+    return f"{function}+0x0/" in found and hidden == ("in no code that the kernel knows of" in found)
+
+
 def hooks(tool, image, names, hidden):
-    """Each of them, and no other finding: with the function's name, where its module is listed."""
+    """Each of them, and no other finding: with the function's name."""
     rows = tool.rows("check", image, "--columns", "all")
     wanted = []
     for name in names:
         check, subject, function = HOOKS[name]
         severity = "note" if name in NOTES and not hidden else "finding"
         found = [row for row in rows if row["check"] == check and row["severity"] == severity
-                 and subject in row["subject"]]
+                 and subject in (row["subject"] or "")]
         if len(found) != 1:
             yield f"{name}: {found or [row for row in rows if row['check'] == check]}"
-        elif ("in no code that the kernel knows of" if hidden else f"{function}+0x0/") not in found[0]["found"]:
+        elif function and not leads_to(function, hidden, found[0]["found"]):
             yield f"{name}: {found[0]['found']}"
         wanted += found
     if hidden:

@@ -2,13 +2,19 @@
 /* Puts itself where the kernel would call something else; what=NAME,NAME... says where. */
 #include <linux/ftrace.h>
 #include <linux/hrtimer.h>
+#include <linux/input.h>
 #include <linux/interrupt.h>
 #include <linux/keyboard.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/timer.h>
+#include <linux/tty.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
 #include <linux/workqueue.h>
+#include <net/sock.h>
 #include <asm/desc.h>
 #include <asm/syscall.h>
 #include <asm/trapnr.h>
@@ -139,6 +145,156 @@ static int hook_proc(void)
 	return 0;
 }
 
+/* --- what memory that can be written to leads to */
+
+/*
+ * The word of value want in the entry of /proc that an open file is of, which an inode has a pointer to before it; both
+ * structs are private to the kernel (fs/proc/internal.h).
+ */
+static void *find_in_entry(const char *path, unsigned long want)
+{
+	struct file *file = want ? filp_open(path, O_RDONLY, 0) : NULL;
+	unsigned long *found = NULL, *entry, value;
+	long i, j;
+
+	if (IS_ERR_OR_NULL(file))
+		return NULL;
+	for (i = 1; i <= 16 && !found; i++) {
+		if (copy_from_kernel_nofault(&entry, (unsigned long *)file_inode(file) - i,
+					     sizeof(entry)))
+			break;
+		for (j = 0; j < 32 && virt_addr_valid(entry) && !found; j++)
+			if (copy_from_kernel_nofault(&value, entry + j, sizeof(value)) == 0 &&
+			    value == want)
+				found = entry + j;
+	}
+	filp_close(file, NULL);
+	return found;
+}
+
+static int (*original_open)(struct inode *inode, struct file *file);
+
+static noinline int hooked_open(struct inode *inode, struct file *file)
+{
+	return original_open(inode, file);
+}
+
+static struct proc_ops file_operations;
+
+static int hook_file(void)
+{
+	struct proc_ops *original = (void *)lab_symbol("modules_proc_ops"),
+			*operations = &file_operations;
+	void *place = find_in_entry("/proc/modules", (unsigned long)original);
+
+	if (!place)
+		return -ENOENT;
+	file_operations = *original;
+	original_open = original->proc_open;
+	file_operations.proc_open = hooked_open;
+	lab_overwrite(place, &operations, sizeof(operations));
+	return 0;
+}
+
+static int (*original_row)(struct seq_file *file, void *value);
+
+static noinline int hooked_row(struct seq_file *file, void *value)
+{
+	return original_row(file, value);
+}
+
+static struct seq_operations sequence;
+
+static int hook_sequence(void)
+{
+	struct seq_operations *original = (void *)lab_symbol("udp_seq_ops"),
+			      *operations = &sequence;
+	void *place = find_in_entry("/proc/net/udp", (unsigned long)original);
+
+	if (!place)
+		return -ENOENT;
+	sequence = *original;
+	original_row = original->show;
+	sequence.show = hooked_row;
+	lab_overwrite(place, &operations, sizeof(operations));
+	return 0;
+}
+
+static void (*original_shutdown)(struct sock *sock, int how);
+
+static noinline void hooked_shutdown(struct sock *sock, int how)
+{
+	original_shutdown(sock, how);
+}
+
+static int hook_protocol(void)
+{
+	struct proto *protocol = (void *)lab_symbol("tcp_prot");
+	void (*hook)(struct sock * sock, int how) = hooked_shutdown;
+
+	if (!protocol)
+		return -ENOENT;
+	original_shutdown = protocol->shutdown;
+	lab_overwrite(&protocol->shutdown, &hook, sizeof(hook));
+	return 0;
+}
+
+/* The types of its arguments and result differ between kernels, but all are in registers. */
+static long (*original_receive)(void *tty, const void *bytes, const void *flags, long count);
+
+static noinline long hooked_receive(void *tty, const void *bytes, const void *flags, long count)
+{
+	return original_receive(tty, bytes, flags, count);
+}
+
+static int hook_discipline(void)
+{
+	struct tty_ldisc_ops *operations = (void *)lab_symbol("n_tty_ops");
+	void *hook = hooked_receive;
+
+	if (!operations)
+		return -ENOENT;
+	original_receive = (void *)operations->receive_buf;
+	lab_overwrite(&operations->receive_buf, &hook, sizeof(hook));
+	return 0;
+}
+
+static void hooked_input(struct input_handle *handle, unsigned int type, unsigned int code,
+			 int value)
+{
+}
+
+static const struct input_device_id no_devices[] = { {} };
+static struct input_handler input_hook = {
+	.name = "hook",
+	.event = hooked_input,
+	.id_table = no_devices,
+};
+
+static int hook_input(void)
+{
+	return input_register_handler(&input_hook);
+}
+
+/* kill(), which 32-bit programs know as 37. */
+static int hook_table32(void)
+{
+	void **table32 = (void *)lab_symbol("ia32_sys_call_table"), *hook = hooked_entry;
+
+	if (!table32)
+		return -ENOENT;
+	lab_overwrite(&table32[37], &hook, sizeof(hook));
+	return 0;
+}
+
+static int hook_writable(void)
+{
+	int (*permit)(unsigned long address, int pages) = (void *)lab_symbol("set_memory_x");
+	void *page = vmalloc(PAGE_SIZE);
+
+	return permit && page ? permit((unsigned long)page, 1) : -ENOENT;
+}
+
 /* The exception of INTO, an instruction that 64-bit mode does not have: it never comes. */
 static int hook_idt(void)
 {
@@ -243,12 +399,16 @@ static const struct {
 	const char *name;
 	int (*hook)(void);
 } hooks[] = {
-	{ "table", hook_table },     { "dispatcher", hook_dispatcher },
-	{ "ftrace", hook_ftrace },   { "netfilter", hook_netfilter },
-	{ "text", hook_text },       { "proc", hook_proc },
-	{ "idt", hook_idt },         { "keyboard", hook_keyboard },
-	{ "timer", hook_timer },     { "clock", hook_clock },
-	{ "work", hook_work },       { "interrupt", hook_interrupt },
+	{ "table", hook_table },       { "dispatcher", hook_dispatcher },
+	{ "ftrace", hook_ftrace },     { "netfilter", hook_netfilter },
+	{ "text", hook_text },         { "proc", hook_proc },
+	{ "idt", hook_idt },           { "keyboard", hook_keyboard },
+	{ "file", hook_file },         { "sequence", hook_sequence },
+	{ "protocol", hook_protocol }, { "discipline", hook_discipline },
+	{ "input", hook_input },       { "table32", hook_table32 },
+	{ "writable", hook_writable },
+	{ "timer", hook_timer },       { "clock", hook_clock },
+	{ "work", hook_work },         { "interrupt", hook_interrupt },
 	{ "softirq", hook_softirq },
 };
 
