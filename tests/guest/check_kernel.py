@@ -8,6 +8,7 @@ import random
 import guest
 import kernels
 import lab_module
+from ram import working_copy
 
 CHECKS = ("hidden_module", "syscall_table", "interrupt_table", "constant_data", "kernel_text", "tracing_hooks",
           "netfilter_hooks", "notifiers", "timers", "interrupt_handlers", "writable_code", "proc_entries",
@@ -60,8 +61,21 @@ def clean(tool, known, image):
         yield from (f"{name}: {row}" for row in findings(results(tool, image, name)))
 
 
+def lost_modules(tool, known, ram):
+    """Code of modules that the damaged list does not lead to any more is no finding."""
+    head = known.image_physical(known.address("modules"))
+    with ram.patched([(head, bytes([0x55] * 16))]):
+        rows = [row for row in tool.run("check", ram.path, "--format", "json").rows() if row["check"] in CHECKS]
+    yield from (f"{row}" for row in findings(rows))
+    if not any("list of modules is damaged" in row["found"] for row in rows):
+        yield "nothing is doubted"
+
+
 def check_clean(session, known):
     session.check(known, "check, nothing hidden in the kernel", clean, session.tool, known, known.ram_path)
+    if session.wants(known, "check, lost modules"):
+        with working_copy(known.ram_path, session.folder / "lost", known.facts["ram_map"]) as ram:
+            session.check(known, "check, lost modules", lost_modules, session.tool, known, ram)
 
 
 # --- with a module that hides
