@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/memory_map.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/growing.h"
 #include "kernel/maple.h"
 
@@ -73,6 +75,23 @@ enum kioku_status memory_map_read(struct kioku_kernel *kernel, uint64_t mm, stru
 	TRY(record_read(kernel, binding, mm, out, error));
 	out->address = mm;
 	return KIOKU_OK;
+}
+
+uint64_t memory_map_auxiliary(const struct memory_map *map, uint64_t type)
+{
+	const uint8_t *pairs = map->auxiliary;
+	/* The first is of type AT_SYSINFO_EHDR, or of AT_SYSINFO with an address: a 32-bit program's. */
+	size_t word = load_le64(pairs) > UINT32_MAX ? 4 : 8;
+
+	for (size_t at = 0; at + 2 * word <= sizeof(map->auxiliary); at += 2 * word) {
+		uint64_t found = word == 8 ? load_le64(pairs + at) : load_le32(pairs + at);
+		if (found == AT_NULL)
+			break;
+		if (found == type)
+			return word == 8 ? load_le64(pairs + at + word)
+					 : load_le32(pairs + at + word);
+	}
+	return 0;
 }
 
 struct walk {

@@ -60,6 +60,9 @@ enum kioku_status memory_map_open_space(struct kioku_kernel *kernel, const struc
 enum kioku_status memory_map_read(struct kioku_kernel *kernel, uint64_t mm, struct memory_map *out,
 				  struct kioku_error *error);
 
+/* What the kernel has told a program of a type of <elf.h>, AT_PHDR for one; 0: nothing. */
+uint64_t memory_map_auxiliary(const struct memory_map *map, uint64_t type);
+
 /* Not OK: the walk stops with this status. */
 typedef enum kioku_status vma_fn(void *user, const struct vma *vma);
 

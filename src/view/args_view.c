@@ -2,40 +2,10 @@
 /* args and env: what a process was started with, from its own memory, which it can change. */
 #include <string.h>
 
+#include "kernel/process_text.h"
 #include "view/process_views.h"
 
-/* MAX_ARG_STRINGS times a page would be 8 TiB; a kernel has a quarter of the stack's limit, 6 MiB at most. */
-#define TEXT_LIMIT (8u << 20)
-
 static const struct record *const records[] = { &task_record, &memory_map_record, NULL };
-
-/* A piece of memory as a text; to be freed. */
-struct text {
-	char *data;
-	size_t size;
-};
-
-static void text_release(struct text *text)
-{
-	free(text->data);
-}
-
-static enum kioku_status read_text(const struct process *process, uint64_t start, uint64_t end,
-				   struct text *out)
-{
-	*out = (struct text){ 0 };
-	if (start == end)
-		return KIOKU_OK;
-	if (start > end || end - start > TEXT_LIMIT)
-		return KIOKU_ERROR_CORRUPT;
-	AUTO_FREE char *data = malloc(end - start);
-	if (!data)
-		return KIOKU_ERROR_NO_MEMORY;
-	TRY(kioku_address_space_read(process->space, start, data, end - start, NULL));
-	out->size = end - start;
-	out->data = TAKE(data);
-	return KIOKU_OK;
-}
 
 static struct kioku_cell lost(const struct view_run *run, const struct process *process,
 			      const char *what, enum kioku_status status)
@@ -57,17 +27,18 @@ static const struct kioku_column args_columns[] = {
  * Where the last byte of the arguments is no NUL, the process has written a title over them, which
  * goes on in the environment: fs/proc/base.c, get_mm_cmdline(), v4.18 to v7.0.
  */
-static enum kioku_status read_args(const struct process *process, struct text *out)
+static enum kioku_status read_args(const struct process *process, struct process_text *out)
 {
 	const struct memory_map *map = &process->map;
 
-	TRY(read_text(process, map->arguments_start, map->arguments_end, out));
+	TRY(process_text_read(process->space, map->arguments_start, map->arguments_end, out));
 	if (out->size == 0 || out->data[out->size - 1] == '\0')
 		return KIOKU_OK;
 	AUTO_FREE char *arguments = TAKE(out->data);
 	if (map->environment_start == map->arguments_end &&
 	    map->environment_end > map->environment_start)
-		TRY(read_text(process, map->arguments_start, map->environment_end, out));
+		TRY(process_text_read(process->space, map->arguments_start, map->environment_end,
+				      out));
 	else
 		out->data = TAKE(arguments);
 	const char *end = memchr(out->data, 0, out->size);
@@ -77,7 +48,7 @@ static enum kioku_status read_args(const struct process *process, struct text *o
 
 static enum kioku_status give_args(struct view_run *run, const struct process *process)
 {
-	CLEANUP(text_release) struct text text = { 0 };
+	AUTO_PROCESS_TEXT struct process_text text = { 0 };
 	struct kioku_cell cells[] = { cell_integer(process->task->tgid), process_comm(process),
 				      cell_absent(KIOKU_CELL_NOT_APPLICABLE) };
 
@@ -132,9 +103,9 @@ static enum kioku_status give_variable(struct view_run *run, const struct proces
 static enum kioku_status give_env(struct view_run *run, const struct process *process)
 {
 	const struct memory_map *map = &process->map;
-	CLEANUP(text_release) struct text text = { 0 };
-	enum kioku_status status =
-		read_text(process, map->environment_start, map->environment_end, &text);
+	AUTO_PROCESS_TEXT struct process_text text = { 0 };
+	enum kioku_status status = process_text_read(process->space, map->environment_start,
+						     map->environment_end, &text);
 
 	if (status != KIOKU_OK)
 		lost(run, process, "its environment", status);

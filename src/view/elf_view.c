@@ -3,13 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/elf_format.h"
+#include "kernel/mapped_elf.h"
 #include "view/process_views.h"
 
-enum {
-	PROGRAM_HEADERS = 64, /* more than linkers make */
-	NOTES_LIMIT = 64 << 10,
-};
+enum { NOTES_LIMIT = 64 << 10 };
 
 static const struct record *const records[] = { &task_record, &memory_map_record, &vma_record,
 						NULL };
@@ -62,24 +59,6 @@ static const char *type_name(uint16_t type)
 	return type < sizeof(names) / sizeof(*names) ? names[type] : "other";
 }
 
-/* Where a program header's bytes are in memory: segments lie as the first one does. */
-static uint64_t place_of(const struct elf_segment *segment, uint64_t start, uint64_t first_address)
-{
-	return start + (segment->vaddr - first_address);
-}
-
-/* The address that the file's first byte has been linked for. */
-static uint64_t first_address(struct bytes table, const struct elf_header *header)
-{
-	struct elf_segment segment;
-
-	for (uint32_t i = 0; i < header->segment_count; i++)
-		if (elf_segment_decode(table, header, i, &segment) && segment.type == PT_LOAD &&
-		    segment.offset == 0)
-			return segment.vaddr;
-	return 0;
-}
-
 static enum kioku_status find_id(struct bytes notes, const struct elf_header *header,
 				 const struct elf_segment *segment,
 				 char out[2 * ELF_BUILD_ID_LIMIT + 1])
@@ -93,33 +72,23 @@ static enum kioku_status find_id(struct bytes notes, const struct elf_header *he
 	return KIOKU_OK;
 }
 
-static enum kioku_status read_id(const struct listing *listing, uint64_t start,
-				 const struct elf_header *header,
-				 char out[2 * ELF_BUILD_ID_LIMIT + 1])
+static enum kioku_status read_id(struct mapped_elf *elf, char out[2 * ELF_BUILD_ID_LIMIT + 1])
 {
-	struct kioku_address_space *space = listing->process->space;
-	size_t size = (size_t)header->segment_count * header->segment_entry_size;
-	uint8_t headers[PROGRAM_HEADERS * ELF_SEGMENT_SIZE];
 	struct elf_segment segment;
 	enum kioku_status found = KIOKU_ERROR_NOT_FOUND;
 
-	if (size > sizeof(headers))
-		return KIOKU_ERROR_CORRUPT;
-	TRY(kioku_address_space_read(space, start + header->segment_offset, headers, size, NULL));
-	const struct bytes table = { headers, size };
-	uint64_t base = first_address(table, header);
-	for (uint32_t i = 0; i < header->segment_count && found != KIOKU_OK; i++) {
-		if (!elf_segment_decode(table, header, i, &segment) || segment.type != PT_NOTE ||
-		    segment.filesz > NOTES_LIMIT || segment.filesz == 0)
+	TRY(mapped_elf_read_segments(elf));
+	for (uint32_t i = 0; mapped_elf_segment(elf, i, &segment) && found != KIOKU_OK; i++) {
+		if (segment.type != PT_NOTE || segment.filesz > NOTES_LIMIT || segment.filesz == 0)
 			continue;
 		AUTO_FREE uint8_t *notes = malloc(segment.filesz);
 		if (!notes)
 			return KIOKU_ERROR_NO_MEMORY;
-		found = kioku_address_space_read(space, place_of(&segment, start, base), notes,
+		found = kioku_address_space_read(elf->space, mapped_elf_place(elf, &segment), notes,
 						 segment.filesz, NULL);
 		if (found == KIOKU_OK)
-			found = find_id((struct bytes){ notes, segment.filesz }, header, &segment,
-					out);
+			found = find_id((struct bytes){ notes, segment.filesz }, &elf->header,
+					&segment, out);
 	}
 	return found;
 }
@@ -136,7 +105,7 @@ static struct kioku_cell lost(const struct listing *listing, uint64_t start, con
 }
 
 static enum kioku_status give(const struct listing *listing, const struct vma *vma, uint64_t end,
-			      const struct elf_header *header, enum kioku_status read)
+			      struct mapped_elf *elf, enum kioku_status read)
 {
 	struct kioku_cell cells[COLUMNS];
 	struct path_text path;
@@ -149,9 +118,9 @@ static enum kioku_status give(const struct listing *listing, const struct vma *v
 	if (read != KIOKU_OK) {
 		cells[TYPE] = cells[BUILD_ID] = lost(listing, vma->start, "the ELF header", read);
 	} else {
-		const char *type = type_name(header->type);
+		const char *type = type_name(elf->header.type);
 		cells[TYPE] = cell_text(type, strlen(type));
-		read = read_id(listing, vma->start, header, id);
+		read = read_id(elf, id);
 		cells[BUILD_ID] = read == KIOKU_OK ? cell_text(id, strlen(id))
 				  : read == KIOKU_ERROR_NOT_FOUND
 					  ? cell_absent(KIOKU_CELL_NOT_APPLICABLE)
@@ -168,8 +137,7 @@ static enum kioku_status give(const struct listing *listing, const struct vma *v
 static enum kioku_status look_at(const struct listing *listing, size_t index)
 {
 	const struct vma *vma = &listing->list->vmas[index];
-	uint8_t head[ELF_HEADER_SIZE];
-	struct elf_header header;
+	struct mapped_elf elf;
 	uint64_t end;
 
 	if (vma->file && vma->page_offset != 0)
@@ -177,17 +145,12 @@ static enum kioku_status look_at(const struct listing *listing, size_t index)
 	bool is_executable = is_run(listing, index, &end);
 	if (!vma->file && !is_executable)
 		return KIOKU_OK;
-	enum kioku_status status = kioku_address_space_read(listing->process->space, vma->start,
-							    head, sizeof(head), NULL);
-	if (status != KIOKU_OK)
-		return vma->file && is_executable ? give(listing, vma, end, NULL, status)
-						  : KIOKU_OK;
-	const struct bytes bytes = { head, sizeof(head) };
-	if (!elf_is_magic(bytes))
+	enum kioku_status status = mapped_elf_open(listing->process->space, vma->start, &elf);
+	if (status == KIOKU_ERROR_NOT_FOUND)
 		return KIOKU_OK;
-	if (elf_header_decode(bytes, &header))
-		status = KIOKU_ERROR_CORRUPT;
-	return give(listing, vma, end, &header, status);
+	if (status != KIOKU_OK && !elf.is_damaged && !(vma->file && is_executable))
+		return KIOKU_OK;
+	return give(listing, vma, end, &elf, status);
 }
 
 static enum kioku_status give_process(struct view_run *run, const struct process *process)
