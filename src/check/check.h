@@ -103,5 +103,11 @@ extern const struct check proc_entries_check;
 extern const struct check file_operations_check;
 extern const struct check socket_operations_check;
 extern const struct check terminals_check;
+extern const struct check injected_code_check;
+extern const struct check executable_memory_check;
+extern const struct check deleted_executable_check;
+extern const struct check preload_check;
+extern const struct check credentials_check;
+extern const struct check ptrace_check;
 
 #endif

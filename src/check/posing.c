@@ -111,7 +111,7 @@ static enum kioku_status report(struct posing *posing, const struct task *task,
 		.found = found,
 	};
 
-	snprintf(name, sizeof(name), "%s", task->comm);
+	snprintf(name, sizeof(name), "%.15s", task->comm);
 	return check_report(posing->run, &result);
 }
 
@@ -132,7 +132,7 @@ static enum kioku_status look_at(void *user, const struct process *process)
 
 	if (is_of_kernel(posing->run->kernel, task))
 		return KIOKU_OK;
-	snprintf(name, sizeof(name), "%s", task->comm);
+	snprintf(name, sizeof(name), "%.15s", task->comm);
 	enum likeness of_name = compare(posing, name);
 	bool has_title = read_title(posing, process, title);
 	if (has_title && compare(posing, title) != UNLIKE) {
