@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """check, what is about the kernel: on images of guests as they are, of guests in which a module hides, and of those
-in which it puts itself where the kernel would call something else. Each test yields problems."""
+in which it puts itself where the kernel would call something else. One of these guests has also processes that are
+intruded into, or that a module hides. Each test yields problems."""
 
 import bisect
 import random
 
+import check_memory
+import check_processes
 import guest
 import kernels
 import lab_module
@@ -172,36 +175,64 @@ def other_file(tool, image, kernel):
         yield result.describe()
 
 
-def hide(machine, kernel, command):
+def load(machine, command):
     module = command.split()[0]
-    machine.boot(kernels.get(kernel), 256, append="kioku.lab=1", files={
-        f"/{module}.ko": lab_module.modules("hiding", kernel)[module]})
     if machine.run(f"insmod /{command.replace(module, module + '.ko', 1)}"):
         raise guest.GuestError(f"{command}: it was not loaded")
+
+
+def hide(machine, kernel, command, files=None, output=0, prepare=None):
+    """The image of a guest in which a module was loaded, after prepare(machine); and what that has returned."""
+    modules = lab_module.modules("hiding", kernel)
+    machine.boot(kernels.get(kernel), 256, append="kioku.lab=1", output=output, files={
+        **(files or {}), **{f"/{name}.ko": modules[name] for name in (command.split()[0], "hide_task")}})
+    prepared = prepare(machine) if prepare else None
+    load(machine, command)
     machine.freeze()
     image = machine.folder / "ram.img"
     machine.copy_ram(image)
-    return image
+    return image, prepared
 
 
-def check_guest(session, kernel, command, test, *arguments):
-    """test of the image of a guest in which a module was loaded."""
+def check_guest(session, kernel, command, test, *arguments, others=None, **more):
+    """test of the image of a guest in which a module was loaded, and others, {title: test}, which are given what
+    prepare has returned."""
     name = f"check-{kernel}-{command.partition(' what')[0].replace(' ', '-')}"
-    if not session.results.wants(name):
+    others = {f"{name}, {title}": other for title, other in (others or {}).items()}
+    if not any(map(session.results.wants, (name, *others))):
         return
     with guest.Guest(session.folder / name) as machine:
         try:
-            image = hide(machine, kernel, command)
+            image, prepared = hide(machine, kernel, command, **more)
         except (guest.GuestError, kernels.FetchError) as error:
             session.results.fail(f"{name}, boot", error)
             return
         session.results.check(name, test, session.tool, image, *arguments)
+        for title, other in others.items():
+            session.results.check(title, other, session.tool, image, prepared)
         if test is not hooks:
             return
         vmlinuz = kernels.get(kernel).vmlinuz
         session.results.check(f"{name}: its code and its file", hooked_text, session.tool, image, vmlinuz, arguments[0])
         session.results.check(f"{name}: changed code", flipped_text, session.tool, image, vmlinuz)
         session.results.check(f"{name}: a file of another build", other_file, session.tool, image, kernel)
+
+
+# --- with processes that are intruded into, and hidden ones
+
+def with_intruders(session, kernel):
+    """What such a guest needs, as check_guest() takes it."""
+    folder = session.folder / f"intruders-{kernel}"
+    folder.mkdir(exist_ok=True)
+
+    def prepare(machine):
+        intrusion = check_memory.Intrusion(machine, folder)
+        load(machine, check_processes.hiding(intrusion.pids))
+        return intrusion
+
+    return {"files": check_memory.files(folder), "output": 16, "prepare": prepare, "others": {
+        "processes intruded into": check_memory.intruders,
+        "processes hidden by a module": check_processes.hidden_by_module}}
 
 
 def plans(full):
@@ -212,7 +243,8 @@ def plans(full):
 def check_all(session):
     for kernel in plans(session.options.full):
         for command, missing in HIDDEN_FROM.items():
-            check_guest(session, kernel, command, hidden_module, missing)
+            more = with_intruders(session, kernel) if command == "hide_module" else {}
+            check_guest(session, kernel, command, hidden_module, missing, **more)
         names = [name for name in HOOKS if name not in UNKNOWN.get(kernel, ())]
         for hidden in (False, True) if session.options.full else (True,):
             command = f"hook hide={int(hidden)} what={','.join(names)}"

@@ -75,6 +75,25 @@ def hidden_process(tool, known, ram):
     return f"{len(WAYS)} ways"
 
 
+# --- hidden by lab/modules/hiding/hide_task.c
+
+HIDDEN = {"ordinary": "task list", "copied": "PID table"}  # roles of programs/intruder.c
+
+
+def hiding(pids):
+    """The command that hides them."""
+    return f"hide_task hide_pid={pids['ordinary']} unhash_pid={pids['copied']}"
+
+
+def hidden_by_module(tool, image, intrusion):
+    rows = results(tool, image, "hidden_process")
+    found = {row["pid"]: row["found"].partition(";")[0] for row in findings(rows)}
+    wanted = {intrusion.pids[role]: f"the process is not in: {way}" for role, way in HIDDEN.items()}
+    if found != wanted or len(rows) != len(wanted):
+        yield f"{rows}, not {wanted}"
+    return ", ".join(wanted.values())
+
+
 # --- as they are
 
 def clean(tool, known, image):

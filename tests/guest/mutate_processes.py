@@ -16,17 +16,21 @@ from known import KERNEL_MAP
 from ram import PAGE
 from tool import ToolError
 
+# The checks that are about what processes run.
+CHECKS = ("credentials", "injected_code", "executable_memory", "deleted_executable", "preload", "ptrace")
 # "{pid}": of the process that was damaged; "{out}": a file that is gone afterwards
 COMMANDS = (("args",), ("env",), ("maps",), ("elf",), ("lsof", "--all"), ("mounts", "--all"),
             ("files", "--columns", "all"), ("history",), ("strings", "--pid", "{pid}"),
-            ("dump", "--pid", "{pid}", "-o", "{out}"), ("recover", "--fstype", "tmpfs", "-o", "-"))
+            ("dump", "--pid", "{pid}", "-o", "{out}"), ("recover", "--fstype", "tmpfs", "-o", "-"),
+            *(("check", "--name", name) for name in CHECKS))
 BY_PROCESS = ("args", "env", "maps", "elf", "lsof", "history")
 PROCESSES = 12  # whose structures are looked for
 
 # What leads on to what: a member of a member, as far as this kernel has it.
 POINTERS = {
     "task_struct": {"mm": "mm_struct", "files": "files_struct", "fs": "fs_struct",
-                    "nsproxy": "nsproxy"},
+                    "nsproxy": "nsproxy", "real_cred": "cred"},
+    "cred": {"user": "user_struct"},
     "mm_struct": {"mm_mt.ma_root": "maple_node", "mmap": "vm_area_struct", "exe_file": "file",
                   "pgd": "page table"},
     "vm_area_struct": {"vm_next": "vm_area_struct", "vm_file": "file"},
