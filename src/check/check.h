@@ -85,6 +85,9 @@ static inline enum kioku_status check_report(struct check_run *run,
 	return run->receive(run->user, run->check->name, result);
 }
 
+/* Writes bytes as "0f 1f 00", as many as there is room for with a NUL: 3 each. */
+void check_put_bytes(char *out, size_t room, const uint8_t *bytes, size_t count);
+
 /* Each in a file of its name. */
 extern const struct check hidden_module_check;
 extern const struct check hidden_process_check;

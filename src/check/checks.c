@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fnmatch.h>
+#include <stdio.h>
 
 #include "check/check.h"
 
@@ -31,6 +32,15 @@ const struct check *const checks[] = {
 	NULL,
 };
 /* clang-format on */
+
+void check_put_bytes(char *out, size_t room, const uint8_t *bytes, size_t count)
+{
+	size_t size = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < count && size + 3 < room; i++)
+		size += (size_t)snprintf(out + size, room - size, "%s%02x", i ? " " : "", bytes[i]);
+}
 
 static enum kioku_status make(struct check_run *run, struct kioku_error *error)
 {

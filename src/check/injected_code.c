@@ -238,15 +238,6 @@ static enum purpose purpose_of(const struct mapped_process *process, const struc
 
 /* --- what is said of it */
 
-static void write_bytes(char *out, size_t room, const uint8_t *bytes, size_t count)
-{
-	size_t size = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < count && size + 3 < room; i++)
-		size += (size_t)snprintf(out + size, room - size, "%s%02x", i ? " " : "", bytes[i]);
-}
-
 /* Why a difference may be harmless; NULL: nothing is known that would make it so. */
 static const char *doubt(const struct comparison *comparison, enum purpose purpose,
 			 char text[CHECK_TEXT])
@@ -271,7 +262,7 @@ static enum kioku_status report_difference(const struct comparison *comparison,
 	const char *reason = doubt(comparison, purpose, text);
 	const struct vma *vma = comparison->vma;
 
-	write_bytes(bytes, sizeof(bytes), comparison->found, comparison->shown);
+	check_put_bytes(bytes, sizeof(bytes), comparison->found, comparison->shown);
 	uint64_t count = comparison->bytes + CALL * comparison->probes;
 	size_t size = (size_t)snprintf(
 		found, sizeof(found),
@@ -286,7 +277,7 @@ static enum kioku_status report_difference(const struct comparison *comparison,
 					 bytes);
 	snprintf(found + size, sizeof(found) - size, "%s%s", reason ? "; " : "",
 		 reason ? reason : "");
-	write_bytes(bytes, sizeof(bytes), comparison->expected, comparison->shown);
+	check_put_bytes(bytes, sizeof(bytes), comparison->expected, comparison->shown);
 	snprintf(expected, sizeof(expected), "what the file has: %s", bytes);
 	return mapped_process_report(
 		comparison->process,

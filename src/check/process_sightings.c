@@ -211,7 +211,7 @@ static const struct record family_record = RECORD(struct family, "task_struct", 
 static enum kioku_status follow_children(struct asking *asking, const struct task *task)
 {
 	struct kioku_kernel *kernel = asking->sightings->kernel;
-	AUTO_LIST_WALK struct list_walk list;
+	AUTO_LIST_WALK struct list_walk list = { 0 };
 	const struct binding *family;
 	uint64_t node;
 	char what[48];

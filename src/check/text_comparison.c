@@ -119,14 +119,6 @@ struct difference {
 	char name[NAME_ROOM];
 };
 
-static void put_bytes(char *out, size_t room, const uint8_t *bytes, size_t size)
-{
-	size_t length = 0;
-
-	for (size_t i = 0; i < size && length < room; i++)
-		length += (size_t)snprintf(out + length, room - length, " %02x", bytes[i]);
-}
-
 static enum kioku_status report(struct comparison *comparison, const struct difference *difference)
 {
 	uint64_t at = difference->address - comparison->start;
@@ -153,12 +145,12 @@ static enum kioku_status report(struct comparison *comparison, const struct diff
 		return KIOKU_OK;
 	snprintf(subject, sizeof(subject), "%s+0x%llx", difference->name,
 		 (unsigned long long)(result.address - difference->function));
-	put_bytes(bytes, sizeof(bytes), comparison->memory + at, size);
-	snprintf(found, sizeof(found), "%llu bytes of the function were changed, there:%s",
+	check_put_bytes(bytes, sizeof(bytes), comparison->memory + at, size);
+	snprintf(found, sizeof(found), "%llu bytes of the function were changed, there: %s",
 		 (unsigned long long)difference->bytes, bytes);
-	put_bytes(bytes, sizeof(bytes),
-		  kernel_file_at(&comparison->file, difference->address, size), size);
-	snprintf(expected, sizeof(expected), "code of the file:%s%s", bytes,
+	check_put_bytes(bytes, sizeof(bytes),
+			kernel_file_at(&comparison->file, difference->address, size), size);
+	snprintf(expected, sizeof(expected), "code of the file: %s%s", bytes,
 		 comparison->sites.is_sealed
 			 ? "; this kernel also rewrites functions in ways that are not known here"
 			 : "");

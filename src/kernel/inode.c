@@ -98,7 +98,7 @@ enum kioku_status inode_read(struct kioku_kernel *kernel, uint64_t address, stru
 enum kioku_status inode_each(struct kioku_kernel *kernel, const struct superblock *superblock,
 			     inode_fn *receive, void *user, struct kioku_error *error)
 {
-	AUTO_LIST_WALK struct list_walk walk;
+	AUTO_LIST_WALK struct list_walk walk = { 0 };
 	const struct binding *binding, *super;
 	uint64_t node;
 

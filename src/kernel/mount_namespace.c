@@ -90,7 +90,7 @@ static enum kioku_status walk_list(struct mount_walk *walk, uint64_t head, uint6
 	/* A reader's place in the list (MNT_CURSOR, v5.8 to v6.7), which is no mount. */
 	const uint32_t cursor = 0x10000000;
 	const struct binding *binding;
-	AUTO_LIST_WALK struct list_walk list;
+	AUTO_LIST_WALK struct list_walk list = { 0 };
 	struct mount mount;
 	uint64_t node;
 

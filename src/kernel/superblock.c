@@ -91,7 +91,7 @@ enum kioku_status superblock_read(struct kioku_kernel *kernel, uint64_t address,
 enum kioku_status superblock_each(struct kioku_kernel *kernel, superblock_fn *receive, void *user,
 				  struct kioku_error *error)
 {
-	AUTO_LIST_WALK struct list_walk walk;
+	AUTO_LIST_WALK struct list_walk walk = { 0 };
 	const struct binding *binding;
 	uint64_t node, head = kernel_symbol(kernel, "super_blocks");
 
