@@ -7,6 +7,9 @@
 #include "format/bzimage_format.h"
 #include "format/elf_format.h"
 #include "kernel/kernel_file.h"
+#ifdef HAVE_LZ4
+#include <lz4.h>
+#endif
 #ifdef HAVE_LZMA
 #include <lzma.h>
 #endif
@@ -17,8 +20,9 @@
 enum {
 	LIMIT = 1
 		<< 29, /* bytes of what is loaded, or of a packed file; kernels have a tenth of it */
-	SEGMENTS = 64,   /* a kernel has five */
-	GZIP = 16,       /* added to the window bits, as zlib.h has it */
+	SEGMENTS = 64, /* a kernel has five */
+	GZIP = 16,     /* added to the window bits, as zlib.h has it */
+	LZ4_MAGIC_SIZE = 4,
 	SIZE_BEHIND = 4, /* bytes behind what is packed: its size when unpacked */
 };
 
@@ -68,6 +72,31 @@ static enum kioku_status unpack_zstd(struct bytes packed, uint8_t *out, size_t s
 #endif
 }
 
+/* The legacy frame of "lz4 -l": blocks with their packed sizes, each of 8 MiB but for the last. */
+static enum kioku_status unpack_lz4(struct bytes packed, uint8_t *out, size_t size)
+{
+#ifdef HAVE_LZ4
+	size_t done = 0, at = LZ4_MAGIC_SIZE;
+
+	while (done < size) {
+		struct bytes block;
+		uint32_t length;
+		if (!bytes_le32(packed, at, &length) ||
+		    !bytes_slice(packed, at + sizeof(length), length, &block))
+			return KIOKU_ERROR_CORRUPT;
+		int got = LZ4_decompress_safe((const char *)block.data, (char *)out + done,
+					      (int)block.size, (int)(size - done));
+		if (got <= 0)
+			return KIOKU_ERROR_CORRUPT;
+		done += (size_t)got;
+		at += sizeof(length) + length;
+	}
+	return KIOKU_OK;
+#else
+	return KIOKU_ERROR_UNSUPPORTED;
+#endif
+}
+
 static enum kioku_status unpack(struct bytes packed, struct kernel_file *out)
 {
 	size_t size = load_le32(packed.data + packed.size - SIZE_BEHIND);
@@ -86,6 +115,8 @@ static enum kioku_status unpack(struct bytes packed, struct kernel_file *out)
 		return unpack_xz(packed, out->data, size);
 	if (bytes_match(packed, 0, "\x28\xb5\x2f\xfd"))
 		return unpack_zstd(packed, out->data, size);
+	if (bytes_match(packed, 0, "\x02\x21\x4c\x18"))
+		return unpack_lz4(packed, out->data, size);
 	return KIOKU_ERROR_UNSUPPORTED;
 }
 

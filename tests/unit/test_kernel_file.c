@@ -2,6 +2,9 @@
 /* Kernels' own files, as the System V gABI and Documentation/arch/x86/boot.rst say. */
 #include <elf.h>
 #include <zlib.h>
+#ifdef HAVE_LZ4
+#include <lz4.h>
+#endif
 #ifdef HAVE_LZMA
 #include <lzma.h>
 #endif
@@ -65,6 +68,9 @@ enum packing {
 #ifdef HAVE_ZSTD
 	ZSTD,
 #endif
+#ifdef HAVE_LZ4
+	LZ4,
+#endif
 	PACKINGS
 };
 
@@ -74,6 +80,23 @@ static size_t pack(enum packing packing, const uint8_t *data, size_t size, uint8
 #ifdef HAVE_ZSTD
 	if (packing == ZSTD)
 		return ZSTD_compress(out, room, data, size, 3);
+#endif
+#ifdef HAVE_LZ4
+	if (packing == LZ4) {
+		/* Two blocks, of the halves. */
+		const size_t half = size / 2;
+		size_t length = 4;
+		memcpy(out, "\x02\x21\x4c\x18", 4);
+		for (size_t at = 0; at < size; at += half) {
+			uint32_t block =
+				(uint32_t)LZ4_compress_default((const char *)data + at,
+							       (char *)out + length + 4, (int)half,
+							       (int)(room - length - 4));
+			memcpy(out + length, &block, 4);
+			length += 4 + block;
+		}
+		return length;
+	}
 #endif
 #ifdef HAVE_LZMA
 	if (packing == XZ) {
