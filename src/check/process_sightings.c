@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/growing.h"
+#include "check/memory_owners.h"
 #include "kernel/file_table.h"
 #include "kernel/pid_table.h"
 #include "kernel/run_queue.h"
@@ -22,6 +23,7 @@ static const char *const names[PROCESS_VIEWS] = {
 	[VIEW_GROUPS] = "process group or session",
 	[VIEW_CHILDREN] = "its parent's children",
 	[VIEW_QUEUES] = "run queue",
+	[VIEW_OWNERS] = "owners of memory",
 	[VIEW_CARVED] = "carved from memory",
 };
 
@@ -139,7 +141,7 @@ static enum kioku_status ask_pids(void *user, struct kioku_error *error)
 	return pid_table_each(asking->sightings->kernel, note_pid, asking, error);
 }
 
-static enum kioku_status note_queued(void *user, uint64_t task)
+static enum kioku_status note_address(void *user, uint64_t task)
 {
 	return note(user, task);
 }
@@ -148,7 +150,14 @@ static enum kioku_status ask_queues(void *user, struct kioku_error *error)
 {
 	struct asking *asking = user;
 
-	return run_queue_each(asking->sightings->kernel, note_queued, asking, error);
+	return run_queue_each(asking->sightings->kernel, note_address, asking, error);
+}
+
+static enum kioku_status ask_owners(void *user, struct kioku_error *error)
+{
+	struct asking *asking = user;
+
+	return memory_owners_each(asking->sightings->kernel, note_address, asking, error);
 }
 
 static enum kioku_status note_carved(void *user, const struct task *task, uint64_t physical)
@@ -269,6 +278,7 @@ static const struct source_of_views sources[] = {
 	{ 1 << VIEW_LIST, VIEW_LIST, ask_list },
 	{ 1 << VIEW_PIDS | 1 << VIEW_GROUPS, VIEW_PIDS, ask_pids },
 	{ 1 << VIEW_QUEUES, VIEW_QUEUES, ask_queues },
+	{ 1 << VIEW_OWNERS, VIEW_OWNERS, ask_owners },
 	{ 1 << VIEW_CARVED, VIEW_CARVED, ask_memory },
 	{ 1 << VIEW_THREADS, VIEW_THREADS, ask_threads },
 	{ 1 << VIEW_CHILDREN, VIEW_CHILDREN, ask_parents },

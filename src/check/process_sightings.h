@@ -13,6 +13,7 @@ enum process_view {
 	VIEW_GROUPS,   /* a PID table, as a member of a process group or session */
 	VIEW_CHILDREN, /* its parent's list; of leaders only */
 	VIEW_QUEUES,   /* a CPU runs it, or is about to */
+	VIEW_OWNERS,   /* it owns memory into which a file is mapped */
 	VIEW_CARVED,   /* its structure was found in memory */
 	PROCESS_VIEWS
 };
