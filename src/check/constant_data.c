@@ -13,16 +13,11 @@
 
 enum { BLOCK = 1 << 16 };
 
-struct constants {
-	struct check_run *run;
-	struct code_range image;
-};
-
 /* Modules' code is within 2 GiB of the kernel's, so that one can call the other. */
-static bool may_be_code(const struct constants *constants, uint64_t value)
+static bool may_be_code(const struct check_run *run, uint64_t value)
 {
 	return value >= KERNEL_MAP_START && value <= MODULES_LAST &&
-	       (value < constants->image.start || value >= constants->image.end);
+	       !code_range_has(&run->code->image, value);
 }
 
 /* What has a check of its own, and where areas for code begin: mm/execmem.c, v6.10. */
@@ -43,10 +38,8 @@ static bool may_be_area(const struct handler *handler, uint64_t value)
 	return handler->owner == HANDLER_OF_NOBODY && value % PAGE_SIZE == 0;
 }
 
-static enum kioku_status look_at(const struct constants *constants, uint64_t address,
-				 uint64_t value)
+static enum kioku_status look_at(struct check_run *run, uint64_t address, uint64_t value)
 {
-	struct check_run *run = constants->run;
 	struct kioku_symbol symbol = { 0 };
 	struct handler handler;
 	char subject[CHECK_TEXT];
@@ -77,40 +70,34 @@ static enum kioku_status look_at(const struct constants *constants, uint64_t add
 	return check_report(run, &result);
 }
 
-static enum kioku_status look_at_block(const struct constants *constants, uint64_t start,
-				       uint64_t size)
+static enum kioku_status look_at_block(struct check_run *run, uint64_t start, uint64_t size)
 {
 	uint8_t block[BLOCK];
 	struct kioku_error why = { 0 };
 
-	if (kernel_read(constants->run->kernel, start, block, size, &why) != KIOKU_OK) {
-		diagnose(&constants->run->kernel->diagnostics, KIOKU_GAP,
+	if (kernel_read(run->kernel, start, block, size, &why) != KIOKU_OK) {
+		diagnose(&run->kernel->diagnostics, KIOKU_GAP,
 			 "constants of the kernel at 0x%llx: %s", (unsigned long long)start,
 			 why.message);
 		return KIOKU_OK;
 	}
 	for (uint64_t at = 0; at + 8 <= size; at += 8)
-		if (may_be_code(constants, load_le64(block + at)))
-			TRY(look_at(constants, start + at, load_le64(block + at)));
+		if (may_be_code(run, load_le64(block + at)))
+			TRY(look_at(run, start + at, load_le64(block + at)));
 	return KIOKU_OK;
 }
 
 static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)
 {
-	const struct kioku_kernel *kernel = run->kernel;
-	struct constants constants = {
-		.run = run,
-		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
-	};
-	uint64_t start = kernel_symbol(kernel, "__start_rodata");
-	uint64_t end = kernel_symbol(kernel, "__end_rodata");
+	const struct code_range *image = &run->code->image;
+	uint64_t start = kernel_symbol(run->kernel, "__start_rodata");
+	uint64_t end = kernel_symbol(run->kernel, "__end_rodata");
 
-	if (!constants.image.start || constants.image.end < constants.image.start ||
-	    start < constants.image.start || end > constants.image.end || start > end)
+	if (!image->start || start < image->start || end > image->end || start > end)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "where the kernel's constants are is not known");
 	for (uint64_t at = start; at < end; at += BLOCK)
-		TRY(look_at_block(&constants, at, end - at < BLOCK ? end - at : BLOCK));
+		TRY(look_at_block(run, at, end - at < BLOCK ? end - at : BLOCK));
 	return KIOKU_OK;
 }
 

@@ -112,7 +112,7 @@ static enum kioku_status look_at_beginnings(struct check_run *run, bool is_all,
 	size_t count = kioku_symbols_count(kernel->symbols);
 	uint64_t last = 0;
 
-	if (text->start == 0 || !kernel_symbol(kernel, "_text") || !kernel_symbol(kernel, "_end"))
+	if (text->start == 0 || !run->code->image.start)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "where the kernel's code is is not known");
 	for (size_t i = symbols_above(kernel->symbols, text->start - 1); i < count; i++) {

@@ -16,11 +16,10 @@ enum kioku_status operations_begin(struct operations *operations, struct check_r
 		.run = run,
 		.compared = compared,
 		.pid = -1,
-		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
 		.constants = { kernel_symbol(kernel, "__start_rodata"),
 			       kernel_symbol(kernel, "__end_rodata") },
 	};
-	if (!operations->image.start || operations->image.end <= operations->image.start)
+	if (!run->code->image.start)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "where the kernel's image is is not known");
 	return KIOKU_OK;
@@ -32,14 +31,9 @@ void operations_release(struct operations *operations)
 	address_set_release(&operations->misplaced);
 }
 
-bool operations_in_kernel(const struct operations *operations, uint64_t address)
+static bool is_in_image(const struct operations *operations, uint64_t address)
 {
-	return address >= operations->image.start && address < operations->image.end;
-}
-
-static bool is_constant(const struct operations *operations, uint64_t address)
-{
-	return address >= operations->constants.start && address < operations->constants.end;
+	return code_range_has(&operations->run->code->image, address);
 }
 
 void operations_lose(const struct operations *operations, const char *what, uint64_t address,
@@ -177,7 +171,7 @@ static uint64_t function_at(const struct table *table, const struct kioku_member
 static enum kioku_status judge_functions(const struct table *table)
 {
 	const struct operations *operations = table->operations;
-	enum operations_owner owner = operations_in_kernel(operations, table->address)
+	enum operations_owner owner = is_in_image(operations, table->address)
 					      ? OPERATIONS_OF_KERNEL
 					      : OPERATIONS_OF_ANYBODY;
 	struct kioku_member member;
@@ -270,11 +264,10 @@ static enum kioku_status judge_place(const struct table *table)
 enum kioku_status operations_judge(struct operations *operations, const char *type,
 				   uint64_t address, enum operations_owner owner)
 {
-	bool is_kernels = operations_in_kernel(operations, address);
-	bool is_misplaced = owner == OPERATIONS_OF_KERNEL && !is_kernels;
+	bool is_misplaced = owner == OPERATIONS_OF_KERNEL && !is_in_image(operations, address);
 	struct table table = { .operations = operations, .type = type, .address = address };
 
-	if (address == 0 || is_constant(operations, address))
+	if (address == 0 || code_range_has(&operations->constants, address))
 		return KIOKU_OK;
 	enum address_set_result added = address_set_add(
 		is_misplaced ? &operations->misplaced : &operations->judged, address);

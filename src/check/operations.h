@@ -27,7 +27,7 @@ struct operations {
 	void *user;
 	int32_t pid; /* whose that is; -1: nobody's */
 
-	struct code_range image, constants; /* the kernel's */
+	struct code_range constants;  /* the kernel's */
 	struct address_set judged;    /* tables and functions that need not be looked at again */
 	struct address_set misplaced; /* those that may not be of modules, likewise */
 };
@@ -37,9 +37,6 @@ enum kioku_status operations_begin(struct operations *operations, struct check_r
 				   const char *compared, struct kioku_error *error);
 void operations_release(struct operations *operations);
 #define AUTO_OPERATIONS CLEANUP(operations_release)
-
-/* Whether an address is in the kernel's image. */
-bool operations_in_kernel(const struct operations *operations, uint64_t address);
 
 /*
  * Judges the table that a pointer leads to, and reports what is wrong with it; each table once. type: of the

@@ -49,11 +49,6 @@ static unsigned prologue(const uint8_t *code)
 	return 0;
 }
 
-static bool is_inside(const struct kioku_kernel *kernel, uint64_t address)
-{
-	return address >= kernel_symbol(kernel, "_text") && address < kernel_symbol(kernel, "_end");
-}
-
 enum kioku_status redirection_find(const struct check_run *run, uint64_t function, uint64_t *from,
 				   uint64_t *to)
 {
@@ -65,7 +60,8 @@ enum kioku_status redirection_find(const struct check_run *run, uint64_t functio
 	for (unsigned step; at < REDIRECTION_SIZE / 2; at += step) {
 		*from = function + at;
 		*to = target(kernel, code + at, *from);
-		if (*to && !is_inside(kernel, *to) && handler_is_executable(run, *to))
+		if (*to && !code_range_has(&run->code->image, *to) &&
+		    handler_is_executable(run, *to))
 			return KIOKU_OK;
 		step = prologue(code + at);
 		if (step == 0)

@@ -53,18 +53,13 @@ struct evidence {
 	uint64_t away;   /* where to */
 };
 
-static bool is_in_image(const struct kioku_kernel *kernel, uint64_t address)
-{
-	return address >= kernel_symbol(kernel, "_text") && address < kernel_symbol(kernel, "_end");
-}
-
 /* A call or a jump in four bytes behind its first one, at an address. */
 static void look_at_jump(const struct check_run *run, uint64_t dispatcher, uint64_t address,
 			 uint64_t to, struct evidence *out)
 {
 	if (dispatcher && to - (dispatcher - PADDING) <= PADDING)
 		out->calls = true;
-	else if (!is_in_image(run->kernel, to) && handler_is_executable(run, to)) {
+	else if (!code_range_has(&run->code->image, to) && handler_is_executable(run, to)) {
 		out->site = address;
 		out->away = to;
 	}

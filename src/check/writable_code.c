@@ -19,7 +19,6 @@ enum { RUN_LIMIT = 64 }; /* runs of pages that are told of one by one */
 
 struct search {
 	struct check_run *run;
-	struct code_range image;
 	struct made_code made;
 	bool is_strict;      /* the kernel's own code is protected */
 	uint64_t start, end; /* of the run that is being walked */
@@ -40,7 +39,7 @@ static enum kioku_status end_run(struct search *search)
 {
 	bool is_note = has_made(search) || search->made.is_damaged || !search->is_strict;
 	uint64_t pages = (search->end - search->start) / PAGE_SIZE;
-	bool is_kernels = search->start >= search->image.start && search->start < search->image.end;
+	bool is_kernels = code_range_has(&search->run->code->image, search->start);
 	const struct module *module = modules_at(&search->run->code->modules, search->start);
 	char found[CHECK_TEXT];
 	const struct check_result result = {
@@ -111,10 +110,7 @@ static enum kioku_status run_check(struct check_run *run, struct kioku_error *er
 {
 	const struct kioku_kernel *kernel = run->kernel;
 	CLEANUP(search_release)
-	struct search search = {
-		.run = run,
-		.image = { kernel_symbol(kernel, "_text"), kernel_symbol(kernel, "_end") },
-	};
+	struct search search = { .run = run };
 	struct address_walk walk = {
 		.first = KERNEL_FIRST, .last = UINT64_MAX, .receive = take_mapping, .user = &search
 	};

@@ -12,14 +12,10 @@ static struct code_range between(const struct kioku_kernel *kernel, const char *
 	return range.start && range.end > range.start ? range : (struct code_range){ 0 };
 }
 
-static bool is_in(const struct code_range *range, uint64_t address)
-{
-	return address >= range->start && address < range->end;
-}
-
 bool kernel_code_read(struct kioku_kernel *kernel, struct kernel_code *out)
 {
 	*out = (struct kernel_code){
+		.image = between(kernel, "_text", "_end"),
 		.text = between(kernel, "_stext", "_etext"),
 		.initial = between(kernel, "_sinittext", "_einittext"),
 		.scheduler = { between(kernel, "__sched_text_start", "__sched_text_end"),
@@ -36,7 +32,7 @@ void kernel_code_release(struct kernel_code *code)
 
 static bool is_in_kernel(const struct kernel_code *code, uint64_t address)
 {
-	return is_in(&code->text, address) || is_in(&code->initial, address);
+	return code_range_has(&code->text, address) || code_range_has(&code->initial, address);
 }
 
 bool kernel_code_has(const struct kernel_code *code, uint64_t address)
@@ -46,7 +42,8 @@ bool kernel_code_has(const struct kernel_code *code, uint64_t address)
 
 bool kernel_code_is_scheduler(const struct kernel_code *code, uint64_t address)
 {
-	return is_in(&code->scheduler[0], address) || is_in(&code->scheduler[1], address);
+	return code_range_has(&code->scheduler[0], address) ||
+	       code_range_has(&code->scheduler[1], address);
 }
 
 bool kernel_code_orc(const struct kernel_code *code, uint64_t address, struct orc_table *out)

@@ -9,10 +9,16 @@
 #define CODE_TEXT 640 /* bytes of "? FUNCTION+0x1a/0x2b [MODULE]", its NUL included */
 
 struct code_range {
-	uint64_t start, end;
+	uint64_t start, end; /* both 0: it is not known */
 };
 
+static inline bool code_range_has(const struct code_range *range, uint64_t address)
+{
+	return address >= range->start && address < range->end;
+}
+
 struct kernel_code {
+	struct code_range image; /* of the kernel as it was linked: code, constants and variables */
 	struct code_range text;
 	struct code_range
 		initial; /* of booting, which is given up; the idle task was called from there */
