@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check/branch.h"
 #include "check/code_file.h"
 #include "check/mapped_process.h"
 #include "kernel/frame_use.h"
@@ -77,7 +78,7 @@ static bool is_probe(const struct comparison *comparison, uint64_t address,
 
 	if (found[0] != 0xe8 || memcmp(expected, nop, sizeof(nop)) != 0)
 		return false;
-	uint64_t target = address + CALL + (uint64_t)(int64_t)(int32_t)load_le32(found + 1);
+	uint64_t target = branch_target(found + 1, address + CALL);
 	const struct vma *vma = vma_list_find(&comparison->process->list, target);
 	return vma && !vma->file && vma->operations;
 }

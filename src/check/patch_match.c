@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "check/branch.h"
 #include "check/patch_match.h"
 
 enum {
@@ -19,11 +20,6 @@ static const uint8_t *memory_at(const struct patch_sites *sites, uint64_t addres
 	return address >= sites->start && address <= sites->end && size <= sites->end - address
 		       ? sites->memory + (address - sites->start)
 		       : NULL;
-}
-
-static uint64_t relative(const uint8_t *field, uint64_t next)
-{
-	return next + (uint64_t)(int64_t)(int32_t)load_le32(field);
 }
 
 /* --- instructions that do nothing: arch/x86/include/asm/nops.h */
@@ -98,13 +94,8 @@ static const char *function_at(const struct patch_sites *sites, uint64_t address
 /* A variable of the running kernel; false: it cannot be read. */
 static bool read_variable(const struct patch_sites *sites, uint64_t address, uint64_t *out)
 {
-	uint8_t raw[8];
-
-	if (kernel_read(sites->run->kernel, address + sites->slide, raw, sizeof(raw), NULL) !=
-	    KIOKU_OK)
-		return false;
-	*out = load_le64(raw);
-	return true;
+	return address_read_u64(&sites->run->kernel->space, address + sites->slide, out, NULL) ==
+	       KIOKU_OK;
 }
 
 /* Whether an address of the file is, in the running kernel, code that the kernel made for itself. */
@@ -167,19 +158,21 @@ static bool match_retpoline(struct patch_sites *sites, const struct patch_site *
 
 	if (!original)
 		return false;
-	int wanted = thunk_register(sites, relative(original + site->length - 4,
-						    site->address + site->length));
+	int wanted = thunk_register(sites, branch_target(original + site->length - 4,
+							 site->address + site->length));
 	for (size_t at = 0, step; at < site->length; at += step) {
 		size_t left = site->length - at;
 		const uint8_t *next = code + at;
 		int through = indirect_register(next, left, &step);
 		if (through < 0 && left >= 5 && (next[0] == CALL || next[0] == JUMP)) {
 			step = 5;
-			through = thunk_register(sites, relative(next + 1, address + at + step));
+			through =
+				thunk_register(sites, branch_target(next + 1, address + at + step));
 		} else if (through < 0 && left >= 6 && next[0] == 0x0f &&
 			   (next[1] & 0xf0) == 0x80) {
 			step = 6;
-			through = thunk_register(sites, relative(next + 2, address + at + step));
+			through =
+				thunk_register(sites, branch_target(next + 2, address + at + step));
 		}
 		if (through >= 0) {
 			if (through != wanted)
@@ -205,7 +198,7 @@ static bool match_return(const struct patch_sites *sites, const uint8_t *code, u
 	if (code[0] == RETURN)
 		return is_filler(code + 1, 4, true);
 	return code[0] == JUMP &&
-	       function_at(sites, relative(code + 1, address + 5), "return_thunk") != NULL;
+	       function_at(sites, branch_target(code + 1, address + 5), "return_thunk") != NULL;
 }
 
 /*
@@ -234,16 +227,16 @@ static bool match_call(const struct patch_sites *sites, const struct patch_site 
 		       const uint8_t *code, uint64_t address)
 {
 	const uint8_t *original = kernel_file_at(sites->file, site->address, 5);
-	uint64_t target = relative(code + 1, address + 5);
+	uint64_t target = branch_target(code + 1, address + 5);
 
 	return original && code[0] == original[0] &&
-	       relative(original + 1, site->address + 5) - target <= COUNTER_DISTANCE &&
+	       branch_target(original + 1, site->address + 5) - target <= COUNTER_DISTANCE &&
 	       patch_match_counter(sites, target) > 0;
 }
 
 static bool match_trace(struct patch_sites *sites, const uint8_t *code, uint64_t address)
 {
-	uint64_t target = relative(code + 1, address + 5);
+	uint64_t target = branch_target(code + 1, address + 5);
 
 	if (is_filler(code, 5, false))
 		return true;
@@ -255,7 +248,7 @@ static bool match_trace(struct patch_sites *sites, const uint8_t *code, uint64_t
 static bool match_tracer(struct patch_sites *sites, const struct patch_site *site,
 			 const uint8_t *code, uint64_t address)
 {
-	uint64_t target = relative(code + 1, address + 5), function;
+	uint64_t target = branch_target(code + 1, address + 5), function;
 
 	if (code[0] != CALL && code[0] != JUMP)
 		return is_filler(code, site->length, false);
@@ -272,7 +265,7 @@ static bool match_jump(const struct patch_site *site, const uint8_t *code, uint6
 	if (site->length == 2)
 		return code[0] == SHORT_JUMP &&
 		       address + 2 + (uint64_t)(int64_t)(int8_t)code[1] == site->other;
-	return code[0] == JUMP && relative(code + 1, address + 5) == site->other;
+	return code[0] == JUMP && branch_target(code + 1, address + 5) == site->other;
 }
 
 /* What stands for a call of a function that is not there, or that returns 0: __static_call_transform(). */
@@ -291,7 +284,7 @@ static bool is_no_call(const struct patch_sites *sites, const struct patch_site 
 	if (is_filler(code, site->length, false) || match_return(sites, code, address))
 		return true;
 	if (site->length == 6 && code[0] == 0x0f && (code[1] & 0xf0) == 0x80)
-		return function_at(sites, relative(code + 2, end), "return_thunk") != NULL;
+		return function_at(sites, branch_target(code + 2, end), "return_thunk") != NULL;
 	return memcmp(code, zeroes[0], 5) == 0 || memcmp(code, zeroes[1], 5) == 0;
 }
 
@@ -304,9 +297,9 @@ static bool match_static_call(struct patch_sites *sites, const struct patch_site
 	if (is_no_call(sites, site, code, address))
 		return true;
 	if (code[0] == CALL || code[0] == JUMP)
-		target = relative(code + 1, address + 5);
+		target = branch_target(code + 1, address + 5);
 	else if (site->length == 6 && code[0] == 0x0f && (code[1] & 0xf0) == 0x80)
-		target = relative(code + 2, end);
+		target = branch_target(code + 2, end);
 	else
 		return false;
 	if (function_at(sites, target, "__static_call_return"))
@@ -348,7 +341,7 @@ static bool is_native(const uint8_t *code, size_t size)
 static uint64_t through_variable(const uint8_t *original, size_t size, uint64_t address)
 {
 	if (size >= 6 && original[0] == 0xff && (original[1] == 0x15 || original[1] == 0x25))
-		return relative(original + 2, address + 6);
+		return branch_target(original + 2, address + 6);
 	if (size >= 7 && original[0] == 0xff && (original[1] == 0x14 || original[1] == 0x24) &&
 	    original[2] == 0x25)
 		return (uint64_t)(int64_t)(int32_t)load_le32(original + 3);
@@ -368,7 +361,7 @@ static size_t direct_call(const struct patch_sites *sites, const uint8_t *origin
 		return function_at(sites, function - sites->slide, "nop") ? whole : 0;
 	if ((code[0] != CALL && code[0] != JUMP) || !is_filler(code + 5, whole - 5, false))
 		return 0;
-	return relative(code + 1, address + 5) + sites->slide == function ? whole : 0;
+	return branch_target(code + 1, address + 5) + sites->slide == function ? whole : 0;
 }
 
 static bool match_paravirt(const struct patch_sites *sites, const struct patch_site *site,
@@ -414,7 +407,7 @@ static size_t match_piece(struct patch_sites *sites, const struct candidate_text
 	}
 	/* Longer jumps become short ones: recompute_jump(). */
 	if (left >= 5 && text->bytes[at] == JUMP && code[at] == SHORT_JUMP &&
-	    relative(text->bytes + at + 1, text->address + at + 5) ==
+	    branch_target(text->bytes + at + 1, text->address + at + 5) ==
 		    address + at + 2 + (uint64_t)(int64_t)(int8_t)code[at + 1] &&
 	    is_filler(code + at + 2, 3, true))
 		return 5;
@@ -522,7 +515,7 @@ static bool match_site(struct patch_sites *sites, const struct patch_site *site,
 	case PATCH_UNNAMED: return match_unnamed(sites, site, code);
 	case PATCH_PROBE:
 		return code[0] == TRAP || (site->length == 5 && code[0] == JUMP &&
-					   is_made(sites, relative(code + 1, address + 5)));
+					   is_made(sites, branch_target(code + 1, address + 5)));
 	}
 	return false;
 }

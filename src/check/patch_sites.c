@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/growing.h"
+#include "check/branch.h"
 #include "check/patch_match.h"
 #include "kernel/live_symbols.h"
 #include "kernel/tracing.h"
@@ -158,17 +159,12 @@ static enum kioku_status add_static_call(struct patch_sites *sites, const struct
 	return add(sites, site);
 }
 
-/* Elements of four bytes, relative to themselves. */
-static uint64_t relative_place(const uint8_t *element, uint64_t address)
-{
-	return address + (uint64_t)(int64_t)(int32_t)load_le32(element);
-}
-
+/* Elements of four bytes are relative to themselves. */
 static enum kioku_status add_retpoline(struct patch_sites *sites, const struct binding *binding,
 				       const uint8_t *element, uint64_t address)
 {
 	struct patch_site site = { .kind = PATCH_RETPOLINE,
-				   .address = relative_place(element, address) };
+				   .address = branch_target(element, address) };
 	const uint8_t *code;
 
 	/* CS prefixes; then a call or a jump, or one with a condition. */
@@ -187,7 +183,7 @@ static enum kioku_status add_return(struct patch_sites *sites, const struct bind
 				    const uint8_t *element, uint64_t address)
 {
 	return add(sites, (struct patch_site){ .kind = PATCH_RETURN,
-					       .address = relative_place(element, address),
+					       .address = branch_target(element, address),
 					       .length = CALL });
 }
 
@@ -195,7 +191,7 @@ static enum kioku_status add_landing(struct patch_sites *sites, const struct bin
 				     const uint8_t *element, uint64_t address)
 {
 	return add(sites, (struct patch_site){ .kind = PATCH_LANDING,
-					       .address = relative_place(element, address),
+					       .address = branch_target(element, address),
 					       .length = LANDING });
 }
 
@@ -203,7 +199,7 @@ static enum kioku_status add_call(struct patch_sites *sites, const struct bindin
 				  const uint8_t *element, uint64_t address)
 {
 	return add(sites, (struct patch_site){ .kind = PATCH_CALL,
-					       .address = relative_place(element, address),
+					       .address = branch_target(element, address),
 					       .length = CALL });
 }
 
@@ -211,7 +207,7 @@ static enum kioku_status add_lock(struct patch_sites *sites, const struct bindin
 				  const uint8_t *element, uint64_t address)
 {
 	return add(sites, (struct patch_site){ .kind = PATCH_LOCK,
-					       .address = relative_place(element, address),
+					       .address = branch_target(element, address),
 					       .length = 1 });
 }
 
@@ -303,7 +299,7 @@ static enum kioku_status add_runtime_constants(struct patch_sites *sites, const 
 		const uint8_t *table =
 			end > start ? kernel_file_at(sites->file, start, end - start) : NULL;
 		for (uint64_t at = 0; table && at + 4 <= end - start; at += 4) {
-			uint64_t place = relative_place(table + at, start + at);
+			uint64_t place = branch_target(table + at, start + at);
 			if (variable == 0)
 				variable = place + sites->slide;
 			TRY(add(sites, (struct patch_site){ .kind = is_known ? kinds[kind].kind

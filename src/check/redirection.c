@@ -3,13 +3,8 @@
 
 #include <string.h>
 
-#include "base/bytes.h"
+#include "check/branch.h"
 #include "check/handler.h"
-
-static uint64_t relative(const uint8_t *code, uint64_t address, unsigned length)
-{
-	return address + length + (uint64_t)(int64_t)(int32_t)load_le32(code + length - 4);
-}
 
 /*
  * Where an instruction, or a pair of them that stands for one, leads to for certain; 0: that is not known.
@@ -17,14 +12,14 @@ static uint64_t relative(const uint8_t *code, uint64_t address, unsigned length)
  */
 static uint64_t target(struct kioku_kernel *kernel, const uint8_t *code, uint64_t address)
 {
-	uint8_t pointer[8];
+	uint64_t pointer;
 
 	if (code[0] == 0xe8 || code[0] == 0xe9)
-		return relative(code, address, 5);
+		return branch_target(code + 1, address + 5);
 	if (code[0] == 0xff && code[1] == 0x25)
-		return kernel_read(kernel, relative(code, address, 6), pointer, sizeof(pointer),
-				   NULL) == KIOKU_OK
-			       ? load_le64(pointer)
+		return address_read_u64(&kernel->space, branch_target(code + 2, address + 6),
+					&pointer, NULL) == KIOKU_OK
+			       ? pointer
 			       : 0;
 	if (code[0] == 0x68 && code[5] == 0xc3)
 		return (uint64_t)(int64_t)(int32_t)load_le32(code + 1);

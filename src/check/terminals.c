@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "check/operations.h"
+#include "kernel/file_table.h"
 #include "kernel/list.h"
 
 enum {
@@ -235,16 +236,6 @@ static enum kioku_status look_at_drivers(struct looking *looking)
 
 /* --- terminals that are open, which pseudo terminals are in no other way */
 
-struct file {
-	uint64_t operations, private;
-};
-
-static const struct member file_members[] = {
-	MEMBER(struct file, operations, "f_op"),
-	MEMBER(struct file, private, "private_data"),
-};
-static const struct record open_record = RECORD(struct file, "file", file_members);
-
 struct private
 {
 	uint64_t terminal, file;
@@ -260,20 +251,16 @@ static const struct record private_record =
 static enum kioku_status find_terminal(struct kioku_kernel *kernel, uint64_t address,
 				       uint64_t *terminal)
 {
-	static const char *const symbols[] = { "tty_fops", "console_fops", "ptmx_fops" };
+	static const char *const operations[] = { "tty_fops", "console_fops", "ptmx_fops", NULL };
 	struct private private;
-	struct file file;
-	bool is_terminal = false;
+	uint64_t object;
 
 	*terminal = 0;
-	TRY(record_read_at(kernel, &open_record, address, &file));
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(*symbols); i++)
-		is_terminal |=
-			file.operations && file.operations == kernel_symbol(kernel, symbols[i]);
-	/* It is about to be opened, or hung up. */
-	if (!is_terminal || file.private == 0)
+	TRY(file_object(kernel, address, operations, &object));
+	/* One without any is no terminal, or it is about to be opened, or hung up. */
+	if (object == 0)
 		return KIOKU_OK;
-	TRY(record_read_at(kernel, &private_record, file.private, &private));
+	TRY(record_read_at(kernel, &private_record, object, &private));
 	if (private.file != address)
 		return KIOKU_ERROR_CORRUPT;
 	*terminal = private.terminal;
@@ -352,7 +339,7 @@ static enum kioku_status look_at_keys(struct looking *looking)
 }
 
 static const struct record *const records[] = {
-	&terminal_record, &discipline_record, &driver_record, &open_record, &private_record, NULL,
+	&terminal_record, &discipline_record, &driver_record, &private_record, NULL,
 };
 
 static enum kioku_status run_check(struct check_run *run, struct kioku_error *error)

@@ -87,14 +87,13 @@ static void read_ticks(struct walk *walk)
 	struct kioku_kernel *kernel = walk->kernel;
 	uint64_t jiffies = kernel_symbol(kernel, "jiffies");
 	struct tick tick;
-	uint8_t raw[8];
 
-	if (!jiffies || kernel_read(kernel, jiffies, raw, sizeof(raw), NULL) != KIOKU_OK ||
+	if (!jiffies || address_read_u64(&kernel->space, jiffies, &jiffies, NULL) != KIOKU_OK ||
 	    record_read_at(kernel, &tick_record, kernel_symbol(kernel, "clocksource_jiffies"),
 			   &tick) != KIOKU_OK ||
 	    tick.shift > 31)
 		return;
-	walk->jiffies = load_le64(raw);
+	walk->jiffies = jiffies;
 	walk->tick = tick.multiplier >> tick.shift;
 }
 
@@ -422,18 +421,18 @@ enum kioku_status timer_purpose(struct kioku_kernel *kernel, const struct timer 
 	*out = (struct timer_purpose){ 0 };
 	for (size_t i = 0; i < sizeof(purposes) / sizeof(*purposes); i++) {
 		struct type_place place, target;
-		uint8_t raw[8];
+		uint64_t word;
 		if (!timer->function ||
 		    timer->function != kernel_symbol(kernel, purposes[i].function))
 			continue;
 		if (!types_find_place(kernel->types, purposes[i].type, purposes[i].timer, &place) ||
 		    !types_find_place(kernel->types, purposes[i].type, purposes[i].target,
 				      &target) ||
-		    target.size != sizeof(raw))
+		    target.size != sizeof(word))
 			return KIOKU_ERROR_UNSUPPORTED;
-		TRY(kernel_read(kernel, timer->address - place.offset + target.offset, raw,
-				sizeof(raw), NULL));
-		*(purposes[i].is_task ? &out->task : &out->function) = load_le64(raw);
+		TRY(address_read_u64(&kernel->space, timer->address - place.offset + target.offset,
+				     &word, NULL));
+		*(purposes[i].is_task ? &out->task : &out->function) = word;
 		return KIOKU_OK;
 	}
 	return KIOKU_OK;
