@@ -17,24 +17,19 @@ enum {
 
 /* --- lines */
 
-struct line {
-	uint32_t number, depth;
-	uint64_t hardware, domain, chip, name, flow, action, counts, shared;
-};
-
 static const struct member line_members[] = {
-	MEMBER(struct line, number, "irq_data.irq"),
-	MEMBER(struct line, hardware, "irq_data.hwirq"),
-	MEMBER(struct line, domain, "irq_data.domain"),
-	MEMBER(struct line, chip, "irq_data.chip"),
-	MEMBER(struct line, shared, "irq_data.common"),
-	MEMBER(struct line, name, "name"),
-	MEMBER(struct line, flow, "handle_irq"),
-	MEMBER(struct line, action, "action"),
-	MEMBER(struct line, counts, "kstat_irqs"),
-	MEMBER(struct line, depth, "depth"),
+	MEMBER(struct interrupt, number, "irq_data.irq"),
+	MEMBER(struct interrupt, hardware, "irq_data.hwirq"),
+	MEMBER(struct interrupt, domain, "irq_data.domain"),
+	MEMBER(struct interrupt, chip, "irq_data.chip"),
+	MEMBER(struct interrupt, shared, "irq_data.common"),
+	MEMBER(struct interrupt, name, "name"),
+	MEMBER(struct interrupt, flow, "handle_irq"),
+	MEMBER(struct interrupt, action, "action"),
+	MEMBER(struct interrupt, counts, "kstat_irqs"),
+	MEMBER(struct interrupt, depth, "depth"),
 };
-const struct record interrupt_record = RECORD(struct line, "irq_desc", line_members);
+const struct record interrupt_record = RECORD(struct interrupt, "irq_desc", line_members);
 
 struct shared {
 	uint32_t state;
@@ -56,26 +51,13 @@ static enum kioku_status read_line(const struct walk *walk, uint64_t number, uin
 				   struct interrupt *out)
 {
 	struct shared shared;
-	struct line line;
 
-	TRY(record_read_at(walk->kernel, &interrupt_record, address, &line));
-	if (line.number != number || line.shared != address + walk->shared)
+	TRY(record_read_at(walk->kernel, &interrupt_record, address, out));
+	if (out->number != number || out->shared != address + walk->shared)
 		return KIOKU_ERROR_CORRUPT;
-	TRY(record_read_at(walk->kernel, &shared_record, line.shared, &shared));
-	*out = (struct interrupt){
-		.address = address,
-		.number = line.number,
-		.hardware = line.hardware,
-		.domain = line.domain,
-		.chip = line.chip,
-		.name = line.name,
-		.flow = line.flow,
-		.action = line.action,
-		.counts = line.counts,
-		.shared = line.shared,
-		.depth = line.depth,
-		.is_level = shared.state & STATE_LEVEL,
-	};
+	TRY(record_read_at(walk->kernel, &shared_record, out->shared, &shared));
+	out->address = address;
+	out->is_level = shared.state & STATE_LEVEL;
 	return KIOKU_OK;
 }
 
@@ -127,38 +109,24 @@ enum kioku_status interrupt_each(struct kioku_kernel *kernel, interrupt_fn *rece
 
 /* --- what belongs to a line */
 
-struct action {
-	uint64_t function, thread_function, thread, device, name, next;
-	uint32_t number;
-};
-
 static const struct member action_members[] = {
-	MEMBER(struct action, function, "handler"),
-	MEMBER(struct action, thread_function, "thread_fn"),
-	MEMBER(struct action, thread, "thread"),
-	MEMBER(struct action, device, "dev_id"),
-	MEMBER(struct action, name, "name"),
-	MEMBER(struct action, next, "next"),
-	MEMBER(struct action, number, "irq"),
+	MEMBER(struct interrupt_handler, function, "handler"),
+	MEMBER(struct interrupt_handler, thread_function, "thread_fn"),
+	MEMBER(struct interrupt_handler, thread, "thread"),
+	MEMBER(struct interrupt_handler, device, "dev_id"),
+	MEMBER(struct interrupt_handler, name, "name"),
+	MEMBER(struct interrupt_handler, next, "next"),
+	MEMBER(struct interrupt_handler, number, "irq"),
 };
-const struct record interrupt_handler_record = RECORD(struct action, "irqaction", action_members);
+const struct record interrupt_handler_record =
+	RECORD(struct interrupt_handler, "irqaction", action_members);
 
 static enum kioku_status read_action(struct kioku_kernel *kernel, uint32_t number, uint64_t address,
 				     struct interrupt_handler *out)
 {
-	struct action action;
-
-	TRY(record_read_at(kernel, &interrupt_handler_record, address, &action));
-	*out = (struct interrupt_handler){
-		.address = address,
-		.function = action.function,
-		.thread_function = action.thread_function,
-		.thread = action.thread,
-		.device = action.device,
-		.name = action.name,
-		.next = action.next,
-	};
-	return action.number == number ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
+	TRY(record_read_at(kernel, &interrupt_handler_record, address, out));
+	out->address = address;
+	return out->number == number ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
 }
 
 enum kioku_status interrupt_each_handler(struct kioku_kernel *kernel,

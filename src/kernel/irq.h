@@ -25,7 +25,7 @@ struct interrupt {
 	uint64_t counts;   /* of each CPU */
 	uint64_t shared;   /* struct irq_common_data */
 	uint32_t depth;    /* how often it was disabled */
-	bool is_level;     /* not edge */
+	bool is_level;     /* not edge; not a member */
 };
 
 /* Not OK: the walk stops with this status. */
