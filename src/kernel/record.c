@@ -242,7 +242,7 @@ enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding 
 enum kioku_status record_read_at(struct kioku_kernel *kernel, const struct record *record,
 				 uint64_t pointer, void *out)
 {
-	const struct binding *binding;
+	const struct binding *binding = NULL;
 
 	TRY(record_bind(kernel, record, &binding, NULL));
 	if (pointer % 8 || !kernel_is_pointer(kernel, pointer))
