@@ -408,6 +408,7 @@ struct search {
 	struct check_run *run;
 	uint64_t roots[ROOTS]; /* dentries that were looked at */
 	size_t count;
+	bool is_full; /* there were more, which was said */
 };
 
 /* What is in it, in one line. */
@@ -486,8 +487,15 @@ static enum kioku_status look_at_root_of(struct search *search,
 	for (size_t i = 0; i < search->count; i++)
 		if (search->roots[i] == places.root.dentry)
 			return KIOKU_OK;
-	if (search->count == ROOTS)
+	if (search->count == ROOTS) {
+		if (!search->is_full)
+			diagnose(&kernel->diagnostics, KIOKU_GAP,
+				 "processes have more than %d roots: /etc/ld.so.preload of the "
+				 "others was not looked at",
+				 ROOTS);
+		search->is_full = true;
 		return KIOKU_OK;
+	}
 	search->roots[search->count++] = places.root.dentry;
 	return look_at_root(search, places.root.dentry, task->tgid);
 }
