@@ -380,9 +380,12 @@ static enum kioku_status look_at(void *user, const struct mapped_process *proces
 	}
 	for (int i = 0; i < MEMORY_KINDS; i++)
 		TRY(report_amount(&search, (enum memory_kind)i));
-	for (size_t i = 0; i < process->list.count && search.pages < HEADERS_LIMIT; i++)
+	for (size_t i = 0; i < process->list.count && search.pages <= HEADERS_LIMIT; i++)
 		if (kind_of(&search, &process->list.vmas[i], &kind) && kind != MEMORY_SHARED)
 			TRY(look_for_elf(&search, &process->list.vmas[i]));
+	if (search.pages > HEADERS_LIMIT)
+		mapped_process_lose(process, "there is more executable memory than is looked at",
+				    search.vma->start, KIOKU_ERROR_LIMIT);
 	return look_at_threads(&search);
 }
 

@@ -391,7 +391,7 @@ static enum kioku_status look_at(void *user, const struct mapped_process *proces
 	struct search *search = user;
 	uint64_t pages = 0;
 
-	for (size_t i = 0; i < process->list.count && pages < PAGES_LIMIT; i++)
+	for (size_t i = 0; i < process->list.count && pages <= PAGES_LIMIT; i++)
 		if (is_of_interest(search->run->kernel, &process->list.vmas[i]))
 			TRY(look_at_vma(search, process, &process->list.vmas[i], &pages));
 	return KIOKU_OK;

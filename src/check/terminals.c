@@ -181,7 +181,6 @@ static enum kioku_status look_at_driver(struct looking *looking, const struct dr
 {
 	struct kioku_kernel *kernel = kernel_of(looking);
 	char name[NAME_ROOM], title[NAME_ROOM + 16];
-	uint8_t raw[8];
 
 	read_text(looking, driver->name, name);
 	snprintf(title, sizeof(title), "terminals %s", name);
@@ -191,17 +190,21 @@ static enum kioku_status look_at_driver(struct looking *looking, const struct dr
 	/* Those of pseudo terminals are in no table. */
 	if (driver->terminals == 0)
 		return KIOKU_OK;
-	for (uint32_t i = 0; i < driver->count && i < TERMINAL_LIMIT; i++) {
-		enum kioku_status status = kernel_read(kernel, driver->terminals + 8 * (uint64_t)i,
-						       raw, sizeof(raw), NULL);
+	for (uint32_t i = 0; i < driver->count; i++) {
+		uint64_t terminal;
+		enum kioku_status status =
+			i < TERMINAL_LIMIT ? address_read_u64(&kernel->space,
+							      driver->terminals + 8 * (uint64_t)i,
+							      &terminal, NULL)
+					   : KIOKU_ERROR_LIMIT;
 		snprintf(looking->name, sizeof(looking->name), "%s", title);
 		if (status != KIOKU_OK) {
 			operations_lose(&looking->operations, "table of terminals",
 					driver->terminals, status);
 			return KIOKU_OK;
 		}
-		if (load_le64(raw))
-			TRY(look_at_terminal(looking, load_le64(raw), title));
+		if (terminal)
+			TRY(look_at_terminal(looking, terminal, title));
 	}
 	return KIOKU_OK;
 }
