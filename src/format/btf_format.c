@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/btf_format.h"
 
-#define RECORD_SIZE 12
 /* The largest header that makes sense: every version so far only appended fields. */
 #define HEADER_LIMIT 4096
 
@@ -114,7 +113,7 @@ enum btf_status btf_record_at(const struct btf_sections *sections, uint64_t *off
 
 	if (*offset == sections->types.size)
 		return BTF_END;
-	if (!bytes_slice(sections->types, *offset, RECORD_SIZE, &fixed))
+	if (!bytes_slice(sections->types, *offset, BTF_RECORD_SIZE, &fixed))
 		return BTF_CUT_OFF;
 	uint32_t info = load_le32(fixed.data + 4);
 	uint32_t last = load_le32(fixed.data + 8);
@@ -134,9 +133,9 @@ enum btf_status btf_record_at(const struct btf_sections *sections, uint64_t *off
 		more = once + (uint64_t)each * out->length;
 	else
 		return BTF_UNKNOWN_KIND;
-	if (!bytes_slice(sections->types, *offset + RECORD_SIZE, more, &out->more))
+	if (!bytes_slice(sections->types, *offset + BTF_RECORD_SIZE, more, &out->more))
 		return BTF_CUT_OFF;
-	*offset += RECORD_SIZE + more;
+	*offset += BTF_RECORD_SIZE + more;
 	return BTF_OK;
 }
 
@@ -189,4 +188,64 @@ struct btf_value btf_value(const struct btf_record *record, uint32_t index)
 	uint32_t value = load_le32(raw + 4);
 	/* The flag says "signed" since v6.0; before it, values were always shown so. */
 	return (struct btf_value){ load_le32(raw), (uint64_t)(int64_t)(int32_t)value };
+}
+
+void btf_header_encode(uint32_t types_size, uint32_t strings_size, uint8_t out[BTF_HEADER_SIZE])
+{
+	memset(out, 0, BTF_HEADER_SIZE);
+	memcpy(out, BTF_MAGIC, sizeof(BTF_MAGIC) - 1);
+	store_le32(out + 4, BTF_HEADER_SIZE);
+	store_le32(out + 12, types_size);
+	store_le32(out + 16, types_size);
+	store_le32(out + 20, strings_size);
+}
+
+void btf_record_encode(const struct btf_record *record, uint8_t out[BTF_RECORD_SIZE])
+{
+	bool sized = record->kind == KIOKU_TYPE_INT || record->kind == KIOKU_TYPE_STRUCT ||
+		     record->kind == KIOKU_TYPE_UNION || record->kind == KIOKU_TYPE_ENUM ||
+		     record->kind == KIOKU_TYPE_ENUM64 || record->kind == KIOKU_TYPE_FLOAT ||
+		     record->kind == KIOKU_TYPE_DATA_SECTION;
+
+	store_le32(out, record->name);
+	store_le32(out + 4, (uint32_t)record->flag << 31 | record->kind << 24 | record->length);
+	store_le32(out + 8, sized ? record->size : record->type);
+}
+
+void btf_member_encode(const struct btf_member *member, bool flag, uint8_t out[BTF_MEMBER_SIZE])
+{
+	store_le32(out, member->name);
+	store_le32(out + 4, member->type);
+	store_le32(out + 8,
+		   flag ? member->bit_size << 24 | member->bit_offset : member->bit_offset);
+}
+
+void btf_int_encode(const struct btf_int *from, uint8_t out[BTF_INT_SIZE])
+{
+	store_le32(out, from->encoding << 24 | from->bit_offset << 16 | from->bits);
+}
+
+void btf_array_encode(const struct btf_array *array, uint32_t index, uint8_t out[BTF_ARRAY_SIZE])
+{
+	store_le32(out, array->type);
+	store_le32(out + 4, index);
+	store_le32(out + 8, array->count);
+}
+
+void btf_parameter_encode(const struct btf_parameter *parameter, uint8_t out[BTF_PARAMETER_SIZE])
+{
+	store_le32(out, parameter->name);
+	store_le32(out + 4, parameter->type);
+}
+
+void btf_enum_encode(const struct btf_value *value, uint8_t out[BTF_ENUM_SIZE])
+{
+	store_le32(out, value->name);
+	store_le32(out + 4, (uint32_t)value->value);
+}
+
+void btf_enum64_encode(const struct btf_value *value, uint8_t out[BTF_ENUM64_SIZE])
+{
+	store_le32(out, value->name);
+	store_le64(out + 4, value->value);
 }

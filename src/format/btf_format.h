@@ -62,6 +62,11 @@ struct btf_member {
 /* A member of a struct or union record; index < length. */
 struct btf_member btf_member(const struct btf_record *record, uint32_t index);
 
+/* Encodings. */
+#define BTF_INT_SIGNED 1u
+#define BTF_INT_CHAR   2u
+#define BTF_INT_BOOL   4u
+
 struct btf_int {
 	unsigned encoding, bit_offset, bits;
 };
@@ -84,5 +89,30 @@ struct btf_value {
 	uint64_t value;
 };
 struct btf_value btf_value(const struct btf_record *record, uint32_t index);
+
+/* --- the way back: what the above is decoded from; the sizes are those of the arrays */
+
+#define BTF_RECORD_SIZE    12 /* the fixed part */
+#define BTF_MEMBER_SIZE    12
+#define BTF_ARRAY_SIZE     12
+#define BTF_INT_SIZE       4
+#define BTF_PARAMETER_SIZE 8
+#define BTF_ENUM_SIZE      8  /* a value of an ENUM, */
+#define BTF_ENUM64_SIZE    12 /* of an ENUM64 */
+
+void btf_header_encode(uint32_t types_size, uint32_t strings_size, uint8_t out[BTF_HEADER_SIZE]);
+
+/* Without what follows; kind <= BTF_KIND_KNOWN, length < 2^24. */
+void btf_record_encode(const struct btf_record *record, uint8_t out[BTF_RECORD_SIZE]);
+
+/* flag: that of the record, for a struct with bit fields; the offset is below 2^24 then, the size below 2^8. */
+void btf_member_encode(const struct btf_member *member, bool flag, uint8_t out[BTF_MEMBER_SIZE]);
+void btf_int_encode(const struct btf_int *from, uint8_t out[BTF_INT_SIZE]);
+
+/* index: the type of its index, which readers do not ask for, but some want to be there. */
+void btf_array_encode(const struct btf_array *array, uint32_t index, uint8_t out[BTF_ARRAY_SIZE]);
+void btf_parameter_encode(const struct btf_parameter *parameter, uint8_t out[BTF_PARAMETER_SIZE]);
+void btf_enum_encode(const struct btf_value *value, uint8_t out[BTF_ENUM_SIZE]);
+void btf_enum64_encode(const struct btf_value *value, uint8_t out[BTF_ENUM64_SIZE]);
 
 #endif
