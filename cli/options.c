@@ -84,6 +84,7 @@ static const struct option_row table[] = {
 	{ "path", 0, "GLOB", parse_path, "only files that match, and what is below them" },
 	{ "vmlinux", 0, "FILE", parse_vmlinux,
 	  "compare its code with this vmlinux or vmlinuz of the same build" },
+	{ "no-btf", 0, NULL, NULL, "work out layouts from memory, as if the kernel had no BTF" },
 };
 
 enum {

@@ -82,6 +82,7 @@ static enum kioku_status open_kernel(struct session *session, kioku_diagnostic_f
 		.profile = session->options.profile,
 		.cache_folder = cache,
 		.diagnostic = diagnostic,
+		.ignore_btf = session->options.given & OPTION_NO_BTF,
 	};
 
 	return kioku_kernel_open(session->source, &options, &session->kernel, error);

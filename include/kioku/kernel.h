@@ -20,6 +20,7 @@ struct kioku_kernel_options {
 	const char *cache_folder;        /* profiles are looked for and kept here; NULL: no cache */
 	kioku_diagnostic_fn *diagnostic; /* may be NULL; used until the kernel closes */
 	void *diagnostic_user;
+	bool ignore_btf; /* work types out of memory even if the image has BTF */
 };
 
 /*

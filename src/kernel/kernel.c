@@ -4,6 +4,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/direct_map.h"
+#include "kernel/infer.h"
 #include "kernel/locate.h"
 #include "kernel/module_types.h"
 #include "kernel/profile.h"
@@ -29,6 +30,7 @@ struct search {
 	struct kioku_source *source;
 	const struct profile *profile; /* given by the caller: this one or none */
 	const char *cache_folder;
+	bool ignores_btf;
 	struct kioku_error refusal; /* why the profile did not fit; OK if it was not asked */
 	struct kioku_kernel *best;
 	size_t placement, best_placement;
@@ -102,6 +104,7 @@ static enum kioku_status consider(void *user, const struct candidate *candidate)
 		return KIOKU_ERROR_NO_MEMORY;
 	kernel->source = search->source;
 	kernel->found_by_scan = search->everywhere;
+	kernel->ignores_btf = search->ignores_btf;
 	kernel->diagnostics = (struct diagnostics){ keep_message, &messages };
 	if (!kernel_map(kernel, candidate) || seen_before(search, &kernel->image))
 		return KIOKU_OK;
@@ -298,6 +301,26 @@ static enum kioku_status search_kernel(struct search *search, struct kioku_error
 			 "to an image with a banner");
 }
 
+/* No types to be had: what can be worked out of memory. */
+static void work_out_types(struct kioku_kernel *kernel)
+{
+	struct kioku_error error = { 0 };
+
+	if (infer_types(kernel, &error) != KIOKU_OK) {
+		if (!kernel->types_problem)
+			kernel->types_problem = arena_format(
+				&kernel->arena, "not in the image, and %s", error.message);
+		return;
+	}
+	kernel->types_are_inferred = true;
+	kernel->types_evidence = "inferred from memory";
+	diagnose(
+		&kernel->diagnostics, KIOKU_GAP,
+		"there is no type information: layouts are inferred from memory, and what rests on "
+		"members that were not found is missing");
+	clock_read(kernel);
+}
+
 enum kioku_status kioku_kernel_open(struct kioku_source *source,
 				    const struct kioku_kernel_options *options,
 				    struct kioku_kernel **out, struct kioku_error *error)
@@ -311,9 +334,12 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	if (given.profile)
 		TRY(profile_open(given.profile, &profile, error));
 
+	if (given.ignore_btf)
+		given.cache_folder = NULL; /* what is there has been made from BTF */
 	struct search search = { .source = source,
 				 .profile = profile,
-				 .cache_folder = given.cache_folder };
+				 .cache_folder = given.cache_folder,
+				 .ignores_btf = given.ignore_btf };
 	enum kioku_status status = search_kernel(&search, error);
 	AUTO_KERNEL struct kioku_kernel *kernel = search.best;
 	struct diagnostics diagnostics = { given.diagnostic, given.diagnostic_user };
@@ -330,12 +356,14 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	/* Users that are never freed, tables of names, what the kernel says of itself. */
 	source_keep(source, kernel->image.physical, kernel->image.end - kernel->image.start);
 	kernel->diagnostics = diagnostics;
+	if (!kernel->types && kernel->init_task)
+		work_out_types(kernel);
 	if (profile)
 		kernel->profile = TAKE(profile);
 	kernel_collect_facts(kernel);
 	check_coverage(kernel);
 	if (!kernel->profile && given.cache_folder && complete && kernel->build_id_size &&
-	    kernel->symbols && kernel->types)
+	    kernel->symbols && kernel->types && !kernel->types_are_inferred)
 		profile_keep(kernel, given.cache_folder);
 	*out = TAKE(kernel);
 	return KIOKU_OK;

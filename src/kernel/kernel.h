@@ -59,6 +59,8 @@ struct kioku_kernel {
 	const char *symbols_evidence, *symbols_problem;
 	struct kioku_types *types; /* NULL: none found, types_problem says why */
 	const char *types_evidence, *types_problem;
+	bool ignores_btf; /* the image's own */
+	bool types_are_inferred;
 	uint64_t init_task; /* virtual; 0 if unknown */
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */

@@ -218,7 +218,7 @@ static enum kioku_status examine(struct kioku_kernel *kernel, uint64_t virtual, 
 		if (status == KIOKU_ERROR_NO_MEMORY)
 			return status;
 	}
-	if (!kernel->types && !kernel->types_problem) {
+	if (!kernel->types && !kernel->types_problem && !kernel->ignores_btf) {
 		enum kioku_status status = take_types(kernel, &window.window);
 		if (status == KIOKU_ERROR_NO_MEMORY)
 			return status;

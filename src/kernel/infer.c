@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/infer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "kernel/record.h"
+#include "type/type_builder.h"
+
+static void note(struct inference *inference, const struct inferred_member *member)
+{
+	if (inference->count < INFERRED_LIMIT)
+		inference->members[inference->count++] = *member;
+}
+
+void infer_member(struct inference *inference, const char *type, const char *name, size_t column,
+		  const char *of_type, const char *evidence)
+{
+	infer_array(inference, type, name, column, of_type, 0, evidence);
+}
+
+void infer_array(struct inference *inference, const char *type, const char *name, size_t column,
+		 const char *of_type, size_t elements, const char *evidence)
+{
+	note(inference,
+	     &(struct inferred_member){ type, name, column, of_type, elements, evidence });
+}
+
+void infer_size(struct inference *inference, const char *type, size_t size)
+{
+	note(inference, &(struct inferred_member){ type, NULL, size, NULL, 0, NULL });
+}
+
+/* --- types of what was found */
+
+struct making {
+	const struct inference *inference;
+	struct type_builder *builder;
+	uint32_t structs[INFERRED_LIMIT]; /* of the type that begins at this member, its number */
+};
+
+/* The first member of the same type: it stands for all. */
+static size_t first_of(const struct inference *inference, const char *type)
+{
+	size_t at = 0;
+
+	while (at < inference->count && strcmp(inference->members[at].type, type) != 0)
+		at++;
+	return at;
+}
+
+static const char *tag_of(const char *of_type)
+{
+	return strncmp(of_type, "struct ", 7) == 0 ? of_type + 7 : NULL;
+}
+
+static size_t size_of(const struct inference *inference, const char *of_type);
+
+static size_t size_of_struct(const struct inference *inference, const char *type)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < inference->count; i++) {
+		const struct inferred_member *member = &inference->members[i];
+		if (strcmp(member->type, type) != 0)
+			continue;
+		size_t end = member->offset;
+		if (member->name)
+			end += size_of(inference, member->of_type) *
+			       (member->elements ? member->elements : 1);
+		size = end > size ? end : size;
+	}
+	return (size + 7) & ~(size_t)7;
+}
+
+static size_t size_of(const struct inference *inference, const char *of_type)
+{
+	if (tag_of(of_type))
+		return size_of_struct(inference, tag_of(of_type));
+	return strcmp(of_type, "char") == 0 ? 1 : strstr(of_type, "int") ? 4 : 8;
+}
+
+static uint32_t make_type(struct making *making, const struct inferred_member *member)
+{
+	const char *name = member->of_type, *tag = tag_of(name);
+	uint32_t type;
+
+	if (tag)
+		type = making->structs[first_of(making->inference, tag)];
+	else if (strcmp(name, "void *") == 0)
+		type = type_builder_pointer(making->builder, 0);
+	else
+		type = type_builder_int(making->builder, name,
+					(uint32_t)size_of(making->inference, name),
+					strcmp(name, "int") == 0 ? BTF_INT_SIGNED : 0);
+	if (member->elements)
+		type = type_builder_array(making->builder, type, (uint32_t)member->elements);
+	return type;
+}
+
+static void make_struct(struct making *making, size_t first)
+{
+	const struct inference *inference = making->inference;
+	const char *type = inference->members[first].type;
+	uint32_t types[INFERRED_LIMIT];
+
+	for (size_t i = first; i < inference->count; i++)
+		if (inference->members[i].name && strcmp(inference->members[i].type, type) == 0)
+			types[i] = make_type(making, &inference->members[i]);
+	type_builder_define(making->builder, making->structs[first]);
+	type_builder_struct(making->builder, KIOKU_TYPE_STRUCT, type,
+			    (uint32_t)size_of_struct(inference, type));
+	for (size_t i = first; i < inference->count; i++)
+		if (inference->members[i].name && strcmp(inference->members[i].type, type) == 0)
+			type_builder_member(making->builder, inference->members[i].name, types[i],
+					    8 * (uint64_t)inference->members[i].offset, 0);
+}
+
+enum kioku_status infer_apply(struct inference *inference, struct kioku_error *error)
+{
+	AUTO_TYPE_BUILDER struct type_builder *builder = type_builder_new();
+	struct making making = { .inference = inference, .builder = builder };
+	struct kioku_types *types;
+
+	if (!builder)
+		return error_no_memory(error);
+	for (size_t i = 0; i < inference->count; i++)
+		if (first_of(inference, inference->members[i].type) == i)
+			making.structs[i] = type_builder_reserve(builder);
+	for (size_t i = 0; i < inference->count; i++)
+		if (first_of(inference, inference->members[i].type) == i)
+			make_struct(&making, i);
+	TRY(type_builder_finish(builder, &types, error));
+	record_cache_release(inference->kernel);
+	types_close(inference->kernel->types);
+	inference->kernel->types = types;
+	return KIOKU_OK;
+}
+
+static void inference_release(struct inference *inference)
+{
+	samples_release(&inference->tasks);
+	free(inference->leaders);
+}
+
+enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *error)
+{
+	CLEANUP(inference_release)
+	struct inference inference = { .kernel = kernel, .pid = NO_COLUMN, .mm = NO_COLUMN };
+
+	/* include/linux/types.h; what lists are made of is the same everywhere. */
+	infer_member(&inference, "list_head", "next", 0, "void *", "declaration");
+	infer_member(&inference, "list_head", "prev", 8, "void *", "declaration");
+	if (!infer_tasks(&inference))
+		return error_set(error, KIOKU_ERROR_NOT_FOUND,
+				 "no list through init_task is one of tasks");
+	infer_memory_maps(&inference);
+	infer_task_facts(&inference);
+	infer_modules(&inference);
+	return infer_apply(&inference, error);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Layouts of a kernel that has no type information, worked out from its memory: a member is where something
+ * holds over all structures of a kind that holds nowhere else in them. What the declarations of all kernels
+ * from v4.9 to v7.0 have in common (which members follow each other) is used where values alone cannot
+ * tell, and only where all that follow each other hold what they should.
+ */
+#ifndef KERNEL_INFER_H
+#define KERNEL_INFER_H
+
+#include "kernel/samples.h"
+
+#define NO_COLUMN SIZE_MAX
+
+/* One member that was found. Strings are literals. */
+struct inferred_member {
+	const char *type, *name;
+	size_t offset;       /* bytes; the size of the type where there is no name */
+	const char *of_type; /* its C type: "int", "void *", "struct list_head" ... */
+	size_t elements;     /* of an array; 0: it is none */
+	const char *evidence;
+};
+
+#define INFERRED_LIMIT 160
+
+struct inference {
+	struct kioku_kernel *kernel;
+	struct inferred_member members[INFERRED_LIMIT];
+	size_t count;
+
+	/* What one part finds and others start from. */
+	struct samples
+		tasks; /* the first idle task, then every process, then their other threads */
+	size_t process_count; /* those before the other threads, the idle task included */
+	size_t *leaders;      /* row by row, the row of its process */
+	size_t comm, pid, mm; /* columns of tasks */
+};
+
+/* Notes a member down; a column of NO_COLUMN is none that was found. */
+void infer_member(struct inference *inference, const char *type, const char *name, size_t column,
+		  const char *of_type, const char *evidence);
+void infer_array(struct inference *inference, const char *type, const char *name, size_t column,
+		 const char *of_type, size_t elements, const char *evidence);
+
+/* What a type takes, where that is more than its members do. */
+void infer_size(struct inference *inference, const char *type, size_t size);
+
+/* A word at a kernel address; false if that is no pointer, or leads nowhere. */
+bool infer_read(struct kioku_kernel *kernel, uint64_t virtual, uint64_t *out);
+
+/*
+ * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
+ * which; the memory of processes; what else tasks say; modules. Nothing found is no error.
+ */
+bool infer_tasks(struct inference *inference);
+void infer_memory_maps(struct inference *inference);
+void infer_task_facts(struct inference *inference);
+void infer_modules(struct inference *inference);
+
+/* Gives the kernel the types that have what was found so far. Errors: NO_MEMORY. */
+enum kioku_status infer_apply(struct inference *inference, struct kioku_error *error);
+
+/*
+ * Gives a kernel whose init_task is known types that have what was found, and nothing else.
+ * Errors: NOT_FOUND (not even the list of tasks), NO_MEMORY.
+ */
+enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *error);
+
+#endif

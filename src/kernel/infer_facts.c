@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What tasks say of themselves: flags, states, credentials, ids in struct pid, times, stacks. */
+#include <string.h>
+
+#include "kernel/infer.h"
+#include "kernel/task.h"
+
+enum {
+	CRED_ROOM = 256,
+	USER_ROOM = 256,
+	PID_ROOM = 256,
+	FEW = 16,
+};
+
+static bool is_kernel_thread(const struct inference *inference, size_t row)
+{
+	return sample_u64(&inference->tasks, row, inference->mm) == 0;
+}
+
+static const char *name_of(const struct inference *inference, size_t row)
+{
+	const struct samples *tasks = &inference->tasks;
+
+	return (const char *)(tasks->data + row * tasks->width + inference->comm);
+}
+
+static bool is_worker(const struct inference *inference, size_t row)
+{
+	return is_kernel_thread(inference, row) &&
+	       strncmp(name_of(inference, row), "kworker/", 8) == 0;
+}
+
+static bool is_leader(const struct inference *inference, size_t row)
+{
+	return inference->leaders[row] == row;
+}
+
+/* --- flags, include/linux/sched.h, v4.9 to v7.0 */
+
+static const uint32_t worker_flag = 0x20, exiting_flag = 4;
+
+/* PF_KTHREAD where there is no memory, PF_WQ_WORKER in workers: processes that exit have none, either. */
+static bool are_flags(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	size_t workers = 0;
+
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint32_t flags = sample_u32(tasks, row, column);
+		bool is_thread = flags & PF_KTHREAD;
+		if (is_thread != is_kernel_thread(inference, row) &&
+		    (is_thread || !(flags & exiting_flag)))
+			return false;
+		if (is_worker(inference, row) && !(flags & worker_flag))
+			return false;
+		if (!is_thread && flags & worker_flag)
+			return false;
+		workers += is_worker(inference, row);
+	}
+	return workers > 0;
+}
+
+/* --- states: workers that have nothing to do are in one of their own since v4.14 */
+
+static bool is_state(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	const uint32_t known = 0xffff, idle = 0x402, sleeping = 1, uninterruptible = 2;
+	size_t sleepers = 0, idlers = 0;
+
+	if (sample_u32(tasks, 0, column) != 0)
+		return false;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint32_t state = sample_u32(tasks, row, column);
+		if (state & ~known)
+			return false;
+		if (is_worker(inference, row) && state != 0 && state != idle && state != sleeping &&
+		    state != uninterruptible)
+			return false;
+		sleepers += state == idle || (state & 0xff) == sleeping;
+		idlers += is_worker(inference, row) && state == idle;
+	}
+	return sleepers * 2 > tasks->count && idlers > 0;
+}
+
+/*
+ * exit_state, exit_code, exit_signal and pdeath_signal have followed each other in all kernels. exit_signal is
+ * SIGCHLD of processes (0 of the first ones, and of others that clone(2) was asked so), -1 of other threads.
+ */
+enum { EXIT_STATE = 0, EXIT_CODE = 4, EXIT_SIGNAL = 8, DEATH_SIGNAL = 12, EXIT_MEMBERS = 16 };
+
+static bool are_exit_members(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	const uint32_t zombie = 0x20, dead = 0x10, child = 17, signals = 64;
+	size_t children = 0, processes = 0;
+
+	if (column + EXIT_MEMBERS > tasks->width)
+		return false;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint32_t exit_signal = sample_u32(tasks, row, column + EXIT_SIGNAL);
+		uint32_t state = sample_u32(tasks, row, column + EXIT_STATE);
+		uint32_t code = sample_u32(tasks, row, column + EXIT_CODE);
+		if (state & ~(zombie | dead) || (!state && code) || code > 0xffff ||
+		    sample_u32(tasks, row, column + DEATH_SIGNAL) > signals)
+			return false;
+		if (is_leader(inference, row) ? exit_signal > signals : exit_signal != UINT32_MAX)
+			return false;
+		children += exit_signal == child;
+		processes += is_leader(inference, row);
+	}
+	return children * 4 > processes * 3;
+}
+
+static void find_states(struct inference *inference)
+{
+	const struct samples *tasks = &inference->tasks;
+	size_t column;
+
+	if (samples_columns(tasks, 4, are_flags, inference, &column, 1) == 1)
+		infer_member(inference, "task_struct", "flags", column, "unsigned int",
+			     "PF_KTHREAD where there is no memory, PF_WQ_WORKER in workers");
+	if (samples_columns(tasks, 4, is_state, inference, &column, 1) == 1)
+		infer_member(inference, "task_struct", "__state", column, "unsigned int",
+			     "a state in every task, 0 in the idle one");
+	if (samples_columns(tasks, 4, are_exit_members, inference, &column, 1) == 1) {
+		infer_member(inference, "task_struct", "exit_signal", column + EXIT_SIGNAL, "int",
+			     "SIGCHLD of processes, -1 of other threads");
+		infer_member(inference, "task_struct", "exit_state", column + EXIT_STATE, "int",
+			     "declared before what SIGCHLD proves");
+		infer_member(inference, "task_struct", "exit_code", column + EXIT_CODE, "int",
+			     "declared before what SIGCHLD proves");
+	}
+}
+
+/* --- struct pid */
+
+struct pid_search {
+	struct inference *inference;
+	struct samples pids; /* one for each row of tasks */
+};
+
+/* The number of the initial namespace, in the same place of all. */
+static bool is_number(const struct samples *pids, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	uint64_t initial = kernel_symbol(inference->kernel, "init_pid_ns");
+
+	if (column % 8 || column + 16 > pids->width)
+		return false;
+	for (size_t row = 0; row < pids->count; row++) {
+		if (sample_u32(pids, row, column) !=
+		    sample_u32(&inference->tasks, row, inference->pid))
+			return false;
+		uint64_t namespace = sample_u64(pids, row, column + 8);
+		if (!kernel_is_pointer(inference->kernel, namespace) ||
+		    (initial && namespace != initial))
+			return false;
+	}
+	return true;
+}
+
+static void find_pid(struct inference *inference)
+{
+	const struct samples *tasks = &inference->tasks;
+	size_t pointers = 0, pointer = 0, number = 0;
+
+	for (size_t column = 0; column + 8 <= tasks->width; column += 8) {
+		AUTO_SAMPLES struct samples pids = { .width = PID_ROOM };
+		size_t row = 0, found;
+		while (row < tasks->count &&
+		       samples_add(inference->kernel, &pids, sample_u64(tasks, row, column)))
+			row++;
+		if (row < tasks->count ||
+		    samples_columns(&pids, 8, is_number, inference, &found, 1) != 1)
+			continue;
+		pointers++;
+		pointer = column;
+		number = found;
+	}
+	if (pointers != 1)
+		return;
+	infer_member(inference, "task_struct", "thread_pid", pointer, "void *",
+		     "leads to the task's number and the initial namespace");
+	infer_array(inference, "pid", "numbers", number, "char", 16,
+		    "the task's number and the initial namespace");
+	infer_member(inference, "pid", "level", 4, "unsigned int",
+		     "declared after the number of references, which begins a struct pid");
+}
+
+/* --- struct cred */
+
+struct cred_search {
+	struct inference *inference;
+	size_t credentials; /* column of tasks */
+	struct samples rows;
+};
+
+static bool is_init_cred(const struct samples *tasks, size_t column, void *user)
+{
+	const uint64_t *symbol = user;
+
+	return sample_u64(tasks, 0, column) == *symbol;
+}
+
+/*
+ * uid, gid, suid, sgid, euid, egid, fsuid and fsgid, then securebits and five sets of capabilities have
+ * followed each other in all kernels; the sets were pairs of words until v6.3, and are aligned since.
+ */
+enum { IDS = 8, SETS = 5, PERMITTED = 1, EFFECTIVE = 2, BOUNDING = 3, AMBIENT = 4 };
+
+static uint64_t set_at(const struct samples *rows, size_t row, size_t column, size_t set)
+{
+	return load_le64(rows->data + row * rows->width + column + 8 * set);
+}
+
+/* The idle task's may do everything; nobody may more than that, nor what is not permitted to him. */
+static bool are_sets(const struct samples *rows, size_t column, void *user)
+{
+	uint64_t all = set_at(rows, 0, column, PERMITTED);
+
+	(void)user;
+	if (column + 8 * SETS > rows->width || column < 4 * (IDS + 2))
+		return false;
+	if ((all & (all + 1)) != 0 || all < 0xffffffff ||
+	    set_at(rows, 0, column, EFFECTIVE) != all || set_at(rows, 0, column, BOUNDING) != all ||
+	    set_at(rows, 0, column, 0) != 0 || set_at(rows, 0, column, AMBIENT) != 0)
+		return false;
+	for (size_t row = 0; row < rows->count; row++) {
+		uint64_t permitted = set_at(rows, row, column, PERMITTED);
+		if (permitted & ~all || set_at(rows, row, column, EFFECTIVE) & ~permitted ||
+		    set_at(rows, row, column, BOUNDING) & ~all ||
+		    set_at(rows, row, column, AMBIENT) & ~permitted)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where the ids begin: in front of them is only a number of references, 4 bytes (8 from v6.7 on), or with
+ * CONFIG_DEBUG_CREDENTIALS 20. Sets that are aligned to 8 bytes may leave 4 before them.
+ */
+static size_t first_id(size_t sets)
+{
+	const size_t unaligned = sets - 4 * (IDS + 1), aligned = unaligned - 4;
+
+	switch (unaligned) {
+	case 4:
+	case 8:
+	case 20: return unaligned;
+	default: break;
+	}
+	return aligned == 4 || aligned == 8 || aligned == 20 ? aligned : NO_COLUMN;
+}
+
+static bool is_user(const struct samples *rows, size_t column, void *user)
+{
+	const uint64_t *root_user = user;
+
+	return sample_u64(rows, 0, column) == *root_user;
+}
+
+struct user_search {
+	const struct samples *creds;
+	size_t uid;
+};
+
+static bool is_user_id(const struct samples *users, size_t column, void *user)
+{
+	const struct user_search *search = user;
+	bool any = false;
+
+	for (size_t row = 0; row < users->count; row++) {
+		uint32_t uid = sample_u32(search->creds, row, search->uid);
+		if (sample_u32(users, row, column) != uid)
+			return false;
+		any |= uid != 0;
+	}
+	return any; /* zeros are everywhere */
+}
+
+/* The user's id once more in what the credentials lead to, where anybody is not root. */
+static void find_user(struct inference *inference, const struct samples *creds, size_t uid)
+{
+	uint64_t root_user = kernel_symbol(inference->kernel, "root_user");
+	AUTO_SAMPLES struct samples users = { .width = USER_ROOM };
+	struct user_search search = { creds, uid };
+	size_t pointer, id;
+
+	if (!root_user || samples_columns(creds, 8, is_user, &root_user, &pointer, 1) != 1)
+		return;
+	for (size_t row = 0; row < creds->count; row++)
+		if (!samples_add(inference->kernel, &users, sample_u64(creds, row, pointer)))
+			return;
+	infer_member(inference, "cred", "user", pointer, "void *", "root_user of the idle task");
+	if (samples_columns(&users, 4, is_user_id, &search, &id, 1) == 1)
+		infer_member(inference, "user_struct", "uid", id, "unsigned int",
+			     "the same as in all credentials of the user");
+}
+
+static void find_cred_members(struct inference *inference, const struct samples *rows)
+{
+	static const char *const ids[IDS] = { "uid",  "gid",  "suid",  "sgid",
+					      "euid", "egid", "fsuid", "fsgid" };
+	size_t sets;
+
+	if (samples_columns(rows, 4, are_sets, NULL, &sets, 1) != 1)
+		return;
+	size_t first = first_id(sets);
+	if (first == NO_COLUMN)
+		return;
+	for (size_t i = 0; i < IDS; i++)
+		infer_member(inference, "cred", ids[i], first + 4 * i, "unsigned int",
+			     "declared before capabilities, of which the idle task has all");
+	find_user(inference, rows, first);
+}
+
+static void find_credentials(struct inference *inference)
+{
+	const struct samples *tasks = &inference->tasks;
+	uint64_t init_cred = kernel_symbol(inference->kernel, "init_cred");
+	AUTO_SAMPLES struct samples rows = { .width = CRED_ROOM };
+	size_t columns[2];
+
+	/* real_cred and cred, which follows it; they differ only while a task acts for another. */
+	if (!init_cred || samples_columns(tasks, 8, is_init_cred, &init_cred, columns, 2) != 2 ||
+	    columns[1] != columns[0] + 8)
+		return;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t cred = sample_u64(tasks, row, columns[0]);
+		if (samples_find(&rows, cred) == rows.count &&
+		    !samples_add(inference->kernel, &rows, cred))
+			return;
+	}
+	infer_member(inference, "task_struct", "real_cred", columns[0], "void *",
+		     "init_cred of the idle task, twice");
+	infer_member(inference, "task_struct", "cred", columns[1], "void *",
+		     "init_cred of the idle task, twice");
+	find_cred_members(inference, &rows);
+}
+
+/* --- times */
+
+/*
+ * start_time and the same by the clock that counts on in a suspended machine follow each other: nobody is
+ * older than his parent, and whoever has a higher number began later, but for where numbers began anew.
+ */
+struct time_search {
+	const struct inference *inference;
+	size_t parent;
+};
+
+static bool is_start_time(const struct samples *tasks, size_t column, void *user)
+{
+	const struct time_search *search = user;
+	const struct inference *inference = search->inference;
+	const uint64_t century = UINT64_C(3200000000) * 1000000000;
+	size_t ordered = 0, compared = 0, moments = 0;
+
+	/* Two numbers that ascend. */
+	if (column + 8 > inference->pid && column < inference->pid + 8)
+		return false;
+
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t start = sample_u64(tasks, row, column);
+		size_t parent = samples_find(tasks, sample_u64(tasks, row, search->parent));
+		if (start > century || (row == 0 && start > 1000000000) ||
+		    (row > 0 &&
+		     (parent == tasks->count || sample_u64(tasks, parent, column) > start)))
+			return false;
+		if (row < 2 || row >= inference->process_count)
+			continue;
+		uint64_t before = sample_u64(tasks, row - 1, column);
+		compared++;
+		moments += start != before;
+		ordered += (sample_u32(tasks, row, inference->pid) >
+			    sample_u32(tasks, row - 1, inference->pid)) == (start >= before);
+	}
+	return ordered * 20 >= compared * 19 && moments * 2 > compared;
+}
+
+static size_t column_of(const struct inference *inference, const char *type, const char *name)
+{
+	for (size_t i = 0; i < inference->count; i++)
+		if (strcmp(inference->members[i].type, type) == 0 &&
+		    strcmp(inference->members[i].name, name) == 0)
+			return inference->members[i].offset;
+	return NO_COLUMN;
+}
+
+static void find_times(struct inference *inference)
+{
+	struct time_search search = { inference,
+				      column_of(inference, "task_struct", "real_parent") };
+	size_t columns[2];
+
+	if (search.parent == NO_COLUMN || inference->pid == NO_COLUMN ||
+	    samples_columns(&inference->tasks, 8, is_start_time, &search, columns, 2) != 2 ||
+	    columns[1] != columns[0] + 8)
+		return;
+	infer_member(inference, "task_struct", "start_time", columns[0], "unsigned long",
+		     "nobody is older than his parent");
+	infer_member(inference, "task_struct", "start_boottime", columns[1], "unsigned long",
+		     "nobody is older than his parent, by two clocks");
+}
+
+/* --- stacks */
+
+/* STACK_END_MAGIC, include/uapi/linux/magic.h: the end of every task's stack has it since v3.18. */
+static bool is_stack(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	const uint32_t magic = 0x57ac6e9d;
+	size_t none = 0; /* of those that have ended */
+	uint64_t word;
+
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t stack = sample_u64(tasks, row, column);
+		if (row > 0 && !stack)
+			none++;
+		else if (stack % PAGE_SIZE || !infer_read(inference->kernel, stack, &word) ||
+			 (uint32_t)word != magic)
+			return false;
+	}
+	return none * 8 < tasks->count;
+}
+
+void infer_task_facts(struct inference *inference)
+{
+	size_t column;
+
+	if (inference->mm != NO_COLUMN)
+		find_states(inference);
+	if (inference->pid != NO_COLUMN)
+		find_pid(inference);
+	find_credentials(inference);
+	find_times(inference);
+	if (samples_columns(&inference->tasks, 8, is_stack, inference, &column, 1) == 1)
+		infer_member(inference, "task_struct", "stack", column, "void *",
+			     "leads to the mark at a stack's end");
+}

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The memory of processes: struct mm_struct, and what it has of mappings. */
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/growing.h"
+#include "kernel/infer.h"
+#include "kernel/maple.h"
+#include "kernel/memory_map.h"
+
+enum {
+	MAP_ROOM = 2048,       /* bytes of a mm_struct that are looked at */
+	MAPPING_ROOM = 256,    /* of a vm_area_struct */
+	MAPPINGS_LIMIT = 4096, /* structures that are looked at; more say nothing more */
+	TREE_ROOM = 256,       /* bytes before ma_root in a maple_tree: its lock */
+	FEW = 16,
+};
+
+static bool is_user_address(uint64_t value)
+{
+	return value > 0 && value < UINT64_C(1) << 56;
+}
+
+/* --- mm_struct, found by the page tables in it */
+
+static bool is_optional_pointer(const struct inference *inference, const struct samples *tasks,
+				size_t column)
+{
+	size_t pointers = 0;
+
+	if (sample_u64(tasks, 0, column) != 0)
+		return false;
+	for (size_t row = 1; row < tasks->count; row++) {
+		uint64_t value = sample_u64(tasks, row, column);
+		if (value && (value % 8 != 0 || !kernel_is_pointer(inference->kernel, value)))
+			return false;
+		pointers += value != 0;
+	}
+	return pointers > 0;
+}
+
+/* Whether a page is a root of page tables: its upper half is the kernel's, as far as both are filled. */
+static bool is_root(struct kioku_kernel *kernel, uint64_t virtual)
+{
+	uint8_t page[PAGE_SIZE], own[PAGE_SIZE];
+	const size_t half = PAGE_SIZE / 2, last = PAGE_SIZE - 8;
+	size_t equal = 0;
+
+	if (virtual % PAGE_SIZE || !kernel_is_pointer(kernel, virtual) ||
+	    kernel_read(kernel, virtual, page, sizeof(page), NULL) != KIOKU_OK ||
+	    kioku_source_read(kernel->source, kernel->space.root, own, sizeof(own), NULL) !=
+		    KIOKU_OK ||
+	    load_le64(page + last) != load_le64(own + last))
+		return false;
+	for (size_t at = half; at < PAGE_SIZE; at += 8) {
+		uint64_t entry = load_le64(page + at), ours = load_le64(own + at);
+		if (entry && ours && entry >> 12 != ours >> 12)
+			return false;
+		equal += entry && ours;
+	}
+	return equal > 1;
+}
+
+static bool is_pgd(const struct samples *maps, size_t column, void *user)
+{
+	struct inference *inference = user;
+
+	for (size_t row = 0; row < maps->count; row++)
+		if (!is_root(inference->kernel, sample_u64(maps, row, column)))
+			return false;
+	return maps->count > 0;
+}
+
+/* What a column of tasks points at, each once. */
+static bool take_maps(struct inference *inference, size_t column, struct samples *out)
+{
+	const struct samples *tasks = &inference->tasks;
+
+	for (size_t row = 1; row < tasks->count; row++) {
+		uint64_t map = sample_u64(tasks, row, column);
+		if (map && samples_find(out, map) == out->count &&
+		    !samples_add(inference->kernel, out, map))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * task_struct.mm and the pgd that it leads to. active_mm follows mm, and is the same for whoever has memory;
+ * no other of the two is found where both are the same for all.
+ */
+static bool find_maps(struct inference *inference, struct samples *maps)
+{
+	const struct samples *tasks = &inference->tasks;
+	size_t found = 0, pgd;
+
+	for (size_t column = 0; column + 8 <= tasks->width && !found; column += 8) {
+		struct samples candidates = { .width = MAP_ROOM };
+		if (is_optional_pointer(inference, tasks, column) &&
+		    take_maps(inference, column, &candidates) &&
+		    samples_columns(&candidates, 8, is_pgd, inference, &pgd, 1) == 1) {
+			inference->mm = column;
+			found++;
+			*maps = candidates;
+		} else {
+			samples_release(&candidates);
+		}
+	}
+	if (!found)
+		return false;
+	infer_member(inference, "task_struct", "mm", inference->mm, "void *",
+		     "leads to page tables that have the kernel's upper half");
+	infer_member(inference, "mm_struct", "pgd", pgd, "void *",
+		     "page tables that have the kernel's upper half");
+	return true;
+}
+
+/* --- what it says of the process's memory */
+
+/* Eleven addresses that have followed each other in all kernels, each with its own relation to others. */
+static const char *const bounds[] = { "start_code", "end_code",  "start_data",  "end_data",
+				      "start_brk",  "brk",       "start_stack", "arg_start",
+				      "arg_end",    "env_start", "env_end" };
+enum {
+	START_CODE,
+	END_CODE,
+	START_DATA,
+	END_DATA,
+	START_BRK,
+	BRK,
+	START_STACK,
+	ARG_START,
+	ARG_END,
+	ENV_START,
+	ENV_END,
+	BOUNDS
+};
+
+static bool are_bounds(const struct samples *maps, size_t column, void *user)
+{
+	(void)user;
+	if (column + 8 * BOUNDS > maps->width)
+		return false;
+	for (size_t row = 0; row < maps->count; row++) {
+		uint64_t value[BOUNDS];
+		for (size_t i = 0; i < BOUNDS; i++) {
+			value[i] = sample_u64(maps, row, column + 8 * i);
+			if (!is_user_address(value[i]))
+				return false;
+		}
+		if (value[START_CODE] >= value[END_CODE] || value[START_DATA] > value[END_DATA] ||
+		    value[START_BRK] > value[BRK] || value[START_STACK] > value[ARG_START] ||
+		    value[ARG_START] > value[ARG_END] || value[ARG_END] > value[ENV_START] ||
+		    value[ENV_START] > value[ENV_END])
+			return false;
+	}
+	return maps->count > 0;
+}
+
+/* The auxiliary vector of every process: pairs up to AT_NULL, one of which is the size of a page. */
+static size_t auxiliary_size(const struct samples *maps, size_t column)
+{
+	size_t largest = 0;
+
+	for (size_t row = 0; row < maps->count; row++) {
+		size_t at = column;
+		bool has_page_size = false;
+		while (at + 16 <= maps->width && at < column + 512) {
+			uint64_t kind = sample_u64(maps, row, at);
+			has_page_size |=
+				kind == AT_PAGESZ && sample_u64(maps, row, at + 8) == PAGE_SIZE;
+			at += 16;
+			if (kind == AT_NULL)
+				break;
+			if (kind > 0xff)
+				return 0;
+		}
+		if (!has_page_size)
+			return 0;
+		largest = at - column > largest ? at - column : largest;
+	}
+	return largest;
+}
+
+static size_t find_bounds(struct inference *inference, const struct samples *maps)
+{
+	size_t column;
+
+	if (samples_columns(maps, 8, are_bounds, NULL, &column, 1) != 1)
+		return NO_COLUMN;
+	for (size_t i = 0; i < BOUNDS; i++)
+		infer_member(
+			inference, "mm_struct", bounds[i], column + 8 * i, "unsigned long",
+			"bounds of code, data, heap, stack, arguments and environment, in order");
+	size_t auxiliary = column + 8 * BOUNDS;
+	size_t size = auxiliary_size(maps, auxiliary);
+	if (size)
+		infer_array(inference, "mm_struct", "saved_auxv", auxiliary, "unsigned long",
+			    size / 8, "an auxiliary vector in every process");
+	return column;
+}
+
+/* --- mappings in a maple tree, v6.1 on */
+
+/*
+ * struct maple_tree, struct maple_range_64 and maple_arange_64 of 64-bit machines: 256 bytes each, whose parts
+ * are fixed (include/linux/maple_tree.h, v6.1 to v7.0). That they are as here is proved by mappings being
+ * where their nodes say.
+ */
+static void add_nodes(struct inference *inference)
+{
+	static const char *const evidence = "mappings are where nodes of this form say";
+
+	infer_member(inference, "maple_range_64", "parent", 0, "void *", evidence);
+	infer_array(inference, "maple_range_64", "pivot", 8, "unsigned long", 15, evidence);
+	infer_array(inference, "maple_range_64", "slot", 128, "void *", 16, evidence);
+	infer_member(inference, "maple_arange_64", "parent", 0, "void *", evidence);
+	infer_array(inference, "maple_arange_64", "pivot", 8, "unsigned long", 9, evidence);
+	infer_array(inference, "maple_arange_64", "slot", 80, "void *", 10, evidence);
+}
+
+struct tree_search {
+	struct kioku_kernel *kernel;
+	size_t distance; /* from the tree's start to ma_root; 0: not known yet */
+};
+
+/* The first node of a tree names the tree for its parent (MA_ROOT_PARENT, lib/maple_tree.c). */
+static bool is_tree_root(const struct samples *maps, size_t column, void *user)
+{
+	struct tree_search *search = user;
+	const uint64_t node_mask = 255, is_root_mark = 1;
+	uint64_t parent;
+
+	search->distance = 0;
+	for (size_t row = 0; row < maps->count; row++) {
+		uint64_t root = sample_u64(maps, row, column);
+		if ((root & 3) != 2 || !infer_read(search->kernel, root & ~node_mask, &parent) ||
+		    !(parent & is_root_mark))
+			return false;
+		uint64_t distance = maps->addresses[row] + column - (parent & ~is_root_mark);
+		if (distance == 0 || distance > TREE_ROOM ||
+		    (search->distance && distance != search->distance))
+			return false;
+		search->distance = distance;
+	}
+	return maps->count > 0;
+}
+
+/* --- struct vm_area_struct */
+
+/* Mappings, and what is known of each beforehand. */
+struct mappings {
+	struct inference *inference;
+	const struct samples *maps;
+	size_t bounds; /* column of maps */
+	struct samples rows;
+	struct mapping_fact {
+		size_t map; /* row of maps */
+		uint64_t first, last;
+	} * facts;
+	size_t fact_count, fact_capacity;
+	size_t map;     /* being walked */
+	size_t *counts; /* mappings of each map */
+	size_t start;
+};
+
+static void mappings_release(struct mappings *mappings)
+{
+	samples_release(&mappings->rows);
+	free(mappings->facts);
+	free(mappings->counts);
+}
+
+static enum kioku_status take_mapping(void *user, uint64_t first, uint64_t last, uint64_t pointer)
+{
+	struct mappings *mappings = user;
+
+	mappings->counts[mappings->map]++;
+	if (mappings->rows.count >= MAPPINGS_LIMIT)
+		return KIOKU_OK;
+	if (!GROW(mappings->facts, mappings->fact_count, mappings->fact_capacity))
+		return KIOKU_ERROR_NO_MEMORY;
+	if (!samples_add(mappings->inference->kernel, &mappings->rows, pointer))
+		return KIOKU_ERROR_ABSENT;
+	mappings->facts[mappings->fact_count++] =
+		(struct mapping_fact){ mappings->map, first, last };
+	return KIOKU_OK;
+}
+
+static bool walk_trees(struct mappings *mappings, size_t tree)
+{
+	struct kioku_kernel *kernel = mappings->inference->kernel;
+	const struct diagnostics diagnostics = kernel->diagnostics;
+	bool is_whole = true;
+
+	/* What is not there or not right is no finding yet: nothing is known of the form so far. */
+	kernel->diagnostics = (struct diagnostics){ 0 };
+	for (size_t row = 0; row < mappings->maps->count && is_whole; row++) {
+		mappings->map = row;
+		is_whole = maple_each(kernel, mappings->maps->addresses[row] + tree, "mappings",
+				      take_mapping, mappings, NULL) == KIOKU_OK;
+	}
+	kernel->diagnostics = diagnostics;
+	return is_whole && mappings->rows.count > 0;
+}
+
+/* Before v6.1 in a list too, whose links and bounds have begun a vm_area_struct since v3.8. */
+enum { LIST_START = 0, LIST_END = 8, LIST_NEXT = 16, LIST_PREVIOUS = 24 };
+
+static bool walk_list(struct mappings *mappings, size_t row, size_t column)
+{
+	struct kioku_kernel *kernel = mappings->inference->kernel;
+	uint64_t mapping = sample_u64(mappings->maps, row, column), before = 0, last_end = 0;
+	uint64_t start, end, next, previous;
+
+	mappings->map = row;
+	while (mapping) {
+		if (!infer_read(kernel, mapping + LIST_START, &start) ||
+		    !infer_read(kernel, mapping + LIST_END, &end) ||
+		    !infer_read(kernel, mapping + LIST_NEXT, &next) ||
+		    !infer_read(kernel, mapping + LIST_PREVIOUS, &previous) || previous != before ||
+		    start < last_end || start >= end || (start | end) % PAGE_SIZE ||
+		    end > UINT64_C(1) << 57 ||
+		    take_mapping(mappings, start, end - 1, mapping) != KIOKU_OK)
+			return false;
+		before = mapping;
+		last_end = end;
+		mapping = next;
+	}
+	return before != 0;
+}
+
+static bool walk_lists(struct mappings *mappings, size_t *column)
+{
+	for (*column = 0; *column + 8 <= mappings->maps->width; *column += 8) {
+		size_t row = 0;
+		mappings->rows.count = mappings->fact_count = 0;
+		memset(mappings->counts, 0, mappings->maps->count * sizeof(*mappings->counts));
+		while (row < mappings->maps->count && walk_list(mappings, row, *column))
+			row++;
+		if (row == mappings->maps->count)
+			return true;
+	}
+	return false;
+}
+
+static bool is_start(const struct samples *rows, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+
+	for (size_t row = 0; row < rows->count; row++)
+		if (sample_u64(rows, row, column) != mappings->facts[row].first)
+			return false;
+	return true;
+}
+
+static bool is_end(const struct samples *rows, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+
+	for (size_t row = 0; row < rows->count; row++)
+		if (sample_u64(rows, row, column) != mappings->facts[row].last + 1)
+			return false;
+	return true;
+}
+
+static bool is_owner(const struct samples *rows, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+
+	for (size_t row = 0; row < rows->count; row++)
+		if (sample_u64(rows, row, column) !=
+		    mappings->maps->addresses[mappings->facts[row].map])
+			return false;
+	return true;
+}
+
+/* A bound of the process that a mapping is of, and whether that lies in it. */
+static uint64_t bound(const struct mappings *mappings, size_t row, size_t which)
+{
+	return sample_u64(mappings->maps, mappings->facts[row].map, mappings->bounds + 8 * which);
+}
+
+static bool has(const struct mappings *mappings, size_t row, uint64_t address)
+{
+	return address >= mappings->facts[row].first && address <= mappings->facts[row].last;
+}
+
+/* include/linux/mm.h, v4.9 to v7.0. */
+enum { MAY_SHIFT = 4, GROWS_DOWN = 0x100 };
+
+static bool are_flags(const struct samples *rows, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+	const uint64_t access = VMA_READ | VMA_WRITE | VMA_EXECUTE;
+
+	for (size_t row = 0; row < rows->count; row++) {
+		uint64_t flags = sample_u64(rows, row, column), may = flags >> MAY_SHIFT & access;
+		bool is_stack = has(mappings, row, bound(mappings, row, START_STACK));
+		if (flags >> 48 || (flags & access & ~may) || !may)
+			return false;
+		if (is_stack && (!(flags & GROWS_DOWN) ||
+				 (flags & (VMA_READ | VMA_WRITE)) != (VMA_READ | VMA_WRITE)))
+			return false;
+		if (has(mappings, row, bound(mappings, row, START_CODE)) && !(flags & VMA_READ))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * vm_ops, vm_pgoff, vm_file and vm_private_data have followed each other in all kernels; the file of the
+ * mapping that the program's code begins in is its exe_file.
+ */
+enum { OPERATIONS = 0, PAGE_OFFSET = 8, FILE_POINTER = 16, PRIVATE = 24, FILE_MEMBERS = 32 };
+
+struct file_search {
+	const struct mappings *mappings;
+	size_t file; /* column of mappings */
+};
+
+static bool is_executable_file(const struct samples *maps, size_t column, void *user)
+{
+	const struct file_search *search = user;
+	const struct mappings *mappings = search->mappings;
+	size_t compared = 0;
+
+	for (size_t row = 0; row < mappings->rows.count; row++) {
+		if (!has(mappings, row, bound(mappings, row, START_CODE)))
+			continue;
+		uint64_t file = sample_u64(&mappings->rows, row, search->file);
+		if (sample_u64(maps, mappings->facts[row].map, column) != file || !file)
+			return false;
+		compared++;
+	}
+	return compared > 0;
+}
+
+static bool are_file_members(const struct samples *rows, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+	struct kioku_kernel *kernel = mappings->inference->kernel;
+	size_t files = 0, none = 0;
+
+	if (column + FILE_MEMBERS > rows->width)
+		return false;
+	for (size_t row = 0; row < rows->count; row++) {
+		uint64_t operations = sample_u64(rows, row, column + OPERATIONS);
+		uint64_t file = sample_u64(rows, row, column + FILE_POINTER);
+		if (file ? !operations || !kernel_is_pointer(kernel, file) || file % 8
+			 : sample_u64(rows, row, column + PAGE_OFFSET) > UINT64_C(1) << 52)
+			return false;
+		if (operations && !kernel_is_pointer(kernel, operations))
+			return false;
+		/* The stack is of no file, and nobody's but the kernel's own. */
+		if (has(mappings, row, bound(mappings, row, START_STACK)) && (file || operations))
+			return false;
+		files += file != 0;
+		none += file == 0;
+	}
+	return files > 0 && none > 0;
+}
+
+static void find_files(struct mappings *mappings)
+{
+	struct inference *inference = mappings->inference;
+	size_t candidates[FEW], found = 0, executable = 0, column = 0;
+	size_t count =
+		samples_columns(&mappings->rows, 8, are_file_members, mappings, candidates, FEW);
+
+	for (size_t i = 0; i < count && i < FEW; i++) {
+		struct file_search search = { mappings, candidates[i] + FILE_POINTER };
+		size_t exe_file;
+		if (samples_columns(mappings->maps, 8, is_executable_file, &search, &exe_file, 1) !=
+		    1)
+			continue;
+		found++;
+		column = candidates[i];
+		executable = exe_file;
+	}
+	if (found != 1)
+		return;
+	infer_member(inference, "mm_struct", "exe_file", executable, "void *",
+		     "file of the mapping that each program's code begins in");
+	infer_member(inference, "vm_area_struct", "vm_ops", column + OPERATIONS, "void *",
+		     "declared before what exe_file proves");
+	infer_member(inference, "vm_area_struct", "vm_pgoff", column + PAGE_OFFSET, "unsigned long",
+		     "declared between what exe_file proves");
+	infer_member(inference, "vm_area_struct", "vm_file", column + FILE_POINTER, "void *",
+		     "the same as exe_file where each program's code begins");
+	infer_member(inference, "vm_area_struct", "vm_private_data", column + PRIVATE, "void *",
+		     "declared after what exe_file proves");
+}
+
+static bool is_count(const struct samples *maps, size_t column, void *user)
+{
+	const struct mappings *mappings = user;
+
+	for (size_t row = 0; row < maps->count; row++)
+		if (sample_u32(maps, row, column) != mappings->counts[row])
+			return false;
+	return true;
+}
+
+static bool find_one(struct mappings *mappings, const char *name, size_t step, column_fn *is_member,
+		     const char *of_type, const char *evidence)
+{
+	size_t column;
+
+	if (samples_columns(&mappings->rows, step, is_member, mappings, &column, 1) != 1)
+		return false;
+	infer_member(mappings->inference, "vm_area_struct", name, column, of_type, evidence);
+	return true;
+}
+
+static bool find_mapping_members(struct mappings *mappings)
+{
+	size_t column;
+
+	if (!find_one(mappings, "vm_start", 8, is_start, "unsigned long",
+		      "where what leads to it says") ||
+	    !find_one(mappings, "vm_end", 8, is_end, "unsigned long",
+		      "where what leads to it says"))
+		return false;
+	find_one(mappings, "vm_mm", 8, is_owner, "void *", "leads back to the mm_struct");
+	find_one(mappings, "vm_flags", 8, are_flags, "unsigned long",
+		 "what is allowed is what may be, and the stack grows down");
+	find_files(mappings);
+	if (samples_columns(mappings->maps, 4, is_count, mappings, &column, 1) == 1)
+		infer_member(mappings->inference, "mm_struct", "map_count", column, "int",
+			     "number of mappings in every process");
+	return true;
+}
+
+static void find_mappings(struct inference *inference, const struct samples *maps, size_t column)
+{
+	CLEANUP(mappings_release)
+	struct mappings mappings = {
+		.inference = inference,
+		.maps = maps,
+		.bounds = column,
+		.rows = { .width = MAPPING_ROOM },
+		.counts = calloc(maps->count, sizeof(size_t)),
+	};
+	struct tree_search search = { inference->kernel, 0 };
+	size_t root, list;
+
+	if (!mappings.counts)
+		return;
+	size_t proved = inference->count;
+	if (samples_columns(maps, 8, is_tree_root, &search, &root, 1) == 1) {
+		/* The last one that was asked was another: its distance is none. */
+		is_tree_root(maps, root, &search);
+		add_nodes(inference);
+		infer_member(inference, "maple_tree", "ma_root", search.distance, "void *",
+			     "leads to a node that leads back");
+		infer_member(inference, "mm_struct", "mm_mt", root - search.distance,
+			     "struct maple_tree", "its first node leads back to it");
+		if (infer_apply(inference, NULL) != KIOKU_OK ||
+		    !walk_trees(&mappings, root - search.distance))
+			mappings.rows.count = 0;
+	} else if (walk_lists(&mappings, &list)) {
+		infer_member(inference, "mm_struct", "mmap", list, "void *",
+			     "leads to mappings in ascending order");
+		infer_member(inference, "vm_area_struct", "vm_next", LIST_NEXT, "void *",
+			     "leads to the next mapping, which leads back");
+		infer_member(inference, "vm_area_struct", "vm_prev", LIST_PREVIOUS, "void *",
+			     "leads to the previous mapping");
+	}
+	if (mappings.rows.count > 0 && find_mapping_members(&mappings))
+		return;
+	inference->count = proved; /* what led here led nowhere */
+}
+
+void infer_memory_maps(struct inference *inference)
+{
+	AUTO_SAMPLES struct samples maps = { 0 };
+
+	inference->mm = NO_COLUMN;
+	if (!find_maps(inference, &maps))
+		return;
+	size_t column = find_bounds(inference, &maps);
+	if (column != NO_COLUMN)
+		find_mappings(inference, &maps, column);
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which tasks there are, and whose threads: lists, ids and families in struct task_struct. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address_set.h"
+#include "base/growing.h"
+#include "kernel/infer.h"
+#include "kernel/task.h"
+
+enum {
+	TASK_LIMIT = 16384, /* bytes; a task_struct is smaller in every configuration */
+	COMM_SIZE = 16,     /* TASK_COMM_LEN */
+	TASKS_LIMIT = 1 << 22,
+	HEAD_LIMIT = 256, /* thread_head is among the first members of a signal_struct */
+	FEW = 16,         /* columns that are looked at further */
+};
+
+/* --- rings */
+
+static bool is_printable(const uint8_t *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	return true;
+}
+
+bool infer_read(struct kioku_kernel *kernel, uint64_t virtual, uint64_t *out)
+{
+	uint8_t raw[8];
+
+	if (!kernel_is_pointer(kernel, virtual) ||
+	    kernel_read(kernel, virtual, raw, sizeof(raw), NULL) != KIOKU_OK)
+		return false;
+	*out = load_le64(raw);
+	return true;
+}
+
+/* Whether both neighbours of a struct list_head point back at it. */
+static bool is_linked(struct kioku_kernel *kernel, uint64_t node, uint64_t *next)
+{
+	uint64_t previous, forth, back;
+
+	return infer_read(kernel, node, next) && infer_read(kernel, node + 8, &previous) &&
+	       infer_read(kernel, *next + 8, &back) && infer_read(kernel, previous, &forth) &&
+	       back == node && forth == node;
+}
+
+/* Lists through tasks: where the node is in a task, and something that is a name in each. */
+struct ring {
+	struct kioku_kernel *kernel;
+	size_t node, comm;
+};
+
+struct addresses {
+	uint64_t *list;
+	size_t count, capacity;
+};
+
+static void addresses_release(struct addresses *addresses)
+{
+	free(addresses->list);
+}
+#define AUTO_ADDRESSES CLEANUP(addresses_release)
+
+static bool addresses_add(struct addresses *addresses, uint64_t address)
+{
+	if (!GROW(addresses->list, addresses->count, addresses->capacity))
+		return false;
+	addresses->list[addresses->count++] = address;
+	return true;
+}
+
+/*
+ * Whether what is in a ring are tasks: each has a name that ends, and all but a few hostile ones one that can be
+ * printed.
+ */
+static bool have_names(const struct ring *ring, const struct addresses *tasks)
+{
+	uint8_t name[COMM_SIZE];
+	size_t printable = 0;
+
+	for (size_t i = 0; i < tasks->count; i++) {
+		if (kernel_read(ring->kernel, tasks->list[i] + ring->comm, name, sizeof(name),
+				NULL) != KIOKU_OK)
+			return false;
+		size_t size = strnlen((const char *)name, sizeof(name));
+		if (size == sizeof(name))
+			return false;
+		printable += size > 0 && is_printable(name, size);
+	}
+	return printable * 10 >= tasks->count * 9;
+}
+
+/* All of a ring but the node that it is entered by, and its head; false if it is broken. */
+static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, struct addresses *out)
+{
+	uint64_t node = first + ring->node, next;
+
+	for (size_t i = 0; i < TASKS_LIMIT; i++) {
+		if (!is_linked(ring->kernel, node, &next))
+			return false;
+		if (next == first + ring->node)
+			return true;
+		node = next;
+		if (node != head && !addresses_add(out, node - ring->node))
+			return false;
+	}
+	return false;
+}
+
+/* The only ring through init_task in which everything has a name. */
+static bool find_ring(struct kioku_kernel *kernel, size_t room, struct ring *out,
+		      struct addresses *tasks)
+{
+	uint8_t memory[TASK_LIMIT];
+	size_t rings = 0;
+
+	if (kernel_read(kernel, kernel->init_task, memory, room, NULL) != KIOKU_OK)
+		return false;
+	const uint8_t *name = memory;
+	while ((name = memmem(name, room - (size_t)(name - memory), "swapper", 7))) {
+		struct ring ring = { kernel, 0, (size_t)(name - memory) };
+		name++;
+		for (; ring.node + 16 <= room; ring.node += 8) {
+			AUTO_ADDRESSES struct addresses found = { 0 };
+			uint64_t next = load_le64(memory + ring.node);
+			if (next == kernel->init_task + ring.node ||
+			    !kernel_is_pointer(kernel, next) ||
+			    !walk_ring(&ring, kernel->init_task, 0, &found) || found.count < 2 ||
+			    !have_names(&ring, &found))
+				continue;
+			if (rings++ > 0)
+				return false;
+			*out = ring;
+			*tasks = found;
+			found = (struct addresses){ 0 };
+		}
+	}
+	return rings == 1;
+}
+
+/* --- rows */
+
+static int compare_addresses(const void *one, const void *other)
+{
+	const uint64_t *a = one, *b = other;
+
+	return (*a > *b) - (*a < *b);
+}
+
+/* Bytes of a task that are surely its own: not more than lie between any two of them. */
+static bool room_between(const struct addresses *tasks, size_t *room)
+{
+	AUTO_FREE uint64_t *sorted = calloc(tasks->count, sizeof(*sorted));
+
+	if (!sorted)
+		return false;
+	memcpy(sorted, tasks->list, tasks->count * sizeof(*sorted));
+	qsort(sorted, tasks->count, sizeof(*sorted), compare_addresses);
+	for (size_t i = 1; i < tasks->count; i++)
+		if (sorted[i] - sorted[i - 1] < *room)
+			*room = (sorted[i] - sorted[i - 1]) & ~(size_t)7;
+	return true;
+}
+
+/* Row by row, whose it is: each of the processes its own, of the others what others says. */
+static bool number_leaders(struct inference *inference, const struct addresses *others)
+{
+	size_t *rows = calloc(inference->tasks.count, sizeof(*rows));
+
+	if (!rows)
+		return false;
+	for (size_t row = 0; row < inference->tasks.count; row++)
+		rows[row] = row < inference->process_count
+				    ? row
+				    : (size_t)others->list[row - inference->process_count];
+	free(inference->leaders);
+	inference->leaders = rows;
+	return true;
+}
+
+static bool take_processes(struct inference *inference, const struct addresses *tasks, size_t room)
+{
+	struct kioku_kernel *kernel = inference->kernel;
+
+	if (!room_between(tasks, &room))
+		return false;
+	inference->tasks.width = room;
+	if (!samples_add(kernel, &inference->tasks, kernel->init_task))
+		return false;
+	for (size_t i = 0; i < tasks->count; i++)
+		if (!samples_add(kernel, &inference->tasks, tasks->list[i]))
+			return false;
+	inference->process_count = inference->tasks.count;
+	return number_leaders(inference, NULL);
+}
+
+/* --- threads */
+
+struct threads {
+	struct kioku_kernel *kernel;
+	size_t node, signal,
+		head; /* thread_node and signal in a task, thread_head in a signal_struct */
+};
+
+/* Most processes have one thread: then there are but the node and its head. */
+static bool has_one_thread(struct kioku_kernel *kernel, const struct samples *tasks, size_t row,
+			   size_t column)
+{
+	uint64_t node = tasks->addresses[row] + column, head = sample_u64(tasks, row, column);
+	uint64_t next, previous;
+
+	return head != node && sample_u64(tasks, row, column + 8) == head &&
+	       infer_read(kernel, head, &next) && infer_read(kernel, head + 8, &previous) &&
+	       next == node && previous == node;
+}
+
+static bool is_thread_node(const struct samples *tasks, size_t column, void *user)
+{
+	struct threads *threads = user;
+	size_t alone = 0;
+	uint64_t next;
+
+	if (column + 16 > tasks->width || !has_one_thread(threads->kernel, tasks, 0, column))
+		return false;
+	for (size_t row = 0; row < tasks->count; row++) {
+		if (!is_linked(threads->kernel, tasks->addresses[row] + column, &next))
+			return false;
+		alone += has_one_thread(threads->kernel, tasks, row, column);
+	}
+	return alone * 2 > tasks->count;
+}
+
+/* It leads to the head of each list, all of which are as far into what it points at. */
+static bool is_signal(const struct samples *tasks, size_t column, void *user)
+{
+	struct threads *threads = user;
+	uint64_t distance = sample_u64(tasks, 0, threads->node) - sample_u64(tasks, 0, column);
+
+	if (distance == 0 || distance > HEAD_LIMIT)
+		return false;
+	for (size_t row = 1; row < tasks->count; row++)
+		if (has_one_thread(threads->kernel, tasks, row, threads->node) &&
+		    sample_u64(tasks, row, threads->node) - sample_u64(tasks, row, column) !=
+			    distance)
+			return false;
+	return true;
+}
+
+static bool find_threads(struct inference *inference, struct threads *threads)
+{
+	const struct samples *tasks = &inference->tasks;
+
+	if (samples_columns(tasks, 8, is_thread_node, threads, &threads->node, 1) != 1 ||
+	    samples_columns(tasks, 8, is_signal, threads, &threads->signal, 1) != 1)
+		return false;
+	threads->head = sample_u64(tasks, 0, threads->node) - sample_u64(tasks, 0, threads->signal);
+	return true;
+}
+
+/* The other threads of every process, as rows of their own. */
+static bool take_threads(struct inference *inference, const struct threads *threads)
+{
+	struct samples *tasks = &inference->tasks;
+	const struct ring ring = { inference->kernel, threads->node, inference->comm };
+	AUTO_ADDRESSES struct addresses found = { 0 };
+	AUTO_ADDRESSES struct addresses leaders = { 0 };
+
+	for (size_t row = 0; row < inference->process_count; row++) {
+		uint64_t head = sample_u64(tasks, row, threads->signal) + threads->head;
+		if (!walk_ring(&ring, tasks->addresses[row], head, &found))
+			return false;
+		while (leaders.count < found.count)
+			if (!addresses_add(&leaders, row))
+				return false;
+	}
+	if (!have_names(&ring, &found))
+		return false;
+	for (size_t i = 0; i < found.count; i++)
+		if (!samples_add(inference->kernel, tasks, found.list[i]))
+			return false;
+	return number_leaders(inference, &leaders);
+}
+
+/* nr_threads is the third number of a signal_struct, after one of references and one of the living. */
+static void count_threads(struct inference *inference, const struct threads *threads)
+{
+	const struct samples *tasks = &inference->tasks;
+	const size_t place = 8;
+	uint8_t raw[4];
+
+	for (size_t row = 0; row < inference->process_count; row++) {
+		uint32_t count = 1;
+		for (size_t other = inference->process_count; other < tasks->count; other++)
+			count += inference->leaders[other] == row;
+		uint64_t signal = sample_u64(tasks, row, threads->signal);
+		if (threads->head <= place ||
+		    kernel_read(inference->kernel, signal + place, raw, sizeof(raw), NULL) !=
+			    KIOKU_OK ||
+		    load_le32(raw) != count)
+			return;
+	}
+	infer_member(inference, "signal_struct", "nr_threads", place, "int",
+		     "number of threads in every process's list");
+}
+
+static void note_threads(struct inference *inference, const struct threads *threads)
+{
+	infer_member(inference, "task_struct", "signal", threads->signal, "void *",
+		     "leads to the head of each process's list of threads");
+	infer_member(inference, "task_struct", "thread_node", threads->node, "struct list_head",
+		     "node in the list of threads");
+	infer_member(inference, "signal_struct", "thread_head", threads->head, "struct list_head",
+		     "head of the list of threads");
+	count_threads(inference, threads);
+}
+
+/* --- ids */
+
+static bool is_leader(const struct inference *inference, size_t row)
+{
+	return inference->leaders[row] == row;
+}
+
+/* A number for each process that no other has, and 0 for the idle task. */
+static bool is_process_id(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	struct address_set seen = { 0 };
+	bool is_id = sample_u32(tasks, 0, column) == 0;
+
+	for (size_t row = 1; row < tasks->count && is_id; row++) {
+		uint32_t id = sample_u32(tasks, row, column);
+		is_id = id > 0 && id <= PID_LIMIT &&
+			(is_leader(inference, row)
+				 ? address_set_add(&seen, id) == ADDRESS_ADDED
+				 : id == sample_u32(tasks, inference->leaders[row], column));
+	}
+	address_set_release(&seen);
+	return is_id;
+}
+
+/* A number for each task that no other has; what that of the process is, its first thread has, too. */
+static bool is_thread_id(const struct samples *tasks, size_t column, void *user)
+{
+	struct address_set seen = { 0 };
+	bool is_id = sample_u32(tasks, 0, column) == 0;
+
+	(void)user;
+	for (size_t row = 1; row < tasks->count && is_id; row++) {
+		uint32_t id = sample_u32(tasks, row, column);
+		is_id = id > 0 && id <= PID_LIMIT && address_set_add(&seen, id) == ADDRESS_ADDED;
+	}
+	address_set_release(&seen);
+	return is_id;
+}
+
+static bool are_same(const struct inference *inference, size_t one, size_t other)
+{
+	const struct samples *tasks = &inference->tasks;
+
+	for (size_t row = 0; row < inference->process_count; row++)
+		if (sample_u32(tasks, row, one) != sample_u32(tasks, row, other))
+			return false;
+	return true;
+}
+
+/*
+ * The only two that are the same for the first thread of every process. Where none has several threads they
+ * are the same for all, and the order of declaration tells.
+ */
+static void find_ids(struct inference *inference)
+{
+	const struct samples *tasks = &inference->tasks;
+	const bool has_threads = tasks->count > inference->process_count;
+	size_t threads[FEW], processes[FEW], found = 0, pid = 0, tgid = 0;
+	size_t thread_count = samples_columns(tasks, 4, is_thread_id, inference, threads, FEW);
+	size_t process_count = samples_columns(tasks, 4, is_process_id, inference, processes, FEW);
+
+	if (thread_count > FEW || process_count > FEW)
+		return;
+	for (size_t i = 0; i < thread_count; i++) {
+		for (size_t j = 0; j < process_count; j++) {
+			if (threads[i] == processes[j] ||
+			    (!has_threads && threads[i] > processes[j]) ||
+			    !are_same(inference, threads[i], processes[j]))
+				continue;
+			pid = threads[i];
+			tgid = processes[j];
+			found++;
+		}
+	}
+	if (found != 1)
+		return;
+	inference->pid = pid;
+	infer_member(inference, "task_struct", "pid", pid, "int", "different for every task");
+	infer_member(inference, "task_struct", "tgid", tgid, "int",
+		     "different for every process, the same for all its threads");
+}
+
+/* --- families */
+
+/*
+ * Distances within struct task_struct: real_parent, parent, children, sibling and group_leader have followed
+ * each other in all kernels.
+ */
+enum { PARENT = 8, CHILDREN = 16, SIBLING = 32, GROUP_LEADER = 48 };
+
+static bool has_children(const struct inference *inference, const struct samples *tasks, size_t row,
+			 size_t column)
+{
+	uint64_t task = tasks->addresses[row];
+	uint64_t child = sample_u64(tasks, row, column + CHILDREN) - column - SIBLING;
+	uint64_t parent, next;
+
+	if (!is_linked(inference->kernel, task + column + CHILDREN, &next))
+		return false;
+	return next == task + column + CHILDREN ||
+	       (infer_read(inference->kernel, child + column, &parent) && parent == task);
+}
+
+static bool is_family(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+
+	if (column + GROUP_LEADER + 8 > tasks->width)
+		return false;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t leader = tasks->addresses[inference->leaders[row]];
+		if (sample_u64(tasks, row, column + GROUP_LEADER) != leader ||
+		    samples_find(tasks, sample_u64(tasks, row, column)) == tasks->count ||
+		    samples_find(tasks, sample_u64(tasks, row, column + PARENT)) == tasks->count ||
+		    !has_children(inference, tasks, row, column))
+			return false;
+	}
+	return sample_u64(tasks, 0, column) == tasks->addresses[0];
+}
+
+static void find_family(struct inference *inference)
+{
+	size_t family;
+
+	if (samples_columns(&inference->tasks, 8, is_family, inference, &family, 1) != 1)
+		return;
+	infer_member(inference, "task_struct", "real_parent", family, "void *",
+		     "whose list of children the task is in");
+	infer_member(inference, "task_struct", "parent", family + PARENT, "void *",
+		     "declared between what lists of children prove");
+	infer_member(inference, "task_struct", "children", family + CHILDREN, "struct list_head",
+		     "head of a list of those that have it for a parent");
+	infer_member(inference, "task_struct", "sibling", family + SIBLING, "struct list_head",
+		     "node in the parent's list of children");
+	infer_member(inference, "task_struct", "group_leader", family + GROUP_LEADER, "void *",
+		     "leads every thread to its process");
+}
+
+bool infer_tasks(struct inference *inference)
+{
+	struct kioku_kernel *kernel = inference->kernel;
+	struct threads threads = { .kernel = kernel };
+	AUTO_ADDRESSES struct addresses tasks = { 0 };
+	size_t room = TASK_LIMIT;
+	struct ring ring;
+
+	if (kernel->symbols) {
+		uint64_t to_next = symbols_room(kernel->symbols, kernel->init_task);
+		if (to_next && to_next < room)
+			room = to_next & ~(size_t)7;
+	}
+	if (!find_ring(kernel, room, &ring, &tasks) || !take_processes(inference, &tasks, room))
+		return false;
+	inference->comm = ring.comm;
+	infer_array(inference, "task_struct", "comm", ring.comm, "char", COMM_SIZE,
+		    "a name in every task");
+	infer_member(inference, "task_struct", "tasks", ring.node, "struct list_head",
+		     "the ring through init_task in which everything has a name");
+	if (!find_threads(inference, &threads) || !take_threads(inference, &threads))
+		return true;
+	note_threads(inference, &threads);
+	find_ids(inference);
+	find_family(inference);
+	return true;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Structures of one kind whose layout is not known, as rows of equal width: what must hold for a member
+ * must hold in its column for every row, and in no other column.
+ */
+#ifndef KERNEL_SAMPLES_H
+#define KERNEL_SAMPLES_H
+
+#include "base/bytes.h"
+#include "kernel/kernel.h"
+
+struct samples {
+	uint64_t *addresses; /* virtual */
+	uint8_t *data;       /* count rows of width bytes */
+	size_t count, capacity;
+	size_t width; /* bytes of each, a multiple of 8 */
+};
+
+/*
+ * Reads the structure at an address as one more row; false if it is not there as a whole, or the same address
+ * is the last one's already. Errors are what it says: out of memory loses the row, too.
+ */
+bool samples_add(struct kioku_kernel *kernel, struct samples *samples, uint64_t address);
+
+/* The row of an address; samples->count: none has it. */
+size_t samples_find(const struct samples *samples, uint64_t address);
+
+void samples_release(struct samples *samples);
+#define AUTO_SAMPLES CLEANUP(samples_release)
+
+static inline uint64_t sample_u64(const struct samples *samples, size_t row, size_t column)
+{
+	return load_le64(samples->data + row * samples->width + column);
+}
+
+static inline uint32_t sample_u32(const struct samples *samples, size_t row, size_t column)
+{
+	return load_le32(samples->data + row * samples->width + column);
+}
+
+/* Whether a column may be a member, judged by all rows. */
+typedef bool column_fn(const struct samples *samples, size_t column, void *user);
+
+/*
+ * The columns that may be, step bytes apart, in ascending order. Returns how many there are; at most limit
+ * are stored.
+ */
+size_t samples_columns(const struct samples *samples, size_t step, column_fn *is_member, void *user,
+		       size_t *out, size_t limit);
+
+#endif
