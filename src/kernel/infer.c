@@ -32,6 +32,34 @@ void infer_size(struct inference *inference, const char *type, size_t size)
 	note(inference, &(struct inferred_member){ type, NULL, size, NULL, 0, NULL });
 }
 
+size_t infer_column(const struct inference *inference, const char *type, const char *name)
+{
+	for (size_t i = 0; i < inference->count; i++) {
+		const struct inferred_member *member = &inference->members[i];
+		if (member->name && strcmp(member->type, type) == 0 &&
+		    strcmp(member->name, name) == 0)
+			return member->offset;
+	}
+	return NO_COLUMN;
+}
+
+bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out)
+{
+	const size_t limit = 1 << 26;
+	uint8_t raw[8];
+
+	if (inference->reads++ > limit || !kernel_is_pointer(inference->kernel, virtual) ||
+	    kernel_read(inference->kernel, virtual, raw, sizeof(raw), NULL) != KIOKU_OK)
+		return false;
+	*out = load_le64(raw);
+	return true;
+}
+
+bool infer_is_leader(const struct inference *inference, size_t row)
+{
+	return inference->leaders[row] == inference->tasks.addresses[row];
+}
+
 /* --- types of what was found */
 
 struct making {
@@ -142,6 +170,7 @@ static void inference_release(struct inference *inference)
 {
 	samples_release(&inference->tasks);
 	free(inference->leaders);
+	address_set_release(&inference->known);
 }
 
 enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *error)

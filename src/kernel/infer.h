@@ -8,6 +8,7 @@
 #ifndef KERNEL_INFER_H
 #define KERNEL_INFER_H
 
+#include "base/address_set.h"
 #include "kernel/samples.h"
 
 #define NO_COLUMN SIZE_MAX
@@ -29,11 +30,12 @@ struct inference {
 	size_t count;
 
 	/* What one part finds and others start from. */
-	struct samples
-		tasks; /* the first idle task, then every process, then their other threads */
+	struct samples tasks; /* the first idle task, then processes, then other threads of any */
 	size_t process_count; /* those before the other threads, the idle task included */
-	size_t *leaders;      /* row by row, the row of its process */
-	size_t comm, pid, mm; /* columns of tasks */
+	uint64_t *leaders;    /* row by row, the task that leads its process */
+	struct address_set known; /* all tasks, those that are no rows included */
+	size_t comm, pid, mm;     /* columns of tasks */
+	size_t reads;             /* from memory so far: hostile memory may have no end */
 };
 
 /* Notes a member down; a column of NO_COLUMN is none that was found. */
@@ -45,8 +47,14 @@ void infer_array(struct inference *inference, const char *type, const char *name
 /* What a type takes, where that is more than its members do. */
 void infer_size(struct inference *inference, const char *type, size_t size);
 
-/* A word at a kernel address; false if that is no pointer, or leads nowhere. */
-bool infer_read(struct kioku_kernel *kernel, uint64_t virtual, uint64_t *out);
+/* A word at a kernel address; false if that is no pointer, or leads nowhere, or too many were read. */
+bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out);
+
+/* Whether a row of tasks is the first thread of its process. */
+bool infer_is_leader(const struct inference *inference, size_t row);
+
+/* Where a member was found; NO_COLUMN: nowhere. */
+size_t infer_column(const struct inference *inference, const char *type, const char *name);
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is

@@ -30,11 +30,6 @@ static bool is_worker(const struct inference *inference, size_t row)
 	       strncmp(name_of(inference, row), "kworker/", 8) == 0;
 }
 
-static bool is_leader(const struct inference *inference, size_t row)
-{
-	return inference->leaders[row] == row;
-}
-
 /* --- flags, include/linux/sched.h, v4.9 to v7.0 */
 
 static const uint32_t worker_flag = 0x20, exiting_flag = 4;
@@ -104,10 +99,11 @@ static bool are_exit_members(const struct samples *tasks, size_t column, void *u
 		if (state & ~(zombie | dead) || (!state && code) || code > 0xffff ||
 		    sample_u32(tasks, row, column + DEATH_SIGNAL) > signals)
 			return false;
-		if (is_leader(inference, row) ? exit_signal > signals : exit_signal != UINT32_MAX)
+		if (infer_is_leader(inference, row) ? exit_signal > signals
+						    : exit_signal != UINT32_MAX)
 			return false;
 		children += exit_signal == child;
-		processes += is_leader(inference, row);
+		processes += infer_is_leader(inference, row);
 	}
 	return children * 4 > processes * 3;
 }
@@ -346,14 +342,14 @@ static void find_credentials(struct inference *inference)
  * older than his parent, and whoever has a higher number began later, but for where numbers began anew.
  */
 struct time_search {
-	const struct inference *inference;
+	struct inference *inference;
 	size_t parent;
 };
 
 static bool is_start_time(const struct samples *tasks, size_t column, void *user)
 {
 	const struct time_search *search = user;
-	const struct inference *inference = search->inference;
+	struct inference *inference = search->inference;
 	const uint64_t century = UINT64_C(3200000000) * 1000000000;
 	size_t ordered = 0, compared = 0, moments = 0;
 
@@ -363,10 +359,12 @@ static bool is_start_time(const struct samples *tasks, size_t column, void *user
 
 	for (size_t row = 0; row < tasks->count; row++) {
 		uint64_t start = sample_u64(tasks, row, column);
-		size_t parent = samples_find(tasks, sample_u64(tasks, row, search->parent));
+		uint64_t parent;
 		if (start > century || (row == 0 && start > 1000000000) ||
 		    (row > 0 &&
-		     (parent == tasks->count || sample_u64(tasks, parent, column) > start)))
+		     (!infer_read(inference, sample_u64(tasks, row, search->parent) + column,
+				  &parent) ||
+		      parent > start)))
 			return false;
 		if (row < 2 || row >= inference->process_count)
 			continue;
@@ -379,19 +377,10 @@ static bool is_start_time(const struct samples *tasks, size_t column, void *user
 	return ordered * 20 >= compared * 19 && moments * 2 > compared;
 }
 
-static size_t column_of(const struct inference *inference, const char *type, const char *name)
-{
-	for (size_t i = 0; i < inference->count; i++)
-		if (strcmp(inference->members[i].type, type) == 0 &&
-		    strcmp(inference->members[i].name, name) == 0)
-			return inference->members[i].offset;
-	return NO_COLUMN;
-}
-
 static void find_times(struct inference *inference)
 {
 	struct time_search search = { inference,
-				      column_of(inference, "task_struct", "real_parent") };
+				      infer_column(inference, "task_struct", "real_parent") };
 	size_t columns[2];
 
 	if (search.parent == NO_COLUMN || inference->pid == NO_COLUMN ||
@@ -409,7 +398,7 @@ static void find_times(struct inference *inference)
 /* STACK_END_MAGIC, include/uapi/linux/magic.h: the end of every task's stack has it since v3.18. */
 static bool is_stack(const struct samples *tasks, size_t column, void *user)
 {
-	const struct inference *inference = user;
+	struct inference *inference = user;
 	const uint32_t magic = 0x57ac6e9d;
 	size_t none = 0; /* of those that have ended */
 	uint64_t word;
@@ -418,7 +407,7 @@ static bool is_stack(const struct samples *tasks, size_t column, void *user)
 		uint64_t stack = sample_u64(tasks, row, column);
 		if (row > 0 && !stack)
 			none++;
-		else if (stack % PAGE_SIZE || !infer_read(inference->kernel, stack, &word) ||
+		else if (stack % PAGE_SIZE || !infer_read(inference, stack, &word) ||
 			 (uint32_t)word != magic)
 			return false;
 	}

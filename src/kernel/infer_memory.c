@@ -221,7 +221,7 @@ static void add_nodes(struct inference *inference)
 }
 
 struct tree_search {
-	struct kioku_kernel *kernel;
+	struct inference *inference;
 	size_t distance; /* from the tree's start to ma_root; 0: not known yet */
 };
 
@@ -235,7 +235,7 @@ static bool is_tree_root(const struct samples *maps, size_t column, void *user)
 	search->distance = 0;
 	for (size_t row = 0; row < maps->count; row++) {
 		uint64_t root = sample_u64(maps, row, column);
-		if ((root & 3) != 2 || !infer_read(search->kernel, root & ~node_mask, &parent) ||
+		if ((root & 3) != 2 || !infer_read(search->inference, root & ~node_mask, &parent) ||
 		    !(parent & is_root_mark))
 			return false;
 		uint64_t distance = maps->addresses[row] + column - (parent & ~is_root_mark);
@@ -310,18 +310,18 @@ enum { LIST_START = 0, LIST_END = 8, LIST_NEXT = 16, LIST_PREVIOUS = 24 };
 
 static bool walk_list(struct mappings *mappings, size_t row, size_t column)
 {
-	struct kioku_kernel *kernel = mappings->inference->kernel;
+	struct inference *inference = mappings->inference;
 	uint64_t mapping = sample_u64(mappings->maps, row, column), before = 0, last_end = 0;
 	uint64_t start, end, next, previous;
 
 	mappings->map = row;
 	while (mapping) {
-		if (!infer_read(kernel, mapping + LIST_START, &start) ||
-		    !infer_read(kernel, mapping + LIST_END, &end) ||
-		    !infer_read(kernel, mapping + LIST_NEXT, &next) ||
-		    !infer_read(kernel, mapping + LIST_PREVIOUS, &previous) || previous != before ||
-		    start < last_end || start >= end || (start | end) % PAGE_SIZE ||
-		    end > UINT64_C(1) << 57 ||
+		if (!infer_read(inference, mapping + LIST_START, &start) ||
+		    !infer_read(inference, mapping + LIST_END, &end) ||
+		    !infer_read(inference, mapping + LIST_NEXT, &next) ||
+		    !infer_read(inference, mapping + LIST_PREVIOUS, &previous) ||
+		    previous != before || start < last_end || start >= end ||
+		    (start | end) % PAGE_SIZE || end > UINT64_C(1) << 57 ||
 		    take_mapping(mappings, start, end - 1, mapping) != KIOKU_OK)
 			return false;
 		before = mapping;
@@ -543,7 +543,7 @@ static void find_mappings(struct inference *inference, const struct samples *map
 		.rows = { .width = MAPPING_ROOM },
 		.counts = calloc(maps->count, sizeof(size_t)),
 	};
-	struct tree_search search = { inference->kernel, 0 };
+	struct tree_search search = { inference, 0 };
 	size_t root, list;
 
 	if (!mappings.counts)

@@ -22,8 +22,8 @@ static bool take_modules(struct inference *inference, struct samples *out)
 
 	for (size_t i = 0; i < MODULES_LIMIT; i++) {
 		uint64_t before = node;
-		if (!infer_read(inference->kernel, node, &node) ||
-		    !infer_read(inference->kernel, node + 8, &previous) || previous != before)
+		if (!infer_read(inference, node, &node) ||
+		    !infer_read(inference, node + 8, &previous) || previous != before)
 			return false;
 		if (node == head)
 			return out->count > 0;

@@ -26,30 +26,19 @@ static bool is_printable(const uint8_t *text, size_t size)
 	return true;
 }
 
-bool infer_read(struct kioku_kernel *kernel, uint64_t virtual, uint64_t *out)
-{
-	uint8_t raw[8];
-
-	if (!kernel_is_pointer(kernel, virtual) ||
-	    kernel_read(kernel, virtual, raw, sizeof(raw), NULL) != KIOKU_OK)
-		return false;
-	*out = load_le64(raw);
-	return true;
-}
-
 /* Whether both neighbours of a struct list_head point back at it. */
-static bool is_linked(struct kioku_kernel *kernel, uint64_t node, uint64_t *next)
+static bool is_linked(struct inference *inference, uint64_t node, uint64_t *next)
 {
 	uint64_t previous, forth, back;
 
-	return infer_read(kernel, node, next) && infer_read(kernel, node + 8, &previous) &&
-	       infer_read(kernel, *next + 8, &back) && infer_read(kernel, previous, &forth) &&
+	return infer_read(inference, node, next) && infer_read(inference, node + 8, &previous) &&
+	       infer_read(inference, *next + 8, &back) && infer_read(inference, previous, &forth) &&
 	       back == node && forth == node;
 }
 
 /* Lists through tasks: where the node is in a task, and something that is a name in each. */
 struct ring {
-	struct kioku_kernel *kernel;
+	struct inference *inference;
 	size_t node, comm;
 };
 
@@ -82,8 +71,8 @@ static bool have_names(const struct ring *ring, const struct addresses *tasks)
 	size_t printable = 0;
 
 	for (size_t i = 0; i < tasks->count; i++) {
-		if (kernel_read(ring->kernel, tasks->list[i] + ring->comm, name, sizeof(name),
-				NULL) != KIOKU_OK)
+		if (kernel_read(ring->inference->kernel, tasks->list[i] + ring->comm, name,
+				sizeof(name), NULL) != KIOKU_OK)
 			return false;
 		size_t size = strnlen((const char *)name, sizeof(name));
 		if (size == sizeof(name))
@@ -99,7 +88,7 @@ static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, st
 	uint64_t node = first + ring->node, next;
 
 	for (size_t i = 0; i < TASKS_LIMIT; i++) {
-		if (!is_linked(ring->kernel, node, &next))
+		if (!is_linked(ring->inference, node, &next))
 			return false;
 		if (next == first + ring->node)
 			return true;
@@ -111,9 +100,11 @@ static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, st
 }
 
 /* The only ring through init_task in which everything has a name. */
-static bool find_ring(struct kioku_kernel *kernel, size_t room, struct ring *out,
+static bool find_ring(struct inference *inference, size_t room, struct ring *out,
 		      struct addresses *tasks)
 {
+	struct kioku_kernel *kernel = inference->kernel;
+
 	uint8_t memory[TASK_LIMIT];
 	size_t rings = 0;
 
@@ -121,7 +112,7 @@ static bool find_ring(struct kioku_kernel *kernel, size_t room, struct ring *out
 		return false;
 	const uint8_t *name = memory;
 	while ((name = memmem(name, room - (size_t)(name - memory), "swapper", 7))) {
-		struct ring ring = { kernel, 0, (size_t)(name - memory) };
+		struct ring ring = { inference, 0, (size_t)(name - memory) };
 		name++;
 		for (; ring.node + 16 <= room; ring.node += 8) {
 			AUTO_ADDRESSES struct addresses found = { 0 };
@@ -165,55 +156,63 @@ static bool room_between(const struct addresses *tasks, size_t *room)
 	return true;
 }
 
-/* Row by row, whose it is: each of the processes its own, of the others what others says. */
-static bool number_leaders(struct inference *inference, const struct addresses *others)
-{
-	size_t *rows = calloc(inference->tasks.count, sizeof(*rows));
+/* More rows than these prove nothing more: of many, every so many-th is one. */
+enum { ROWS_LIMIT = 4096 };
 
-	if (!rows)
+static bool take_rows(struct inference *inference, const struct addresses *tasks,
+		      const struct addresses *leaders)
+{
+	size_t step = tasks->count / ROWS_LIMIT + 1;
+
+	for (size_t i = 0; i < tasks->count; i++)
+		if (address_set_add(&inference->known, tasks->list[i]) == ADDRESS_NO_MEMORY)
+			return false;
+	size_t capacity = inference->tasks.count + tasks->count / step + 1;
+	uint64_t *grown = reallocarray(inference->leaders, capacity, sizeof(*grown));
+	if (!grown)
 		return false;
-	for (size_t row = 0; row < inference->tasks.count; row++)
-		rows[row] = row < inference->process_count
-				    ? row
-				    : (size_t)others->list[row - inference->process_count];
-	free(inference->leaders);
-	inference->leaders = rows;
+	inference->leaders = grown;
+	for (size_t i = 0; i < tasks->count; i += step) {
+		inference->leaders[inference->tasks.count] = leaders->list[i];
+		if (!samples_add(inference->kernel, &inference->tasks, tasks->list[i]))
+			return false;
+	}
 	return true;
 }
 
+/* The idle task heads the list, which does not give it. */
 static bool take_processes(struct inference *inference, const struct addresses *tasks, size_t room)
 {
-	struct kioku_kernel *kernel = inference->kernel;
+	uint64_t idle = inference->kernel->init_task;
+	const struct addresses first = { .list = &idle, .count = 1 };
 
 	if (!room_between(tasks, &room))
 		return false;
 	inference->tasks.width = room;
-	if (!samples_add(kernel, &inference->tasks, kernel->init_task))
+	if (!take_rows(inference, &first, &first) || !take_rows(inference, tasks, tasks))
 		return false;
-	for (size_t i = 0; i < tasks->count; i++)
-		if (!samples_add(kernel, &inference->tasks, tasks->list[i]))
-			return false;
 	inference->process_count = inference->tasks.count;
-	return number_leaders(inference, NULL);
+	return true;
 }
 
 /* --- threads */
 
 struct threads {
-	struct kioku_kernel *kernel;
+	struct inference *inference;
+
 	size_t node, signal,
 		head; /* thread_node and signal in a task, thread_head in a signal_struct */
 };
 
 /* Most processes have one thread: then there are but the node and its head. */
-static bool has_one_thread(struct kioku_kernel *kernel, const struct samples *tasks, size_t row,
+static bool has_one_thread(struct inference *inference, const struct samples *tasks, size_t row,
 			   size_t column)
 {
 	uint64_t node = tasks->addresses[row] + column, head = sample_u64(tasks, row, column);
 	uint64_t next, previous;
 
 	return head != node && sample_u64(tasks, row, column + 8) == head &&
-	       infer_read(kernel, head, &next) && infer_read(kernel, head + 8, &previous) &&
+	       infer_read(inference, head, &next) && infer_read(inference, head + 8, &previous) &&
 	       next == node && previous == node;
 }
 
@@ -223,12 +222,12 @@ static bool is_thread_node(const struct samples *tasks, size_t column, void *use
 	size_t alone = 0;
 	uint64_t next;
 
-	if (column + 16 > tasks->width || !has_one_thread(threads->kernel, tasks, 0, column))
+	if (column + 16 > tasks->width || !has_one_thread(threads->inference, tasks, 0, column))
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
-		if (!is_linked(threads->kernel, tasks->addresses[row] + column, &next))
+		if (!is_linked(threads->inference, tasks->addresses[row] + column, &next))
 			return false;
-		alone += has_one_thread(threads->kernel, tasks, row, column);
+		alone += has_one_thread(threads->inference, tasks, row, column);
 	}
 	return alone * 2 > tasks->count;
 }
@@ -242,7 +241,7 @@ static bool is_signal(const struct samples *tasks, size_t column, void *user)
 	if (distance == 0 || distance > HEAD_LIMIT)
 		return false;
 	for (size_t row = 1; row < tasks->count; row++)
-		if (has_one_thread(threads->kernel, tasks, row, threads->node) &&
+		if (has_one_thread(threads->inference, tasks, row, threads->node) &&
 		    sample_u64(tasks, row, threads->node) - sample_u64(tasks, row, column) !=
 			    distance)
 			return false;
@@ -260,50 +259,36 @@ static bool find_threads(struct inference *inference, struct threads *threads)
 	return true;
 }
 
-/* The other threads of every process, as rows of their own. */
+/*
+ * The other threads of every process, as rows of their own. nr_threads is the third number of a signal_struct,
+ * after one of references and one of the living.
+ */
 static bool take_threads(struct inference *inference, const struct threads *threads)
 {
-	struct samples *tasks = &inference->tasks;
-	const struct ring ring = { inference->kernel, threads->node, inference->comm };
+	const struct samples *tasks = &inference->tasks;
+	const struct ring ring = { inference, threads->node, inference->comm };
 	AUTO_ADDRESSES struct addresses found = { 0 };
 	AUTO_ADDRESSES struct addresses leaders = { 0 };
+	const size_t count_place = 8;
+	bool is_count = threads->head > count_place;
 
 	for (size_t row = 0; row < inference->process_count; row++) {
-		uint64_t head = sample_u64(tasks, row, threads->signal) + threads->head;
-		if (!walk_ring(&ring, tasks->addresses[row], head, &found))
+		uint64_t signal = sample_u64(tasks, row, threads->signal), counts = 0;
+		size_t before = found.count;
+		if (!walk_ring(&ring, tasks->addresses[row], signal + threads->head, &found))
 			return false;
 		while (leaders.count < found.count)
-			if (!addresses_add(&leaders, row))
+			if (!addresses_add(&leaders, tasks->addresses[row]))
 				return false;
+		is_count = is_count && infer_read(inference, signal + count_place, &counts) &&
+			   (uint32_t)counts == 1 + found.count - before;
 	}
-	if (!have_names(&ring, &found))
+	if (!have_names(&ring, &found) || !take_rows(inference, &found, &leaders))
 		return false;
-	for (size_t i = 0; i < found.count; i++)
-		if (!samples_add(inference->kernel, tasks, found.list[i]))
-			return false;
-	return number_leaders(inference, &leaders);
-}
-
-/* nr_threads is the third number of a signal_struct, after one of references and one of the living. */
-static void count_threads(struct inference *inference, const struct threads *threads)
-{
-	const struct samples *tasks = &inference->tasks;
-	const size_t place = 8;
-	uint8_t raw[4];
-
-	for (size_t row = 0; row < inference->process_count; row++) {
-		uint32_t count = 1;
-		for (size_t other = inference->process_count; other < tasks->count; other++)
-			count += inference->leaders[other] == row;
-		uint64_t signal = sample_u64(tasks, row, threads->signal);
-		if (threads->head <= place ||
-		    kernel_read(inference->kernel, signal + place, raw, sizeof(raw), NULL) !=
-			    KIOKU_OK ||
-		    load_le32(raw) != count)
-			return;
-	}
-	infer_member(inference, "signal_struct", "nr_threads", place, "int",
-		     "number of threads in every process's list");
+	if (is_count)
+		infer_member(inference, "signal_struct", "nr_threads", count_place, "int",
+			     "number of threads in every process's list");
+	return true;
 }
 
 static void note_threads(struct inference *inference, const struct threads *threads)
@@ -314,29 +299,26 @@ static void note_threads(struct inference *inference, const struct threads *thre
 		     "node in the list of threads");
 	infer_member(inference, "signal_struct", "thread_head", threads->head, "struct list_head",
 		     "head of the list of threads");
-	count_threads(inference, threads);
 }
 
 /* --- ids */
 
-static bool is_leader(const struct inference *inference, size_t row)
-{
-	return inference->leaders[row] == row;
-}
-
 /* A number for each process that no other has, and 0 for the idle task. */
 static bool is_process_id(const struct samples *tasks, size_t column, void *user)
 {
-	const struct inference *inference = user;
+	struct inference *inference = user;
 	struct address_set seen = { 0 };
+	uint64_t leader;
 	bool is_id = sample_u32(tasks, 0, column) == 0;
 
 	for (size_t row = 1; row < tasks->count && is_id; row++) {
 		uint32_t id = sample_u32(tasks, row, column);
 		is_id = id > 0 && id <= PID_LIMIT &&
-			(is_leader(inference, row)
+			(infer_is_leader(inference, row)
 				 ? address_set_add(&seen, id) == ADDRESS_ADDED
-				 : id == sample_u32(tasks, inference->leaders[row], column));
+				 : infer_read(inference, inference->leaders[row] + column,
+					      &leader) &&
+					   (uint32_t)leader == id);
 	}
 	address_set_release(&seen);
 	return is_id;
@@ -408,30 +390,30 @@ static void find_ids(struct inference *inference)
  */
 enum { PARENT = 8, CHILDREN = 16, SIBLING = 32, GROUP_LEADER = 48 };
 
-static bool has_children(const struct inference *inference, const struct samples *tasks, size_t row,
+static bool has_children(struct inference *inference, const struct samples *tasks, size_t row,
 			 size_t column)
 {
 	uint64_t task = tasks->addresses[row];
 	uint64_t child = sample_u64(tasks, row, column + CHILDREN) - column - SIBLING;
 	uint64_t parent, next;
 
-	if (!is_linked(inference->kernel, task + column + CHILDREN, &next))
+	if (!is_linked(inference, task + column + CHILDREN, &next))
 		return false;
 	return next == task + column + CHILDREN ||
-	       (infer_read(inference->kernel, child + column, &parent) && parent == task);
+	       (infer_read(inference, child + column, &parent) && parent == task);
 }
 
 static bool is_family(const struct samples *tasks, size_t column, void *user)
 {
-	const struct inference *inference = user;
+	struct inference *inference = user;
 
 	if (column + GROUP_LEADER + 8 > tasks->width)
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
-		uint64_t leader = tasks->addresses[inference->leaders[row]];
-		if (sample_u64(tasks, row, column + GROUP_LEADER) != leader ||
-		    samples_find(tasks, sample_u64(tasks, row, column)) == tasks->count ||
-		    samples_find(tasks, sample_u64(tasks, row, column + PARENT)) == tasks->count ||
+
+		if (sample_u64(tasks, row, column + GROUP_LEADER) != inference->leaders[row] ||
+		    !address_set_has(&inference->known, sample_u64(tasks, row, column)) ||
+		    !address_set_has(&inference->known, sample_u64(tasks, row, column + PARENT)) ||
 		    !has_children(inference, tasks, row, column))
 			return false;
 	}
@@ -459,7 +441,7 @@ static void find_family(struct inference *inference)
 bool infer_tasks(struct inference *inference)
 {
 	struct kioku_kernel *kernel = inference->kernel;
-	struct threads threads = { .kernel = kernel };
+	struct threads threads = { .inference = inference };
 	AUTO_ADDRESSES struct addresses tasks = { 0 };
 	size_t room = TASK_LIMIT;
 	struct ring ring;
@@ -469,7 +451,7 @@ bool infer_tasks(struct inference *inference)
 		if (to_next && to_next < room)
 			room = to_next & ~(size_t)7;
 	}
-	if (!find_ring(kernel, room, &ring, &tasks) || !take_processes(inference, &tasks, room))
+	if (!find_ring(inference, room, &ring, &tasks) || !take_processes(inference, &tasks, room))
 		return false;
 	inference->comm = ring.comm;
 	infer_array(inference, "task_struct", "comm", ring.comm, "char", COMM_SIZE,
