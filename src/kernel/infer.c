@@ -32,6 +32,16 @@ void infer_size(struct inference *inference, const char *type, size_t size)
 	note(inference, &(struct inferred_member){ type, NULL, size, NULL, 0, NULL });
 }
 
+void infer_constant(struct inference *inference, const char *enumeration, const char *name,
+		    size_t value)
+{
+	size_t limit = sizeof(inference->constants) / sizeof(*inference->constants);
+
+	if (inference->constant_count < limit)
+		inference->constants[inference->constant_count++] =
+			(struct inferred_constant){ enumeration, name, value };
+}
+
 size_t infer_column(const struct inference *inference, const char *type, const char *name)
 {
 	for (size_t i = 0; i < inference->count; i++) {
@@ -145,6 +155,21 @@ static void make_struct(struct making *making, size_t first)
 					    8 * (uint64_t)inference->members[i].offset, 0);
 }
 
+/* Those of one enumeration follow each other. */
+static void make_enums(struct making *making)
+{
+	const struct inference *inference = making->inference;
+	const char *last = "";
+
+	for (size_t i = 0; i < inference->constant_count; i++) {
+		const struct inferred_constant *constant = &inference->constants[i];
+		if (strcmp(constant->enumeration, last) != 0)
+			type_builder_enum(making->builder, constant->enumeration, 4, false);
+		last = constant->enumeration;
+		type_builder_constant(making->builder, constant->name, constant->value);
+	}
+}
+
 enum kioku_status infer_apply(struct inference *inference, struct kioku_error *error)
 {
 	AUTO_TYPE_BUILDER struct type_builder *builder = type_builder_new();
@@ -159,6 +184,7 @@ enum kioku_status infer_apply(struct inference *inference, struct kioku_error *e
 	for (size_t i = 0; i < inference->count; i++)
 		if (first_of(inference, inference->members[i].type) == i)
 			make_struct(&making, i);
+	make_enums(&making);
 	TRY(type_builder_finish(builder, &types, error));
 	record_cache_release(inference->kernel);
 	types_close(inference->kernel->types);
@@ -187,5 +213,7 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *e
 	infer_memory_maps(&inference);
 	infer_task_facts(&inference);
 	infer_modules(&inference);
+	infer_clock(&inference);
+
 	return infer_apply(&inference, error);
 }

@@ -28,6 +28,11 @@ struct inference {
 	struct kioku_kernel *kernel;
 	struct inferred_member members[INFERRED_LIMIT];
 	size_t count;
+	struct inferred_constant {
+		const char *enumeration, *name;
+		size_t value;
+	} constants[16];
+	size_t constant_count;
 
 	/* What one part finds and others start from. */
 	struct samples tasks; /* the first idle task, then processes, then other threads of any */
@@ -53,17 +58,22 @@ bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out);
 /* Whether a row of tasks is the first thread of its process. */
 bool infer_is_leader(const struct inference *inference, size_t row);
 
+/* A constant of an enumeration, which is the same in all kernels that have it. */
+void infer_constant(struct inference *inference, const char *enumeration, const char *name,
+		    size_t value);
+
 /* Where a member was found; NO_COLUMN: nowhere. */
 size_t infer_column(const struct inference *inference, const char *type, const char *name);
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
- * which; the memory of processes; what else tasks say; modules. Nothing found is no error.
+ * which; the memory of processes; what else tasks say; modules; the clock. Nothing found is no error.
  */
 bool infer_tasks(struct inference *inference);
 void infer_memory_maps(struct inference *inference);
 void infer_task_facts(struct inference *inference);
 void infer_modules(struct inference *inference);
+void infer_clock(struct inference *inference);
 
 /* Gives the kernel the types that have what was found so far. Errors: NO_MEMORY. */
 enum kioku_status infer_apply(struct inference *inference, struct kioku_error *error);

@@ -414,9 +414,63 @@ static bool is_stack(const struct samples *tasks, size_t column, void *user)
 	return none * 8 < tasks->count;
 }
 
+/*
+ * What a task that sleeps has left on its stack (struct inactive_task_frame, arch/x86/include/asm/switch_to.h,
+ * v4.9 to v7.0): six registers, then an address in the kernel's code. thread.sp, which leads there, is behind
+ * three descriptors in struct thread_struct.
+ */
+enum { FRAME_BP = 40, FRAME_RETURN = 48, SP_IN_THREAD = 24, STACK_LIMIT = 65536 };
+
+struct stack_search {
+	struct inference *inference;
+	size_t stack;
+};
+
+static bool is_stack_pointer(const struct samples *tasks, size_t column, void *user)
+{
+	const struct stack_search *search = user;
+	struct inference *inference = search->inference;
+	size_t asleep = 0;
+	uint64_t code;
+
+	if (column == search->stack || column < SP_IN_THREAD)
+		return false;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t stack = sample_u64(tasks, row, search->stack);
+		uint64_t sp = sample_u64(tasks, row, column);
+		if (!stack)
+			continue;
+		if (sp <= stack || sp - stack >= STACK_LIMIT || sp % 8)
+			return false;
+		asleep += infer_read(inference, sp + FRAME_RETURN, &code) &&
+			  image_contains(&inference->kernel->image, code);
+	}
+	/* Those that run have moved on. */
+	return asleep * 8 > tasks->count * 7;
+}
+
+static void find_stacks(struct inference *inference)
+{
+	struct stack_search search = { inference, 0 };
+	static const char *const evidence = "leads into every stack, to an address of code";
+	size_t sp;
+
+	if (samples_columns(&inference->tasks, 8, is_stack, inference, &search.stack, 1) != 1)
+		return;
+	infer_member(inference, "task_struct", "stack", search.stack, "void *",
+		     "leads to the mark at a stack's end");
+	if (samples_columns(&inference->tasks, 8, is_stack_pointer, &search, &sp, 1) != 1)
+		return;
+	infer_member(inference, "task_struct", "thread", sp - SP_IN_THREAD, "struct thread_struct",
+		     evidence);
+	infer_member(inference, "thread_struct", "sp", SP_IN_THREAD, "unsigned long", evidence);
+	infer_member(inference, "inactive_task_frame", "bp", FRAME_BP, "unsigned long", evidence);
+	infer_member(inference, "inactive_task_frame", "ret_addr", FRAME_RETURN, "unsigned long",
+		     evidence);
+}
+
 void infer_task_facts(struct inference *inference)
 {
-	size_t column;
 
 	if (inference->mm != NO_COLUMN)
 		find_states(inference);
@@ -424,7 +478,5 @@ void infer_task_facts(struct inference *inference)
 		find_pid(inference);
 	find_credentials(inference);
 	find_times(inference);
-	if (samples_columns(&inference->tasks, 8, is_stack, inference, &column, 1) == 1)
-		infer_member(inference, "task_struct", "stack", column, "void *",
-			     "leads to the mark at a stack's end");
+	find_stacks(inference);
 }

@@ -119,6 +119,7 @@ static bool find_memory(struct inference *inference, const struct samples *rows,
 		infer_member(inference, "module_memory", "size", search->size, "unsigned int",
 			     evidence);
 		infer_size(inference, "module_memory", size);
+		infer_constant(inference, "mod_mem_type", "MOD_MEM_NUM_TYPES", TEXT_PARTS);
 		return true;
 	}
 	return false;
@@ -172,6 +173,9 @@ static void find_parts(struct inference *inference, const struct samples *rows,
 void infer_modules(struct inference *inference)
 {
 	AUTO_SAMPLES struct samples rows = { .width = LEAD + MODULE_ROOM };
+	/* include/linux/module.h, v3.8 to v7.0 */
+	static const char *const states[STATES] = { "MODULE_STATE_LIVE", "MODULE_STATE_COMING",
+						    "MODULE_STATE_GOING", "MODULE_STATE_UNFORMED" };
 	struct self_search search = { 0 };
 	size_t name, self, found = 0;
 
@@ -202,4 +206,6 @@ void infer_modules(struct inference *inference)
 			return;
 	infer_member(inference, "module", "state", 0, "unsigned int",
 		     "a state in every module, before its node in the list");
+	for (size_t i = 0; i < STATES; i++)
+		infer_constant(inference, "module_state", states[i], i);
 }
