@@ -192,28 +192,56 @@ enum kioku_status infer_apply(struct inference *inference, struct kioku_error *e
 	return KIOKU_OK;
 }
 
-static void inference_release(struct inference *inference)
+const char *infer_evidence(const struct inference *inference, const char *type, const char *path)
+{
+	size_t size = strcspn(path, ".");
+
+	for (size_t i = 0; i < inference->count; i++) {
+		const struct inferred_member *member = &inference->members[i];
+		if (member->name && strcmp(member->type, type) == 0 &&
+		    strncmp(member->name, path, size) == 0 && member->name[size] == '\0')
+			return member->evidence;
+	}
+	return NULL;
+}
+
+/* Rows of memory, which nobody needs any more. */
+static void release_rows(struct inference *inference)
 {
 	samples_release(&inference->tasks);
 	free(inference->leaders);
 	address_set_release(&inference->known);
+	inference->tasks = (struct samples){ 0 };
+	inference->leaders = NULL;
 }
 
-enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *error)
+void inference_close(struct inference *inference)
 {
-	CLEANUP(inference_release)
-	struct inference inference = { .kernel = kernel, .pid = NO_COLUMN, .mm = NO_COLUMN };
+	if (inference)
+		release_rows(inference);
+	free(inference);
+}
 
+enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **out,
+			      struct kioku_error *error)
+{
+	AUTO_INFERENCE struct inference *inference = calloc(1, sizeof(*inference));
+
+	if (!inference)
+		return error_no_memory(error);
+	*inference = (struct inference){ .kernel = kernel, .pid = NO_COLUMN, .mm = NO_COLUMN };
 	/* include/linux/types.h; what lists are made of is the same everywhere. */
-	infer_member(&inference, "list_head", "next", 0, "void *", "declaration");
-	infer_member(&inference, "list_head", "prev", 8, "void *", "declaration");
-	if (!infer_tasks(&inference))
+	infer_member(inference, "list_head", "next", 0, "void *", "declaration");
+	infer_member(inference, "list_head", "prev", 8, "void *", "declaration");
+	if (!infer_tasks(inference))
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "no list through init_task is one of tasks");
-	infer_memory_maps(&inference);
-	infer_task_facts(&inference);
-	infer_modules(&inference);
-	infer_clock(&inference);
-
-	return infer_apply(&inference, error);
+	infer_memory_maps(inference);
+	infer_task_facts(inference);
+	infer_modules(inference);
+	infer_clock(inference);
+	release_rows(inference);
+	TRY(infer_apply(inference, error));
+	*out = TAKE(inference);
+	return KIOKU_OK;
 }

@@ -82,6 +82,14 @@ enum kioku_status infer_apply(struct inference *inference, struct kioku_error *e
  * Gives a kernel whose init_task is known types that have what was found, and nothing else.
  * Errors: NOT_FOUND (not even the list of tasks), NO_MEMORY.
  */
-enum kioku_status infer_types(struct kioku_kernel *kernel, struct kioku_error *error);
+enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **out,
+			      struct kioku_error *error);
+
+/* What says where a member is, by its path ("tasks.next"); NULL: it was not found. */
+const char *infer_evidence(const struct inference *inference, const char *type, const char *path);
+
+void inference_close(struct inference *inference); /* NULL is fine */
+DEFINE_CLEANUP(inference, struct inference, inference_close)
+#define AUTO_INFERENCE CLEANUP(cleanup_inference)
 
 #endif

@@ -5,6 +5,7 @@
 enum {
 	KEEPER_ROOM = 512, /* bytes from its symbol on */
 	SECOND = 1000000000,
+	BASES = 4,
 };
 
 /*
@@ -68,14 +69,14 @@ void infer_clock(struct inference *inference)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		AUTO_SAMPLES struct samples keeper = { .width = KEEPER_ROOM };
-		size_t times, bases[3];
+		size_t times, bases[BASES];
 		uint64_t address = kernel_symbol(inference->kernel, names[i]);
 		if (!address || !samples_add(inference->kernel, &keeper, address) ||
-		    samples_columns(&keeper, 8, are_times, NULL, &times, 1) != 1)
+		    samples_columns(&keeper, 8, are_times, NULL, &times, 1) == 0)
 			continue;
-		/* tkr_mono first, and tkr_raw. */
-		size_t count = samples_columns(&keeper, 8, is_base, inference, bases, 3);
-		if (count == 0 || count > 2 || bases[0] > times)
+		/* tkr_mono first, then tkr_raw; a copy of it all may follow. */
+		size_t count = samples_columns(&keeper, 8, is_base, inference, bases, BASES);
+		if (count == 0 || count > BASES || bases[0] > times)
 			continue;
 		times -= bases[0];
 		infer_member(inference, "tk_read_base", "clock", CLOCK, "void *", evidence);

@@ -63,6 +63,7 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 	swap_close(kernel->swap);
 	record_cache_release(kernel);
 	module_types_release(kernel);
+		inference_close(kernel->inference);
 	symbols_close(kernel->symbols);
 	types_close(kernel->types);
 	profile_close(kernel->profile);
@@ -306,13 +307,13 @@ static void work_out_types(struct kioku_kernel *kernel)
 {
 	struct kioku_error error = { 0 };
 
-	if (infer_types(kernel, &error) != KIOKU_OK) {
+		if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
 		if (!kernel->types_problem)
 			kernel->types_problem = arena_format(
 				&kernel->arena, "not in the image, and %s", error.message);
 		return;
 	}
-	kernel->types_are_inferred = true;
+	
 	kernel->types_evidence = "inferred from memory";
 	diagnose(
 		&kernel->diagnostics, KIOKU_GAP,
@@ -363,7 +364,7 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	kernel_collect_facts(kernel);
 	check_coverage(kernel);
 	if (!kernel->profile && given.cache_folder && complete && kernel->build_id_size &&
-	    kernel->symbols && kernel->types && !kernel->types_are_inferred)
+	    kernel->symbols && kernel->types && !kernel->inference)
 		profile_keep(kernel, given.cache_folder);
 	*out = TAKE(kernel);
 	return KIOKU_OK;

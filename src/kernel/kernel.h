@@ -27,6 +27,7 @@ enum proof {
 	PROOF_ALIVE,  /* and init_task is the swapper: this image has run */
 };
 
+struct inference;
 struct module_types;
 struct profile;
 struct record_cache;
@@ -60,7 +61,7 @@ struct kioku_kernel {
 	struct kioku_types *types; /* NULL: none found, types_problem says why */
 	const char *types_evidence, *types_problem;
 	bool ignores_btf; /* the image's own */
-	bool types_are_inferred;
+		struct inference *inference; /* what types were worked out by; NULL: they were not */
 	uint64_t init_task; /* virtual; 0 if unknown */
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */

@@ -34,6 +34,7 @@ static const struct kioku_view *const views[] = {
 	&netfilter_view,
 	&check_view,
 	&symbols_view,
+	&members_view,
 	&translate_view,
 	&pagemap_view,
 	NULL,

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* members: where what views read lies in this kernel's structures, and how that is known. */
+#include <string.h>
+
+#include "kernel/infer.h"
+#include "view/view.h"
+
+enum { COLUMN_TYPE, COLUMN_MEMBER, COLUMN_OFFSET, COLUMN_SIZE, COLUMN_EVIDENCE, COLUMNS };
+
+static const struct kioku_column columns[COLUMNS] = {
+	[COLUMN_TYPE] = { "type", KIOKU_KIND_TEXT, "the struct", 0 },
+	[COLUMN_MEMBER] = { "member", KIOKU_KIND_TEXT, "its path in the struct", 0 },
+	[COLUMN_OFFSET] = { "offset", KIOKU_KIND_INTEGER, "bytes from the start of the struct", 0 },
+	[COLUMN_SIZE] = { "size", KIOKU_KIND_INTEGER, "bytes", 0 },
+	[COLUMN_EVIDENCE] = { "evidence", KIOKU_KIND_TEXT, "what says so", 0 },
+};
+
+/* The name that this kernel has for a member, and where it is; the newest if it has none. */
+static const char *find(const struct kioku_types *types, const struct record *record,
+			const struct member *member, struct type_place *place)
+{
+	for (size_t i = 0; i < MEMBER_NAMES && member->names[i]; i++)
+		if (types_find_place(types, record->type, member->names[i], place))
+			return member->names[i];
+	*place = (struct type_place){ 0 };
+	return member->names[0];
+}
+
+static enum kioku_status give(struct view_run *run, const struct record *record,
+			      const struct member *member)
+{
+	struct kioku_kernel *kernel = run->kernel;
+	struct kioku_cell cells[COLUMNS];
+	struct type_place place;
+	const char *name = find(kernel->types, record, member, &place);
+	const char *evidence = kernel->types_evidence;
+
+	/* What a kernel that describes itself does not have is not missing. */
+	if (place.size == 0 && !kernel->inference)
+		return KIOKU_OK;
+	if (kernel->inference)
+		evidence = infer_evidence(kernel->inference, record->type, name);
+	cells[COLUMN_TYPE] = cell_string(record->type);
+	cells[COLUMN_MEMBER] = cell_string(name);
+	cells[COLUMN_OFFSET] = place.size ? cell_integer((int64_t)place.offset)
+					  : cell_absent(KIOKU_CELL_UNSUPPORTED);
+	cells[COLUMN_SIZE] = place.size ? cell_integer((int64_t)place.size)
+					: cell_absent(KIOKU_CELL_UNSUPPORTED);
+	cells[COLUMN_EVIDENCE] =
+		evidence ? cell_string(evidence) : cell_absent(KIOKU_CELL_UNSUPPORTED);
+	return view_row(run, cells);
+}
+
+/* Whether a record was there already, in a view before or in this one. */
+static bool is_known(const struct kioku_view *const *view, const struct record *const *record)
+{
+	for (const struct kioku_view *const *at = kioku_views(); *at; at++) {
+		for (const struct record *const *seen = (*at)->records; seen && *seen; seen++) {
+			if (at == view && seen == record)
+				return false;
+			if (*seen == *record)
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum kioku_status run_members(struct view_run *run, struct kioku_error *error)
+{
+	const struct kioku_view *const *view = kioku_views();
+
+	if (!run->kernel->types)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this image has no type information (BTF)");
+	for (; *view; view++) {
+		const struct record *const *record = (*view)->records;
+		for (; record && *record; record++)
+			for (size_t i = 0; i < (*record)->count && !is_known(view, record); i++)
+				TRY(give(run, *record, &(*record)->members[i]));
+	}
+	return KIOKU_OK;
+}
+
+const struct kioku_view members_view = {
+	.name = "members",
+	.help = "where the structures' members are that views need, and how that is known",
+	VIEW_COLUMNS(columns),
+	.run = run_members,
+};
