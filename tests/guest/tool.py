@@ -80,6 +80,13 @@ class Tool:
             raise ToolError(f"{result.describe()} (expected exit status {status})")
         return result.rows()
 
+    def ending_with(self, status):
+        """The same where all runs end with an exit status."""
+        other = Tool(self.path, self.cache)
+        other.rows = lambda *words, **how: self.rows(*words, status=status, **how)
+        other.info = lambda *words, **how: self.info(*words, status=status, **how)
+        return other
+
     def torn(self):
         """The same for images of machines that ran meanwhile: lists that changed while they were
         taken may show gaps, and a cell that kioku itself calls contradictory is not in its row, if

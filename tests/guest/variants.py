@@ -7,6 +7,7 @@ import re
 import struct
 
 import compare
+import memory
 import lime
 from known import Known
 from ram import PAGE, Ram, copy_sparse
@@ -58,35 +59,45 @@ def without_both(tool, known, ram):
 
 
 def btf_copies(ram):
-    """[(physical, zeros)] for type data, the modules' too, as far as they are in one piece."""
-    changes = []
-    for physical in ram.find(BTF_HEADER):
-        head = ram.read(physical, 24)
-        if len(head) == 24:
-            start, size = (int.from_bytes(head[at:at + 4], "little") for at in (16, 20))
-            size = min(24 + start + size, 16 << 20)
-            changes.append((physical, bytes(len(ram.read(physical, size)))))
-    return changes
+    """[(physical, zeros)] for the headers of type data, the modules' too: what follows may be other things."""
+    return [(physical, bytes(24)) for physical in ram.find(BTF_HEADER)]
+
+
+def wrong_places(tool, image, seen):
+    """Members that are not where the kernel's own types have them. A few may not be found."""
+    older = {"__state": "state"}
+    own = {(row["type"], row["member"]): row["offset"] for row in tool.rows("members", image)}
+    found = {(row["type"], row["member"]): row["offset"]
+             for row in tool.rows("members", image, "--no-btf", status=3)
+             if row["offset"] is not None}
+    for (kind, member), offset in found.items():
+        right = own.get((kind, member), own.get((kind, older.get(member))))
+        if right != offset:
+            yield f"{kind}.{member} is at {right}, not at {offset}"
+    needed = [(kind, older.get(member, member)) for kind, member in own
+              if kind in ("task_struct", "signal_struct", "cred", "mm_struct", "vm_area_struct")]
+    there = {(kind, older.get(member, member)) for kind, member in found}
+    seen.append(f"{sum(place in there for place in needed)} of {len(needed)} members")
+    if sum(place in there for place in needed) < 0.9 * len(needed):
+        yield f"not found: {sorted(set(needed) - there)}"
 
 
 def without_types(tool, known, ram):
-    """info says so and ends with 3, ps names what it lacks and fails, symbols are not touched."""
-    changes = btf_copies(ram)
-    with ram.patched(changes):
+    """What is worked out from memory must be right; what cannot be must be said."""
+    seen = []
+    yield from wrong_places(tool, ram.path, seen)
+    with ram.patched(btf_copies(ram)):
         result = tool.run("info", ram.path, "--format", "json")
-        if result.status != 3 or "types are missing" not in result.stderr:
+        if result.status != 3 or "layouts are inferred" not in result.stderr:
             yield result.describe()
-        if "types" not in result.document()["missing"]:
-            yield f"info: types are not among {sorted(result.document()['missing'])}"
-        for view in ("ps", "threads", "pstree", "psscan"):
-            result = tool.run(view, ram.path)
-            if result.status != 1 or "BTF" not in result.stderr or result.stdout:
-                yield result.describe()
-        result = tool.run("type", ram.path, "task_struct")
-        if result.status != 1 or "types are missing" not in result.stderr:
+        lacking = tool.ending_with(3)
+        for view in (compare.ps, compare.pstree, memory.args):
+            yield from view(lacking, known, ram.path)
+        result = tool.run("psscan", ram.path)
+        if result.status != 1 or "not known" not in result.stderr or result.stdout:
             yield result.describe()
-        yield from compare.symbols(tool, known, ram.path)
-    return f"{len(changes)} copies"
+        yield from compare.symbols(lacking, known, ram.path)
+    return ", ".join(seen)
 
 
 def token_table(known):
