@@ -63,7 +63,7 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 	swap_close(kernel->swap);
 	record_cache_release(kernel);
 	module_types_release(kernel);
-		inference_close(kernel->inference);
+	inference_close(kernel->inference);
 	symbols_close(kernel->symbols);
 	types_close(kernel->types);
 	profile_close(kernel->profile);
@@ -307,13 +307,13 @@ static void work_out_types(struct kioku_kernel *kernel)
 {
 	struct kioku_error error = { 0 };
 
-		if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
+	if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
 		if (!kernel->types_problem)
 			kernel->types_problem = arena_format(
 				&kernel->arena, "not in the image, and %s", error.message);
 		return;
 	}
-	
+
 	kernel->types_evidence = "inferred from memory";
 	diagnose(
 		&kernel->diagnostics, KIOKU_GAP,

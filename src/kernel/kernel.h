@@ -60,9 +60,9 @@ struct kioku_kernel {
 	const char *symbols_evidence, *symbols_problem;
 	struct kioku_types *types; /* NULL: none found, types_problem says why */
 	const char *types_evidence, *types_problem;
-	bool ignores_btf; /* the image's own */
-		struct inference *inference; /* what types were worked out by; NULL: they were not */
-	uint64_t init_task; /* virtual; 0 if unknown */
+	bool ignores_btf;            /* the image's own */
+	struct inference *inference; /* what types were worked out by; NULL: they were not */
+	uint64_t init_task;          /* virtual; 0 if unknown */
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */
 	const char *direct_map_evidence;
