@@ -322,6 +322,7 @@ static uint32_t simple(struct type_builder *builder, struct btf_record record, c
 
 static uint32_t with_parts(struct type_builder *builder, struct btf_record record, const char *name)
 {
+	close_type(builder); /* which asks whether the last one is wide */
 	builder->is_wide = record.size > 4;
 	builder->open = begin(builder, record, name, NULL, 0);
 	return builder->open;

@@ -170,6 +170,24 @@ static void keeps_errors(void)
 	CHECK(!types);
 }
 
+/* What an enumeration is like does not depend on what comes after it. */
+static void closes_enums(void)
+{
+	AUTO_TYPE_BUILDER struct type_builder *b = type_builder_new();
+	uint32_t small = type_builder_enum(b, "small", 4, false);
+	type_builder_constant(b, "ONE", 1);
+	uint32_t large = type_builder_enum(b, "large", 8, false);
+	type_builder_constant(b, "TWO", 2);
+	type_builder_struct(b, KIOKU_TYPE_STRUCT, "s", 100);
+	uint32_t last = type_builder_enum(b, "last", 4, false);
+	type_builder_constant(b, "THREE", 3);
+	AUTO_TYPES struct kioku_types *types = finish(b);
+	CHECK_EQUAL(kioku_type_kind(types, small), KIOKU_TYPE_ENUM);
+	CHECK_EQUAL(kioku_type_kind(types, large), KIOKU_TYPE_ENUM64);
+	CHECK_EQUAL(kioku_type_size(types, large), 8);
+	CHECK_EQUAL(kioku_type_kind(types, last), KIOKU_TYPE_ENUM);
+}
+
 /* Without bit fields, members may lie as far as 512 MiB away. */
 static void holds_large_structs(void)
 {
@@ -183,4 +201,4 @@ static void holds_large_structs(void)
 }
 
 TAP_MAIN(TEST(makes_every_kind), TEST(makes_cycles), TEST(keeps_one_of_a_kind), TEST(keeps_errors),
-	 TEST(holds_large_structs))
+	 TEST(closes_enums), TEST(holds_large_structs))
