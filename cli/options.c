@@ -16,7 +16,8 @@ static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, 
 	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
 	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
 	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
-	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path, parse_vmlinux;
+	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path, parse_vmlinux,
+	parse_types, parse_symbols;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct option_row table[] = {
@@ -85,6 +86,11 @@ static const struct option_row table[] = {
 	{ "vmlinux", 0, "FILE", parse_vmlinux,
 	  "compare its code with this vmlinux or vmlinuz of the same build" },
 	{ "no-btf", 0, NULL, NULL, "work out layouts from memory, as if the kernel had no BTF" },
+	{ "types", 0, "FILE", parse_types,
+	  "the kernel's types: vmlinux, debug file, BTF, ISF or profile" },
+	{ "symbols", 0, "FILE", parse_symbols,
+	  "the kernel's symbols: System.map, kallsyms, vmlinux" },
+	{ "force", 0, NULL, NULL, "use FILE even if it does not fit the image" },
 };
 
 enum {
@@ -147,6 +153,18 @@ static bool parse_output(struct options *options, const struct command *command,
 static bool parse_profile(struct options *options, const struct command *command, const char *text)
 {
 	options->profile = text;
+	return text[0] != '\0';
+}
+
+static bool parse_types(struct options *options, const struct command *command, const char *text)
+{
+	options->types = text;
+	return text[0] != '\0';
+}
+
+static bool parse_symbols(struct options *options, const struct command *command, const char *text)
+{
+	options->symbols = text;
 	return text[0] != '\0';
 }
 

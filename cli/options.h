@@ -72,14 +72,18 @@ struct command;
 #define OPTION_FSTYPE       (UINT64_C(1) << 50)
 #define OPTION_PATH         (UINT64_C(1) << 51)
 #define OPTION_VMLINUX      (UINT64_C(1) << 52)
-
 #define OPTION_NO_BTF       (UINT64_C(1) << 53)
+#define OPTION_TYPES        (UINT64_C(1) << 54)
+#define OPTION_SYMBOLS      (UINT64_C(1) << 55)
+#define OPTION_FORCE        (UINT64_C(1) << 56)
 
 #define OPTIONS_SOURCE      (OPTION_MAP | OPTION_STATS)
-#define OPTIONS_KERNEL \
-	(OPTIONS_SOURCE | OPTION_PROFILE | OPTION_NO_CACHE | OPTION_SWAP_FILE | OPTION_NO_BTF)
-#define OPTIONS_SPACE (OPTION_PID | OPTION_CR3)
-#define OPTIONS_FILES (OPTION_FSTYPE | OPTION_PATH)
+#define OPTIONS_GIVEN                                                                       \
+	(OPTION_PROFILE | OPTION_NO_CACHE | OPTION_NO_BTF | OPTION_TYPES | OPTION_SYMBOLS | \
+	 OPTION_FORCE)
+#define OPTIONS_KERNEL (OPTIONS_SOURCE | OPTIONS_GIVEN | OPTION_SWAP_FILE)
+#define OPTIONS_SPACE  (OPTION_PID | OPTION_CR3)
+#define OPTIONS_FILES  (OPTION_FSTYPE | OPTION_PATH)
 
 struct options;
 
@@ -119,7 +123,8 @@ struct options {
 	size_t argument_count;
 	const char *format; /* one of the command's own */
 	const char *columns, *name, *output, *fstype, *path, *profile, *manifest, *key, *token_file;
-	char *to; /* owned */
+	const char *types, *symbols; /* files of the kernel's */
+	char *to;                    /* owned */
 	int32_t *pids;
 	size_t pid_count;
 	uint64_t cr3;

@@ -80,6 +80,9 @@ static enum kioku_status open_kernel(struct session *session, kioku_diagnostic_f
 	struct kioku_kernel_options options = {
 		.size = sizeof(options),
 		.profile = session->options.profile,
+		.types = session->options.types,
+		.symbols = session->options.symbols,
+		.force = session->options.given & OPTION_FORCE,
 		.cache_folder = cache,
 		.diagnostic = diagnostic,
 		.ignore_btf = session->options.given & OPTION_NO_BTF,

@@ -21,12 +21,21 @@ struct kioku_kernel_options {
 	kioku_diagnostic_fn *diagnostic; /* may be NULL; used until the kernel closes */
 	void *diagnostic_user;
 	bool ignore_btf; /* work types out of memory even if the image has BTF */
+	/*
+	 * Files to take types and symbols from, instead of the image's own; NULL: none given. What contradicts the
+	 * image is refused, or with force used and said to be: as a warning, and as the fact "forced". Neither is
+	 * used together with a profile, nor from or for the cache.
+	 */
+	const char
+		*types; /* ELF with DWARF or BTF, raw BTF, volatility3's symbol table, a profile */
+	const char *symbols; /* System.map, /proc/kallsyms, ELF, volatility3's symbol table */
+	bool force;
 };
 
 /*
  * Finds the running kernel in a source: page tables, symbols, types. What could not be had is in
  * kioku_kernel_info, not an error, as long as the kernel itself is proved. Borrows the source.
- * Errors: NOT_FOUND (no kernel proves itself), REFUSED (the profile does not fit), NO_MEMORY.
+ * Errors: NOT_FOUND (no kernel proves itself), REFUSED (the profile or a file does not fit), NO_MEMORY.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_kernel_open(struct kioku_source *source, const struct kioku_kernel_options *options,

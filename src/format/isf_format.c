@@ -12,7 +12,7 @@ struct reader {
 static bool stop_unless(struct reader *reader, bool goes_on)
 {
 	reader->stopped |= !goes_on;
-	return goes_on || json_fail(&reader->json, "stopped");
+	return goes_on || cursor_fail(&reader->json, "stopped");
 }
 
 static enum isf_kind kind_of(struct bytes name)
@@ -37,7 +37,7 @@ static bool take_kind(struct json_cursor *json, enum isf_kind *out)
 {
 	struct bytes name;
 
-	if (!json_take_string(json, &name))
+	if (!cursor_take_string(json, &name))
 		return false;
 	*out = kind_of(name);
 	return true;
@@ -49,27 +49,27 @@ static bool take_type(struct json_cursor *json, struct isf_type *out)
 	struct bytes key;
 
 	if (out->count == ISF_CHAIN_LIMIT)
-		return json_fail(json, "a type is nested too deeply");
+		return cursor_fail(json, "a type is nested too deeply");
 	struct isf_step *step = &out->steps[out->count++];
 	*step = (struct isf_step){ 0 };
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "kind"))
 			take_kind(json, &step->kind);
 		else if (json_is(key, "name"))
-			json_take_string(json, &step->name);
+			cursor_take_string(json, &step->name);
 		else if (json_is(key, "count"))
-			json_take_natural(json, &step->count);
+			cursor_take_natural(json, &step->count);
 		else if (json_is(key, "bit_position"))
-			json_take_natural(json, &step->bit_position);
+			cursor_take_natural(json, &step->bit_position);
 		else if (json_is(key, "bit_length"))
-			json_take_natural(json, &step->bit_length);
+			cursor_take_natural(json, &step->bit_length);
 		else if ((json_is(key, "subtype") || json_is(key, "type")) &&
 			 step == &out->steps[out->count - 1])
 			take_type(json, out);
 		else
-			json_skip(json);
+			cursor_skip(json);
 	}
 	return !json->problem;
 }
@@ -80,19 +80,19 @@ static bool take_base(struct reader *reader, struct bytes name)
 	struct isf_base base = { .name = name };
 	struct bytes key, endian;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "size"))
-			json_take_natural(json, &base.size);
+			cursor_take_natural(json, &base.size);
 		else if (json_is(key, "signed"))
-			json_take_flag(json, &base.is_signed);
+			cursor_take_flag(json, &base.is_signed);
 		else if (json_is(key, "kind"))
-			json_take_string(json, &base.kind);
-		else if (json_is(key, "endian") && json_take_string(json, &endian))
+			cursor_take_string(json, &base.kind);
+		else if (json_is(key, "endian") && cursor_take_string(json, &endian))
 			base.is_big_endian = json_is(endian, "big");
 		else
-			json_skip(json);
+			cursor_skip(json);
 	}
 	return !json->problem && stop_unless(reader, reader->handler->base(reader->user, &base));
 }
@@ -103,18 +103,18 @@ static bool take_field(struct reader *reader, struct bytes name)
 	struct isf_field field = { .name = name };
 	struct bytes key;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "offset")) {
-			json_take_natural(json, &field.offset);
+			cursor_take_natural(json, &field.offset);
 		} else if (json_is(key, "anonymous")) {
-			json_take_flag(json, &field.is_anonymous);
+			cursor_take_flag(json, &field.is_anonymous);
 		} else if (json_is(key, "type")) {
 			field.type.count = 0;
 			take_type(json, &field.type);
 		} else {
-			json_skip(json);
+			cursor_skip(json);
 		}
 	}
 	return !json->problem && stop_unless(reader, reader->handler->field(reader->user, &field));
@@ -128,20 +128,20 @@ static bool take_user_type(struct reader *reader, struct bytes name)
 	struct bytes key, field;
 	bool has_fields = false;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "kind")) {
 			take_kind(json, &kind);
 		} else if (json_is(key, "size")) {
-			json_take_natural(json, &size);
+			cursor_take_natural(json, &size);
 		} else if (json_is(key, "fields") && !has_fields) {
 			has_fields = true;
-			if (json_enter(json, '{'))
-				while (json_next_key(json, &field))
+			if (cursor_enter(json, '{'))
+				while (cursor_next_key(json, &field))
 					take_field(reader, field);
 		} else {
-			json_skip(json);
+			cursor_skip(json);
 		}
 	}
 	return !json->problem &&
@@ -155,10 +155,10 @@ static bool take_constants(struct reader *reader)
 	bool is_negative;
 	uint64_t value;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &name))
-		if (json_take_integer(json, &value, &is_negative))
+	while (cursor_next_key(json, &name))
+		if (cursor_take_integer(json, &value, &is_negative))
 			stop_unless(reader, reader->handler->constant(reader->user, name, value,
 								      is_negative));
 	return !json->problem;
@@ -171,16 +171,16 @@ static bool take_enum(struct reader *reader, struct bytes name)
 	uint64_t size = 0;
 	struct bytes key;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "size")) {
-			json_take_natural(json, &size);
+			cursor_take_natural(json, &size);
 		} else if (json_is(key, "constants") && !has_constants) {
 			has_constants = true;
 			take_constants(reader);
 		} else {
-			json_skip(json);
+			cursor_skip(json);
 		}
 	}
 	return !json->problem &&
@@ -193,18 +193,18 @@ static bool take_symbol(struct reader *reader, struct bytes name)
 	struct isf_symbol symbol = { .name = name };
 	struct bytes key;
 
-	if (!json_enter(json, '{'))
+	if (!cursor_enter(json, '{'))
 		return false;
-	while (json_next_key(json, &key)) {
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "address")) {
-			json_take_natural(json, &symbol.address);
-		} else if (json_is(key, "constant_data") && json_peek(json) == '"') {
-			json_take_string(json, &symbol.constant_data);
-		} else if (json_is(key, "type") && json_peek(json) == '{') {
+			cursor_take_natural(json, &symbol.address);
+		} else if (json_is(key, "constant_data") && cursor_peek(json) == '"') {
+			cursor_take_string(json, &symbol.constant_data);
+		} else if (json_is(key, "type") && cursor_peek(json) == '{') {
 			symbol.type.count = 0;
 			symbol.has_type = take_type(json, &symbol.type);
 		} else {
-			json_skip(json);
+			cursor_skip(json);
 		}
 	}
 	return !json->problem &&
@@ -216,8 +216,8 @@ static void take_dictionary(struct reader *reader,
 {
 	struct bytes name;
 
-	if (json_enter(&reader->json, '{'))
-		while (json_next_key(&reader->json, &name))
+	if (cursor_enter(&reader->json, '{'))
+		while (cursor_next_key(&reader->json, &name))
 			take(reader, name);
 }
 
@@ -230,10 +230,10 @@ enum isf_status isf_read(struct bytes text, const struct isf_handler *handler, v
 	struct bytes key;
 
 	*problem = (struct isf_problem){ 0 };
-	if (json_peek(json) != '{')
+	if (cursor_peek(json) != '{')
 		return ISF_NO_ISF;
-	json_enter(json, '{');
-	while (json_next_key(json, &key)) {
+	cursor_enter(json, '{');
+	while (cursor_next_key(json, &key)) {
 		if (json_is(key, "base_types")) {
 			has_bases = true;
 			take_dictionary(&reader, take_base);
@@ -245,13 +245,13 @@ enum isf_status isf_read(struct bytes text, const struct isf_handler *handler, v
 		} else if (json_is(key, "symbols")) {
 			take_dictionary(&reader, take_symbol);
 		} else {
-			json_skip(json);
+			cursor_skip(json);
 		}
 	}
 	if (reader.stopped)
 		return ISF_STOPPED;
-	if (!json->problem && !json_at_end(json))
-		json_fail(json, "something follows the end");
+	if (!json->problem && !cursor_at_end(json))
+		cursor_fail(json, "something follows the end");
 	*problem = (struct isf_problem){ json->problem, json->at };
 	if (!has_bases && !has_types)
 		return ISF_NO_ISF;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format/json_cursor.h"
 
-bool json_fail(struct json_cursor *cursor, const char *problem)
+bool cursor_fail(struct json_cursor *cursor, const char *problem)
 {
 	if (!cursor->problem)
 		cursor->problem = problem;
 	return false;
 }
 
-char json_peek(struct json_cursor *cursor)
+char cursor_peek(struct json_cursor *cursor)
 {
 	while (cursor->at < cursor->text.size) {
 		char c = (char)cursor->text.data[cursor->at];
@@ -21,16 +21,16 @@ char json_peek(struct json_cursor *cursor)
 
 static bool take(struct json_cursor *cursor, char expected, const char *problem)
 {
-	if (cursor->problem || json_peek(cursor) != expected)
-		return json_fail(cursor, problem);
+	if (cursor->problem || cursor_peek(cursor) != expected)
+		return cursor_fail(cursor, problem);
 	cursor->at++;
 	return true;
 }
 
-bool json_enter(struct json_cursor *cursor, char bracket)
+bool cursor_enter(struct json_cursor *cursor, char bracket)
 {
 	if (cursor->depth == JSON_DEPTH)
-		return json_fail(cursor, "it is nested too deeply");
+		return cursor_fail(cursor, "it is nested too deeply");
 	if (!take(cursor, bracket,
 		  bracket == '{' ? "an object is expected" : "an array is expected"))
 		return false;
@@ -47,7 +47,7 @@ static bool next(struct json_cursor *cursor)
 	uint64_t bit = 1ull << (cursor->depth - 1);
 	bool was_first = cursor->is_first & bit;
 	cursor->is_first &= ~bit;
-	if (json_peek(cursor) == (cursor->open[cursor->depth - 1] == '{' ? '}' : ']')) {
+	if (cursor_peek(cursor) == (cursor->open[cursor->depth - 1] == '{' ? '}' : ']')) {
 		cursor->at++;
 		cursor->depth--;
 		return false;
@@ -55,18 +55,18 @@ static bool next(struct json_cursor *cursor)
 	return was_first || take(cursor, ',', "a comma or the end of what is open is expected");
 }
 
-bool json_next_key(struct json_cursor *cursor, struct bytes *key)
+bool cursor_next_key(struct json_cursor *cursor, struct bytes *key)
 {
-	return next(cursor) && json_take_string(cursor, key) &&
+	return next(cursor) && cursor_take_string(cursor, key) &&
 	       take(cursor, ':', "a colon is expected");
 }
 
-bool json_next_element(struct json_cursor *cursor)
+bool cursor_next_element(struct json_cursor *cursor)
 {
 	return next(cursor);
 }
 
-bool json_take_string(struct json_cursor *cursor, struct bytes *out)
+bool cursor_take_string(struct json_cursor *cursor, struct bytes *out)
 {
 	if (!take(cursor, '"', "a string is expected"))
 		return false;
@@ -77,7 +77,7 @@ bool json_take_string(struct json_cursor *cursor, struct bytes *out)
 		at += *at == '\\' && at + 1 < end;
 	if (at >= end || *at != '"') {
 		cursor->at = (size_t)((at < end ? at : end) - cursor->text.data);
-		return json_fail(cursor, "a string has no end");
+		return cursor_fail(cursor, "a string has no end");
 	}
 	*out = (struct bytes){ start, (size_t)(at - start) };
 	cursor->at += out->size + 1;
@@ -95,17 +95,17 @@ static bool take_word(struct json_cursor *cursor, const char *word)
 	return true;
 }
 
-bool json_take_flag(struct json_cursor *cursor, bool *out)
+bool cursor_take_flag(struct json_cursor *cursor, bool *out)
 {
 	if (cursor->problem)
 		return false;
-	json_peek(cursor);
+	cursor_peek(cursor);
 	if (take_word(cursor, "true"))
 		*out = true;
 	else if (take_word(cursor, "false"))
 		*out = false;
 	else
-		return json_fail(cursor, "true or false is expected");
+		return cursor_fail(cursor, "true or false is expected");
 	return true;
 }
 
@@ -115,36 +115,36 @@ static bool at_digit(const struct json_cursor *cursor)
 	       cursor->text.data[cursor->at] <= '9';
 }
 
-bool json_take_integer(struct json_cursor *cursor, uint64_t *out, bool *is_negative)
+bool cursor_take_integer(struct json_cursor *cursor, uint64_t *out, bool *is_negative)
 {
 	uint64_t value = 0;
 
 	if (cursor->problem)
 		return false;
-	*is_negative = json_peek(cursor) == '-';
+	*is_negative = cursor_peek(cursor) == '-';
 	cursor->at += *is_negative;
 	if (!at_digit(cursor))
-		return json_fail(cursor, "a number is expected");
+		return cursor_fail(cursor, "a number is expected");
 	for (; at_digit(cursor); cursor->at++)
 		if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
 		    __builtin_add_overflow(value, (uint64_t)(cursor->text.data[cursor->at] - '0'),
 					   &value))
-			return json_fail(cursor, "a number takes more than 64 bits");
+			return cursor_fail(cursor, "a number takes more than 64 bits");
 	if (cursor->at < cursor->text.size && strchr(".eE", cursor->text.data[cursor->at]))
-		return json_fail(cursor, "a whole number is expected");
+		return cursor_fail(cursor, "a whole number is expected");
 	if (*is_negative && value > 1ull << 63)
-		return json_fail(cursor, "a number takes more than 64 bits");
+		return cursor_fail(cursor, "a number takes more than 64 bits");
 	*out = *is_negative ? 0 - value : value;
 	return true;
 }
 
-bool json_take_natural(struct json_cursor *cursor, uint64_t *out)
+bool cursor_take_natural(struct json_cursor *cursor, uint64_t *out)
 {
 	bool is_negative;
 
-	if (!json_take_integer(cursor, out, &is_negative))
+	if (!cursor_take_integer(cursor, out, &is_negative))
 		return false;
-	return !is_negative || json_fail(cursor, "a number is negative");
+	return !is_negative || cursor_fail(cursor, "a number is negative");
 }
 
 /* A number of any form, or a word. */
@@ -157,10 +157,10 @@ static bool skip_scalar(struct json_cursor *cursor)
 	while (cursor->at < cursor->text.size && cursor->text.data[cursor->at] &&
 	       strchr("+-.0123456789eE", cursor->text.data[cursor->at]))
 		cursor->at++;
-	return cursor->at > start || json_fail(cursor, "a value is expected");
+	return cursor->at > start || cursor_fail(cursor, "a value is expected");
 }
 
-bool json_skip(struct json_cursor *cursor)
+bool cursor_skip(struct json_cursor *cursor)
 {
 	unsigned outside = cursor->depth;
 	struct bytes ignored;
@@ -168,18 +168,18 @@ bool json_skip(struct json_cursor *cursor)
 	if (cursor->problem)
 		return false;
 	do {
-		char c = json_peek(cursor);
+		char c = cursor_peek(cursor);
 		if (c == '{' || c == '[')
-			json_enter(cursor, c);
+			cursor_enter(cursor, c);
 		else if (c == '"')
-			json_take_string(cursor, &ignored);
+			cursor_take_string(cursor, &ignored);
 		else
 			skip_scalar(cursor);
 		/* To the next value, which may be outside of what was entered. */
 		while (!cursor->problem && cursor->depth > outside) {
 			bool more = cursor->open[cursor->depth - 1] == '{'
-					    ? json_next_key(cursor, &ignored)
-					    : json_next_element(cursor);
+					    ? cursor_next_key(cursor, &ignored)
+					    : cursor_next_element(cursor);
 			if (more)
 				break;
 		}
@@ -187,8 +187,8 @@ bool json_skip(struct json_cursor *cursor)
 	return !cursor->problem;
 }
 
-bool json_at_end(struct json_cursor *cursor)
+bool cursor_at_end(struct json_cursor *cursor)
 {
-	json_peek(cursor);
+	cursor_peek(cursor);
 	return !cursor->problem && cursor->at == cursor->text.size;
 }

@@ -3,12 +3,12 @@
  * JSON (RFC 8259) that is read once, from its start to its end, in place: nothing is built of it, so that it
  * takes no memory, however large it is. Strings are what lies between the quotes; escapes in them stay as they are.
  *
- *	if (json_enter(&cursor, '{'))
- *		while (json_next_key(&cursor, &key))
- *			json_skip(&cursor);
+ *	if (cursor_enter(&cursor, '{'))
+ *		while (cursor_next_key(&cursor, &key))
+ *			cursor_skip(&cursor);
  *	if (cursor.problem) ...
  *
- * What is read next must be read or passed over by json_skip(). After the first problem everything is false.
+ * What is read next must be read or passed over by cursor_skip(). After the first problem everything is false.
  */
 #ifndef FORMAT_JSON_CURSOR_H
 #define FORMAT_JSON_CURSOR_H
@@ -27,29 +27,29 @@ struct json_cursor {
 };
 
 /* Into an object ('{') or an array ('['). */
-bool json_enter(struct json_cursor *cursor, char bracket);
+bool cursor_enter(struct json_cursor *cursor, char bracket);
 
 /* To the next member or element, or out of it: false. */
-bool json_next_key(struct json_cursor *cursor, struct bytes *key);
-bool json_next_element(struct json_cursor *cursor);
+bool cursor_next_key(struct json_cursor *cursor, struct bytes *key);
+bool cursor_next_element(struct json_cursor *cursor);
 
-bool json_take_string(struct json_cursor *cursor, struct bytes *out);
-bool json_take_flag(struct json_cursor *cursor, bool *out);
+bool cursor_take_string(struct json_cursor *cursor, struct bytes *out);
+bool cursor_take_flag(struct json_cursor *cursor, bool *out);
 
 /* A whole number; of a negative one, its two's complement. */
-bool json_take_integer(struct json_cursor *cursor, uint64_t *out, bool *is_negative);
-bool json_take_natural(struct json_cursor *cursor, uint64_t *out);
+bool cursor_take_integer(struct json_cursor *cursor, uint64_t *out, bool *is_negative);
+bool cursor_take_natural(struct json_cursor *cursor, uint64_t *out);
 
 /* The first character of what is read next; '\0' at the end. */
-char json_peek(struct json_cursor *cursor);
+char cursor_peek(struct json_cursor *cursor);
 
 /* Over a value of any kind. */
-bool json_skip(struct json_cursor *cursor);
+bool cursor_skip(struct json_cursor *cursor);
 
 /* Whether only white space follows. */
-bool json_at_end(struct json_cursor *cursor);
+bool cursor_at_end(struct json_cursor *cursor);
 
-bool json_fail(struct json_cursor *cursor, const char *problem); /* false, always */
+bool cursor_fail(struct json_cursor *cursor, const char *problem); /* false, always */
 
 /* Whether a string is a literal's. */
 #define json_is(string, literal) \

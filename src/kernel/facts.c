@@ -95,14 +95,15 @@ static void add_identity(struct kioku_kernel *kernel)
 }
 
 /* The GNU build id among the notes of the image (elf(5); .notes in the kernel's linker script). */
-static void find_build_id(struct kioku_kernel *kernel)
+void kernel_find_build_id(struct kioku_kernel *kernel)
 {
 	uint64_t start = kernel_symbol(kernel, "__start_notes");
 	uint64_t stop = kernel_symbol(kernel, "__stop_notes");
 	uint8_t notes[PAGE_SIZE];
 	size_t size = stop > start && stop - start <= sizeof(notes) ? (size_t)(stop - start) : 0;
 
-	if (!start || !size || kernel_read(kernel, start, notes, size, NULL) != KIOKU_OK)
+	if (kernel->build_id_size || !start || !size ||
+	    kernel_read(kernel, start, notes, size, NULL) != KIOKU_OK)
 		return;
 	for (size_t at = 0; at + 12 <= size;) {
 		uint32_t name = load_le32(notes + at);
@@ -126,7 +127,7 @@ static void add_build_id(struct kioku_kernel *kernel)
 	char text[2 * BUILD_ID_MAX + 1] = "";
 	struct bytes value;
 
-	find_build_id(kernel);
+	kernel_find_build_id(kernel);
 	for (size_t i = 0; i < kernel->build_id_size; i++)
 		snprintf(text + 2 * i, 3, "%02x", kernel->build_id[i]);
 	if (kernel->build_id_size)
@@ -260,6 +261,8 @@ static void add_self_description(struct kioku_kernel *kernel)
 		add_address(kernel, "init_task", kernel->init_task, kernel->init_task_evidence);
 	else
 		add(kernel, "init_task", NULL, "neither a symbol nor its name in the data");
+	if (kernel->forced)
+		add(kernel, "forced", kernel->forced, "--force");
 }
 
 void kernel_collect_facts(struct kioku_kernel *kernel)

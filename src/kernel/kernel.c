@@ -4,6 +4,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/direct_map.h"
+#include "kernel/given.h"
 #include "kernel/infer.h"
 #include "kernel/locate.h"
 #include "kernel/module_types.h"
@@ -29,6 +30,7 @@ struct messages {
 struct search {
 	struct kioku_source *source;
 	const struct profile *profile; /* given by the caller: this one or none */
+	struct given *given;           /* likewise; NULL: the image's own types and symbols */
 	const char *cache_folder;
 	bool ignores_btf;
 	struct kioku_error refusal; /* why the profile did not fit; OK if it was not asked */
@@ -66,6 +68,8 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 	inference_close(kernel->inference);
 	symbols_close(kernel->symbols);
 	types_close(kernel->types);
+	types_close(kernel->own_types);
+	given_close(kernel->given_kept);
 	profile_close(kernel->profile);
 	image_release(&kernel->image);
 	arena_release(&kernel->arena);
@@ -106,12 +110,14 @@ static enum kioku_status consider(void *user, const struct candidate *candidate)
 	kernel->source = search->source;
 	kernel->found_by_scan = search->everywhere;
 	kernel->ignores_btf = search->ignores_btf;
+	kernel->given = search->given;
 	kernel->diagnostics = (struct diagnostics){ keep_message, &messages };
 	if (!kernel_map(kernel, candidate) || seen_before(search, &kernel->image))
 		return KIOKU_OK;
 	enum kioku_status status =
 		kernel_prove(kernel, search->profile, search->cache_folder, &search->refusal);
-	if (status == KIOKU_ERROR_REFUSED) /* another candidate may be the profile's kernel */
+	if (status ==
+	    KIOKU_ERROR_REFUSED) /* another candidate may be the profile's or file's kernel */
 		status = KIOKU_OK;
 	if (status == KIOKU_OK && kernel->proof >= PROOF_BANNER) {
 		direct_map_find(kernel);
@@ -283,7 +289,10 @@ static enum kioku_status search_kernel(struct search *search, struct kioku_error
 {
 	enum kioku_status status = search_placements(search);
 
-	if (status == KIOKU_OK && (!search->best || search->best->proof < PROOF_ALIVE)) {
+	/* A kernel that refused what was given is the running one: no earlier one is looked for that would take it. */
+	bool refused = search->given && search->refusal.status == KIOKU_ERROR_REFUSED;
+	if (status == KIOKU_OK && !refused &&
+	    (!search->best || search->best->proof < PROOF_ALIVE)) {
 		search->everywhere = true;
 		status = search_placements(search);
 	}
@@ -315,6 +324,7 @@ static void work_out_types(struct kioku_kernel *kernel)
 	}
 
 	kernel->types_evidence = "inferred from memory";
+	kernel->types_are_foreign = true;
 	diagnose(
 		&kernel->diagnostics, KIOKU_GAP,
 		"there is no type information: layouts are inferred from memory, and what rests on "
@@ -327,6 +337,7 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 				    struct kioku_kernel **out, struct kioku_error *error)
 {
 	AUTO_PROFILE struct profile *profile = NULL;
+	AUTO_GIVEN struct given *files = NULL;
 	struct kioku_kernel_options given = { 0 };
 
 	if (options)
@@ -334,11 +345,16 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 		       options->size < sizeof(given) ? options->size : sizeof(given));
 	if (given.profile)
 		TRY(profile_open(given.profile, &profile, error));
+	TRY(given_open(&given, &files, error));
+	/* What is cached must neither replace what was given nor come from it. */
+	if (files)
+		given.cache_folder = NULL;
 
 	if (given.ignore_btf)
 		given.cache_folder = NULL; /* what is there has been made from BTF */
 	struct search search = { .source = source,
 				 .profile = profile,
+				 .given = files,
 				 .cache_folder = given.cache_folder,
 				 .ignores_btf = given.ignore_btf };
 	enum kioku_status status = search_kernel(&search, error);
@@ -361,6 +377,7 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 		work_out_types(kernel);
 	if (profile)
 		kernel->profile = TAKE(profile);
+	kernel->given_kept = TAKE(files);
 	kernel_collect_facts(kernel);
 	check_coverage(kernel);
 	if (!kernel->profile && given.cache_folder && complete && kernel->build_id_size &&

@@ -27,6 +27,7 @@ enum proof {
 	PROOF_ALIVE,  /* and init_task is the swapper: this image has run */
 };
 
+struct given;
 struct inference;
 struct module_types;
 struct profile;
@@ -83,6 +84,14 @@ struct kioku_kernel {
 	struct record_cache *records;
 	struct module_types *module_types;
 	struct swap *swap; /* see swap.h; NULL until needed */
+
+	/* Files with types and symbols; candidates share them, and given_kept is set in the one that is taken. */
+	struct given *given, *given_kept;
+	/* Types that are not the image's BTF: what those of modules are counted on from is own_types then, or NULL. */
+	bool types_are_foreign;
+	struct kioku_types *own_types;
+	const char *
+		forced; /* why what was given does not fit, and is used nevertheless; NULL: not so */
 };
 
 /* Finds a symbol that may be absent: 0 then. */
@@ -107,6 +116,9 @@ void kernel_forget(struct kioku_kernel *kernel, uint64_t virtual, uint64_t size)
 
 /* Whether a value may be a pointer to kernel data: canonical, upper half, not an ERR_PTR. */
 bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value);
+
+/* Looks for the kernel's build id among its notes, unless it is known already. */
+void kernel_find_build_id(struct kioku_kernel *kernel);
 
 /* Fills in the facts that info shows. */
 void kernel_collect_facts(struct kioku_kernel *kernel);

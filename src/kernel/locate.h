@@ -36,11 +36,14 @@ enum kioku_status candidates_scan(struct kioku_source *source, candidate_fn *rec
  */
 bool kernel_map(struct kioku_kernel *kernel, const struct candidate *candidate);
 
+/* Takes the banner from a virtual address if one is there, whole. */
+bool kernel_read_banner(struct kioku_kernel *kernel, uint64_t virtual);
+
 /*
  * Decodes a kernel whose image is mapped and says in kernel->proof how far it got. Symbols and types
  * come from profile if there is one, else from a profile in cache_folder that fits, if that is not
- * NULL, else from the image.
- * Errors: NO_MEMORY, REFUSED (profile is of another kernel); anything else is a lack of proof.
+ * NULL, else from the image; then what kernel->given has takes their place.
+ * Errors: NO_MEMORY, REFUSED (profile or a given file is of another kernel); anything else is a lack of proof.
  */
 enum kioku_status kernel_prove(struct kioku_kernel *kernel, const struct profile *profile,
 			       const char *cache_folder, struct kioku_error *error);

@@ -37,6 +37,12 @@ static const struct member btf_members[] = {
 };
 static const struct record btf_record = RECORD(struct btf, "btf", btf_members);
 
+/* What types of modules are counted on from: the image's own BTF. */
+static const struct kioku_types *base_types(const struct kioku_kernel *kernel)
+{
+	return kernel->types_are_foreign ? kernel->own_types : kernel->types;
+}
+
 static enum kioku_status load(struct kioku_kernel *kernel, const struct btf *btf,
 			      struct kioku_types **out, struct kioku_error *error)
 {
@@ -46,7 +52,7 @@ static enum kioku_status load(struct kioku_kernel *kernel, const struct btf *btf
 	if (!data)
 		return error_no_memory(error);
 	TRY(kernel_read(kernel, btf->data, data, btf->data_size, error));
-	return types_from_split_btf(kernel->types, TAKE(data), btf->data_size, out, error);
+	return types_from_split_btf(base_types(kernel), TAKE(data), btf->data_size, out, error);
 }
 
 static enum kioku_status find(struct kioku_kernel *kernel, const char *module,
@@ -56,7 +62,7 @@ static enum kioku_status find(struct kioku_kernel *kernel, const char *module,
 	const struct binding *module_binding, *btf_binding;
 	uint64_t head = kernel_symbol(kernel, "btf_modules"), node;
 
-	if (!head || !kernel->types)
+	if (!head || !base_types(kernel))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "this kernel keeps no types of modules");
 	TRY(record_bind(kernel, &btf_module_record, &module_binding, error));

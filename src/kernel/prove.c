@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "format/vmcoreinfo_format.h"
+#include "kernel/given.h"
 #include "kernel/locate.h"
 #include "kernel/profile.h"
 #include "source/source.h"
@@ -97,8 +98,7 @@ bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value)
 	       address_is_canonical(kernel->space.paging, value);
 }
 
-/* Takes the banner from a virtual address if one is there, whole. */
-static bool read_banner(struct kioku_kernel *kernel, uint64_t virtual)
+bool kernel_read_banner(struct kioku_kernel *kernel, uint64_t virtual)
 {
 	char text[BANNER_LIMIT];
 
@@ -115,6 +115,15 @@ static bool read_banner(struct kioku_kernel *kernel, uint64_t virtual)
 	return kernel->banner != NULL;
 }
 
+/*
+ * Since v6.1 (2df8220cc511) there are two: init/version.c has one without a number behind "#", which the linker
+ * leaves lying before the one that counts.
+ */
+static bool is_left_over(const char *banner)
+{
+	return strstr(banner, " # ") != NULL;
+}
+
 static bool find_banner(struct kioku_kernel *kernel, struct window *window)
 {
 	struct bytes all;
@@ -125,11 +134,12 @@ static bool find_banner(struct kioku_kernel *kernel, struct window *window)
 	const uint8_t *at = all.data;
 	while ((at = memmem(at, all.size - (size_t)(at - all.data), BANNER_START,
 			    strlen(BANNER_START)))) {
-		if (read_banner(kernel, window->virtual_start + (uint64_t)(at - all.data)))
+		if (kernel_read_banner(kernel, window->virtual_start + (uint64_t)(at - all.data)) &&
+		    !is_left_over(kernel->banner))
 			return true;
 		at++;
 	}
-	return false;
+	return kernel->banner != NULL;
 }
 
 /* VMCOREINFO of the image file says where kallsyms lies; verified like any other place. */
@@ -153,7 +163,7 @@ static enum kioku_status take_symbols(struct kioku_kernel *kernel, struct window
 
 	/* Symbols prove themselves by the banner. Without data symbols there is none to ask. */
 	uint64_t banner = kernel_symbol(kernel, "linux_banner");
-	if (banner ? read_banner(kernel, banner) : find_banner(kernel, window)) {
+	if (banner ? kernel_read_banner(kernel, banner) : find_banner(kernel, window)) {
 		kernel->symbols_evidence = "kallsyms, found by its structure";
 		return KIOKU_OK;
 	}
@@ -397,9 +407,15 @@ enum kioku_status kernel_prove(struct kioku_kernel *kernel, const struct profile
 		TRY(examine_image(kernel));
 	if (!kernel->banner)
 		return KIOKU_OK;
+	if (kernel->given)
+		TRY(given_apply(kernel, error));
 	kernel->proof = PROOF_BANNER;
 	take_own_root(kernel);
 	if (is_alive(kernel))
 		kernel->proof = PROOF_ALIVE;
+	if (kernel->given && given_check_tasks(kernel, error) != KIOKU_OK) {
+		kernel->proof = PROOF_NONE;
+		return KIOKU_ERROR_REFUSED;
+	}
 	return KIOKU_OK;
 }
