@@ -3,6 +3,14 @@
 
 #include "format/profile_format.h"
 
+#define FLAG_FOREIGN 1u
+
+static void decode_text(const uint8_t *from, char *out, size_t size)
+{
+	memcpy(out, from, size);
+	out[size - 1] = '\0';
+}
+
 bool profile_header_decode(struct bytes bytes, struct profile_header *out)
 {
 	const uint8_t *data = bytes.data;
@@ -21,6 +29,10 @@ bool profile_header_decode(struct bytes bytes, struct profile_header *out)
 	out->banner_size = load_le32(data + 100);
 	memcpy(out->build_id, data + 104, sizeof(out->build_id));
 	memcpy(out->banner, data + 136, sizeof(out->banner));
+	out->types_are_foreign = load_le32(data + 648) & FLAG_FOREIGN;
+	decode_text(data + 656, out->symbols_evidence, sizeof(out->symbols_evidence));
+	decode_text(data + 848, out->types_evidence, sizeof(out->types_evidence));
+	decode_text(data + 1040, out->forced, sizeof(out->forced));
 	return out->build_id_size > 0 && out->build_id_size <= sizeof(out->build_id) &&
 	       out->banner_size > 0 && out->banner_size <= sizeof(out->banner);
 }
@@ -41,4 +53,8 @@ void profile_header_encode(const struct profile_header *header, uint8_t out[PROF
 	store_le32(out + 100, header->banner_size);
 	memcpy(out + 104, header->build_id, sizeof(header->build_id));
 	memcpy(out + 136, header->banner, sizeof(header->banner));
+	store_le32(out + 648, header->types_are_foreign ? FLAG_FOREIGN : 0);
+	memcpy(out + 656, header->symbols_evidence, sizeof(header->symbols_evidence));
+	memcpy(out + 848, header->types_evidence, sizeof(header->types_evidence));
+	memcpy(out + 1040, header->forced, sizeof(header->forced));
 }

@@ -15,21 +15,28 @@
  *	100	4	size of the banner, at most 512
  *	104	32	build id
  *	136	512	banner
- *	648		symbols and types, each aligned to 64 bytes
+ *	648	4	flags: 1, the types are not the BTF of the image
+ *	652	4	0
+ *	656	192	what the symbols came from, in words; the texts end in NULs
+ *	848	192	what the types came from
+ *	1040	304	why they did not fit the image and were used by force; empty: they did
+ *	1344		symbols and types, each aligned to 64 bytes
  */
 #ifndef FORMAT_PROFILE_FORMAT_H
 #define FORMAT_PROFILE_FORMAT_H
 
 #include "base/bytes.h"
 
-#define PROFILE_MAGIC         "kiokuP\x01\n"
+#define PROFILE_MAGIC         "kiokuP\x02\n"
 #define PROFILE_DIGEST_OFFSET 8
 #define PROFILE_DIGEST_SIZE   32
 #define PROFILE_DIGEST_START  40 /* what the digest covers starts here */
-#define PROFILE_HEADER_SIZE   648
+#define PROFILE_HEADER_SIZE   1344
 #define PROFILE_ALIGNMENT     64
 #define PROFILE_BUILD_ID_MAX  32
 #define PROFILE_BANNER_MAX    512
+#define PROFILE_EVIDENCE_MAX  192
+#define PROFILE_FORCED_MAX    304
 
 struct profile_header {
 	uint8_t digest[PROFILE_DIGEST_SIZE];
@@ -38,6 +45,10 @@ struct profile_header {
 	uint32_t build_id_size, banner_size;
 	uint8_t build_id[PROFILE_BUILD_ID_MAX];
 	char banner[PROFILE_BANNER_MAX];
+	bool types_are_foreign;
+	/* These end in a NUL. */
+	char symbols_evidence[PROFILE_EVIDENCE_MAX], types_evidence[PROFILE_EVIDENCE_MAX];
+	char forced[PROFILE_FORCED_MAX];
 };
 
 /* False if the bytes do not start a profile. Sections are not checked against the file's size. */

@@ -131,7 +131,7 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 	TRY(symbols_from_blob(symbols, kernel->image.start + header->base_distance, &kept_symbols,
 			      error));
 	TRY(types_from_blob(types, &kept_types, error));
-	if (!crosscheck_types(kernel, kept_symbols, kept_types))
+	if (!header->types_are_foreign && !crosscheck_types(kernel, kept_symbols, kept_types))
 		return error_set(
 			error, KIOKU_ERROR_REFUSED,
 			"the profile's types are not those of the image, or one of them is "
@@ -142,8 +142,17 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 	kernel->symbols = TAKE(kept_symbols);
 	kernel->types = TAKE(kept_types);
 	kernel->banner_virtual = kernel->image.start + header->banner_distance;
-	kernel->symbols_evidence = "kallsyms, kept in a profile";
-	kernel->types_evidence = "BTF, kept in a profile";
+	kernel->types_are_foreign = header->types_are_foreign;
+	kernel->symbols_evidence =
+		arena_format(&kernel->arena, "%s, kept in a profile", header->symbols_evidence);
+	kernel->types_evidence =
+		arena_format(&kernel->arena, "%s, kept in a profile", header->types_evidence);
+	if (header->forced[0]) {
+		kernel->forced =
+			arena_format(&kernel->arena, "%s, kept in a profile", header->forced);
+		diagnose(&kernel->diagnostics, KIOKU_WARNING, "the profile was saved by force: %s",
+			 header->forced);
+	}
 	return KIOKU_OK;
 }
 
@@ -238,6 +247,12 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 	header.banner_size = (uint32_t)strlen(kernel->banner);
 	memcpy(header.banner, kernel->banner, header.banner_size);
 	header.base_distance = symbols_base(kernel->symbols) - kernel->image.start;
+	header.types_are_foreign = kernel->types_are_foreign;
+	snprintf(header.symbols_evidence, sizeof(header.symbols_evidence), "%s",
+		 kernel->symbols_evidence);
+	snprintf(header.types_evidence, sizeof(header.types_evidence), "%s",
+		 kernel->types_evidence);
+	snprintf(header.forced, sizeof(header.forced), "%s", kernel->forced ? kernel->forced : "");
 	header.symbols_offset = PROFILE_HEADER_SIZE;
 	header.symbols_size = symbols.size;
 	header.types_offset = symbols_end + gap.size;

@@ -275,6 +275,9 @@ static enum kioku_status read_profile(struct type_file *file, struct kioku_error
 	snprintf(file->banner, sizeof(file->banner), "%.*s", (int)header->banner_size,
 		 header->banner);
 	file->form = "profile";
+	if (header->forced[0])
+		snprintf(file->flaw, sizeof(file->flaw), "it was saved by force: %.90s",
+			 header->forced);
 	return KIOKU_OK;
 }
 
