@@ -87,6 +87,8 @@ static bool grow_heads(struct maker *maker)
 /* The entry of a name, made at its first mention; NULL: no memory. */
 static struct entry *entry_of(struct maker *maker, enum space space, struct bytes name)
 {
+	if (!name.data)
+		name.data = (const uint8_t *)"";
 	uint32_t hash = name_hash((const char *)name.data, name.size) + space;
 
 	if (!grow_heads(maker) || !GROW(maker->entries, maker->entry_count, maker->entry_capacity))
@@ -112,7 +114,7 @@ static struct entry *entry_of(struct maker *maker, enum space space, struct byte
 static const char *text_of(struct bytes name, char buffer[NAME_LIMIT])
 {
 	buffer[0] = '\0';
-	if (name.size < NAME_LIMIT && (name.size == 0 || !memchr(name.data, '\0', name.size))) {
+	if (name.size > 0 && name.size < NAME_LIMIT && !memchr(name.data, '\0', name.size)) {
 		memcpy(buffer, name.data, name.size);
 		buffer[name.size] = '\0';
 	}
