@@ -11,13 +11,11 @@
 #include "output.h"
 
 static const struct output_format *const formats[] = {
-	&table_output,
-	&json_output,
-	&json_lines_output,
-	&csv_output,
+	&table_output, &json_output, &json_lines_output, &csv_output, &config_output,
 };
 
 const char *const output_formats[] = { "table", "json", "jsonl", "csv", NULL };
+const char *const config_formats[] = { "config", "table", "json", "jsonl", "csv", NULL };
 
 int output_find_column(const struct kioku_view *view, const char *name)
 {

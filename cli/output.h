@@ -13,6 +13,7 @@
 
 /* For struct command.formats: all that output_open() knows. */
 extern const char *const output_formats[];
+extern const char *const config_formats[]; /* of views that are a configuration, too */
 
 struct output;
 
@@ -23,7 +24,8 @@ struct output_format {
 	bool (*end)(struct output *output);
 };
 
-extern const struct output_format table_output, json_output, json_lines_output, csv_output;
+extern const struct output_format table_output, json_output, json_lines_output, csv_output,
+	config_output;
 
 struct output {
 	FILE *file;
@@ -38,6 +40,11 @@ struct output {
 	bool first; /* json: no row came yet */
 	struct json json;
 	struct table *table;
+	struct {
+		const char *source;
+		size_t path_size;
+		bool is_possible;
+	} origin; /* config: of the row before */
 };
 
 /* The index of a column; -1: the view has none of this name. */

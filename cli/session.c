@@ -77,8 +77,10 @@ static enum kioku_status open_kernel(struct session *session, kioku_diagnostic_f
 	bool cached = !(session->options.given & OPTION_NO_CACHE) &&
 		      !kioku_source_is_live(session->source);
 	AUTO_FREE char *cache = cached ? cache_folder() : NULL;
+	const struct kioku_view *view = session->command->view;
 	struct kioku_kernel_options options = {
 		.size = sizeof(options),
+		.memory_alone = view && (kioku_view_option_mask(view) & KIOKU_VIEW_MEMORY),
 		.profile = session->options.profile,
 		.types = session->options.types,
 		.symbols = session->options.symbols,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Every view is a command by itself: its columns and options come from the library. */
+#include <string.h>
 #include <unistd.h>
 
 #include "area_dump.h"
@@ -26,8 +27,8 @@ static bool wants_progress(const struct session *session)
 {
 	unsigned mask = kioku_view_option_mask(session->command->view);
 
-	return (mask & (KIOKU_VIEW_STRINGS | KIOKU_VIEW_RULES)) && !isatty(STDOUT_FILENO) &&
-	       isatty(STDERR_FILENO);
+	return (mask & (KIOKU_VIEW_STRINGS | KIOKU_VIEW_RULES | KIOKU_VIEW_MEMORY)) &&
+	       !isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
 }
 
 /* Where rows go. */
@@ -122,6 +123,11 @@ static int run(struct session *session)
 	CLEANUP(cleanup_output) struct output output = { 0 };
 
 	unsigned mask = kioku_view_option_mask(session->command->view);
+	if (strcmp(session->options.format, config_formats[0]) == 0 &&
+	    (session->options.given & (OPTION_COLUMNS | OPTION_ALL)))
+		return message_usage(
+			"%s: --columns and --all go with other formats: --format table",
+			session->command->name);
 	const char *columns = search_columns(&session->options, mask);
 	int status = output_select(&output, session->command->view, columns);
 	if (status != STATUS_COMPLETE)
@@ -151,7 +157,7 @@ struct command view_command(const struct kioku_view *view)
 		.name = kioku_view_name(view),
 		.help = kioku_view_help(view),
 		.usage = mask & KIOKU_VIEW_ADDRESS ? "SOURCE ADDRESS" : "SOURCE",
-		.formats = output_formats,
+		.formats = mask & KIOKU_VIEW_CONFIG ? config_formats : output_formats,
 		.options = OPTION_HELP | OPTION_FORMAT | OPTION_COLUMNS | OPTIONS_KERNEL,
 		.view = view,
 		.run = run,

@@ -30,6 +30,7 @@ struct kioku_kernel_options {
 		*types; /* ELF with DWARF or BTF, raw BTF, volatility3's symbol table, a profile */
 	const char *symbols; /* System.map, /proc/kallsyms, ELF, volatility3's symbol table */
 	bool force;
+	bool memory_alone; /* where no kernel proves itself, open memory alone, for KIOKU_VIEW_MEMORY */
 };
 
 /*
@@ -46,7 +47,7 @@ KIOKU_PUBLIC void kioku_kernel_close(struct kioku_kernel *kernel);
 KIOKU_PUBLIC const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel);
 KIOKU_PUBLIC const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel);
 
-/* The kernel's own page tables. Borrowed. */
+/* The kernel's own page tables; NULL of memory alone. Borrowed. */
 KIOKU_PUBLIC struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel);
 
 /*

@@ -80,6 +80,9 @@ enum kioku_view_option {
 	KIOKU_VIEW_STRINGS = 1024, /* minimum and encoding say what is looked for; takes a while */
 	KIOKU_VIEW_RULES = 2048, /* rules are required; physical looks into all memory; likewise */
 	KIOKU_VIEW_KERNEL_FILE = 8192, /* kernel_file is compared with */
+	KIOKU_VIEW_MEMORY = 16384,     /* does without a kernel (memory_alone); takes a while */
+	KIOKU_VIEW_CONFIG =
+		32768,           /* a row is an option: its columns name and value make a .config */
 	KIOKU_VIEW_AREAS = 4096, /* a row is an area of a process: columns pid, start and end */
 };
 KIOKU_PUBLIC unsigned kioku_view_option_mask(const struct kioku_view *view);

@@ -332,6 +332,24 @@ static void work_out_types(struct kioku_kernel *kernel)
 	clock_read(kernel);
 }
 
+/* For views that do without a kernel. */
+static enum kioku_status open_memory(struct kioku_source *source,
+				     const struct diagnostics *diagnostics,
+				     struct kioku_kernel **out, struct kioku_error *error)
+{
+	struct kioku_kernel *kernel = calloc(1, sizeof(*kernel));
+
+	if (!kernel)
+		return error_no_memory(error);
+	source_select_placement(source, 0);
+	kernel->source = source;
+	kernel->diagnostics = *diagnostics;
+	diagnose(diagnostics, KIOKU_WARNING,
+		 "no x86-64 Linux kernel proves itself in this image; only its memory is searched");
+	*out = kernel;
+	return KIOKU_OK;
+}
+
 enum kioku_status kioku_kernel_open(struct kioku_source *source,
 				    const struct kioku_kernel_options *options,
 				    struct kioku_kernel **out, struct kioku_error *error)
@@ -367,6 +385,8 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 			 search.messages.list[i].text);
 	}
 	arena_release(&search.messages.arena);
+	if (status == KIOKU_ERROR_NOT_FOUND && given.memory_alone)
+		return open_memory(source, &diagnostics, out, error);
 	if (status != KIOKU_OK)
 		return status;
 
@@ -399,7 +419,7 @@ const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel)
 
 struct kioku_address_space *kioku_kernel_space(struct kioku_kernel *kernel)
 {
-	return &kernel->space;
+	return kernel->proof == PROOF_NONE ? NULL : &kernel->space;
 }
 
 const struct kioku_fact *kioku_kernel_facts(const struct kioku_kernel *kernel, size_t *count)

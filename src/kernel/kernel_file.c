@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include "base/growing.h"
+#include "base/gunzip.h"
 #include "format/bzimage_format.h"
 #include "format/elf_format.h"
 #include "kernel/kernel_file.h"
@@ -21,26 +21,11 @@ enum {
 	LIMIT = 1
 		<< 29, /* bytes of what is loaded, or of a packed file; kernels have a tenth of it */
 	SEGMENTS = 64, /* a kernel has five */
-	GZIP = 16,     /* added to the window bits, as zlib.h has it */
 	LZ4_MAGIC_SIZE = 4,
 	SIZE_BEHIND = 4, /* bytes behind what is packed: its size when unpacked */
 };
 
 /* --- unpacking: scripts/Makefile.lib, arch/x86/boot/compressed/Makefile */
-
-static enum kioku_status unpack_gzip(struct bytes packed, uint8_t *out, size_t size)
-{
-	z_stream stream = { .next_in = (uint8_t *)packed.data, /* which zlib does not write to */
-			    .avail_in = (uInt)packed.size,
-			    .next_out = out,
-			    .avail_out = (uInt)size };
-
-	if (inflateInit2(&stream, MAX_WBITS + GZIP) != Z_OK)
-		return KIOKU_ERROR_NO_MEMORY;
-	int result = inflate(&stream, Z_FINISH);
-	inflateEnd(&stream);
-	return result == Z_STREAM_END && stream.avail_out == 0 ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
-}
 
 static enum kioku_status unpack_xz(struct bytes packed, uint8_t *out, size_t size)
 {
@@ -108,7 +93,7 @@ static enum kioku_status unpack(struct bytes packed, struct kernel_file *out)
 		return KIOKU_ERROR_NO_MEMORY;
 	out->size = size;
 	if (bytes_match(packed, 0, "\x1f\x8b"))
-		return unpack_gzip(packed, out->data, size);
+		return gunzip(packed, out->data, size);
 	if (bytes_match(packed, 0,
 			"\xfd"
 			"7zXZ"))

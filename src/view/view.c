@@ -27,6 +27,7 @@ static const struct kioku_view *const views[] = {
 	&ftrace_view,
 	&timers_view,
 	&irq_view,
+	&kconfig_view,
 	&sockets_view,
 	&interfaces_view,
 	&arp_view,
@@ -158,6 +159,9 @@ enum kioku_status kioku_view_supported(const struct kioku_view *view, struct kio
 {
 	const struct binding *binding;
 
+	if (kernel->proof == PROOF_NONE && !(view->options & KIOKU_VIEW_MEMORY))
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "no kernel proves itself in this image");
 	if (view->needs_symbols && !kernel->symbols)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "this image has no symbols (kallsyms)");

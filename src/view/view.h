@@ -113,7 +113,7 @@ enum kioku_status view_space(struct view_run *run, struct kioku_address_space **
 extern const struct kioku_view ps_view, pstree_view, threads_view, psscan_view, args_view, env_view,
 	history_view, maps_view, elf_view, lsof_view, mounts_view, files_view, strings_view,
 	yara_view, dmesg_view, modules_view, iomem_view, panic_view, bpf_view, ftrace_view,
-	timers_view, irq_view, members_view, sockets_view, interfaces_view, arp_view, routes_view,
-	netfilter_view, check_view, symbols_view, translate_view, pagemap_view;
+	timers_view, irq_view, kconfig_view, members_view, sockets_view, interfaces_view, arp_view,
+	routes_view, netfilter_view, check_view, symbols_view, translate_view, pagemap_view;
 
 #endif
