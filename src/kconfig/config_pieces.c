@@ -284,19 +284,21 @@ void config_pieces_release(struct config_pieces *pieces)
 /* --- what goes on in what */
 
 /*
- * Whether what begins a page is the end of a line that was cut inside of CONFIG_, and what ends the one before is not
- * the beginning of it, so that both together look like a longer name.
+ * Whether what begins a page looks like the end of a line that was cut inside of CONFIG_, and what ends the one before
+ * is not the beginning of it, so that both together make a longer name. A short end is one of other words, too.
  */
-static bool is_garbled(struct bytes tail, struct bytes head)
+static enum config_fit fit_of_prefix(struct bytes tail, struct bytes head)
 {
 	for (size_t cut = 1; cut + 2 <= sizeof(PREFIX) - 1; cut++) {
 		size_t offset = 0;
 		if (!scan_text(head, &offset, &PREFIX[cut]))
 			continue;
 		size_t before = tail.size >= 2 && tail.data[0] == '#' ? 2 : 0;
-		return tail.size != before + cut || memcmp(tail.data + before, PREFIX, cut) != 0;
+		if (tail.size == before + cut && memcmp(tail.data + before, PREFIX, cut) == 0)
+			return FIT_LIKELY;
+		return cut <= 3 ? FIT_NOT : FIT_POSSIBLE;
 	}
-	return false;
+	return FIT_LIKELY;
 }
 
 /* name: of the line that both are together. */
@@ -306,11 +308,15 @@ static enum config_fit fit_of_option(const struct config_pieces *pieces, struct 
 	const struct config_known *known = config_pieces_find(pieces, name);
 	size_t before = tail.size >= 2 && tail.data[0] == '#' ? 2 : 0;
 
+	enum config_fit prefix = fit_of_prefix(tail, head);
+
 	/* Each configuration has an option once. */
-	if (is_garbled(tail, head) || (known && known->count >= pieces->copies))
+	if (prefix == FIT_NOT || (known && known->count >= pieces->copies))
 		return FIT_NOT;
 	if (known)
 		return FIT_KNOWN;
+	if (prefix == FIT_POSSIBLE)
+		return FIT_POSSIBLE;
 	/* Nothing was cut in two, or not the name. */
 	if (tail.size < before + sizeof(PREFIX) - 1)
 		return FIT_LIKELY;

@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 from dataclasses import dataclass
 
+import configurations
 import guest
 import kernels
 from known import Known
@@ -291,8 +292,10 @@ class Forest:
         trees, script = self.folder / "trees.tar", self.folder / "script"
         make_trees(trees)
         script.write_text(SCRIPT)
-        machine.boot(kernels.get(kernel), memory=640, output=16,
-                     files={"trees.tar": trees, "script": script})
+        known = kernels.get(kernel)
+        machine.boot(known, memory=640, output=16,
+                     files={"trees.tar": trees, "script": script,
+                            f"boot/config-{known.release}": known.folder / "config"})
         status, text = machine.said("sh /script", timeout=600)
         if status:
             raise guest.GuestError(text)
@@ -582,7 +585,7 @@ def mutations(forest, seed, count):
 def check_all(session):
     for kernel in ("bookworm", "backports") if session.options.full else ("bookworm",):
         tests = (into_folder, into_archive, some_of_it, nothing_missing, planted_name, cycles,
-                 planted_size, lost_pages)
+                 planted_size, lost_pages, configurations.file)
         names = [f"files-{kernel}: {test.__name__}" for test in (*tests, mutations)]
         if not any(map(session.results.wants, names)):
             continue
