@@ -87,6 +87,9 @@ size_t config_facts_find(const struct kioku_kernel *kernel, struct arena *arena,
 {
 	size_t count = 0;
 
+	/* Symbols and types of another kernel tell nothing of this one. */
+	if (kernel->forced)
+		return 0;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		bool by_symbol = rows[i].symbol && kernel_symbol(kernel, rows[i].symbol);
 		bool by_member = rows[i].member && has_member(kernel, rows[i].type, rows[i].member);

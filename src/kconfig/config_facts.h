@@ -12,7 +12,7 @@ struct config_fact {
 
 #define CONFIG_FACT_LIMIT 64
 
-/* The options that are built in for certain, in a fixed order; returns how many. evidence is in the arena. */
+/* The options that are built in for certain, in a fixed order; returns how many. None by what was given by force. evidence is in the arena. */
 size_t config_facts_find(const struct kioku_kernel *kernel, struct arena *arena,
 			 struct config_fact out[CONFIG_FACT_LIMIT]);
 
