@@ -12,6 +12,7 @@
 #include <kioku/address.h>
 #include <kioku/capture.h>
 #include <kioku/error.h>
+#include <kioku/isf.h>
 #include <kioku/kernel.h>
 #include <kioku/receive.h>
 #include <kioku/recover.h>

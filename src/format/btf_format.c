@@ -178,6 +178,13 @@ struct btf_parameter btf_parameter(const struct btf_record *record, uint32_t ind
 	return (struct btf_parameter){ load_le32(raw), load_le32(raw + 4) };
 }
 
+struct btf_variable btf_variable(const struct btf_record *record, uint32_t index)
+{
+	const uint8_t *raw = record->more.data + 12 * (size_t)index;
+
+	return (struct btf_variable){ load_le32(raw), load_le32(raw + 4) };
+}
+
 struct btf_value btf_value(const struct btf_record *record, uint32_t index)
 {
 	if (record->kind == KIOKU_TYPE_ENUM64) {

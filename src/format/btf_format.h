@@ -83,6 +83,13 @@ struct btf_parameter {
 };
 struct btf_parameter btf_parameter(const struct btf_record *record, uint32_t index);
 
+/* A variable of a data section; index < length. */
+struct btf_variable {
+	uint32_t type;   /* of the record of kind VARIABLE */
+	uint32_t offset; /* in bytes, from the start of the section */
+};
+struct btf_variable btf_variable(const struct btf_record *record, uint32_t index);
+
 /* A value of an enumeration of either size; index < length. Signed ones are sign-extended. */
 struct btf_value {
 	uint32_t name;

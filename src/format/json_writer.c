@@ -30,11 +30,29 @@ static size_t character_length(struct bytes text, size_t offset)
 	return length;
 }
 
+/* How many bytes from offset on stand for themselves. */
+static size_t plain_length(struct bytes text, size_t offset)
+{
+	size_t end = offset;
+
+	while (end < text.size && text.data[end] >= 0x20 && text.data[end] < 0x7f &&
+	       text.data[end] != '\\' && text.data[end] != '"')
+		end++;
+	return end - offset;
+}
+
+/* Whoever writes has the stream to itself: taking its lock for each character is most of the time otherwise. */
 void json_write_string(FILE *out, struct bytes text)
 {
-	putc('"', out);
+	putc_unlocked('"', out);
 	for (size_t offset = 0; offset < text.size;) {
 		const uint8_t *at = text.data + offset;
+		size_t plain = plain_length(text, offset);
+		if (plain) {
+			fwrite_unlocked(at, 1, plain, out);
+			offset += plain;
+			continue;
+		}
 		size_t length = character_length(text, offset);
 		/* NUL too: readers of JSON in C lose what is behind one. */
 		if (length == 0 || *at == 0)
@@ -49,29 +67,32 @@ void json_write_string(FILE *out, struct bytes text)
 			fwrite(at, 1, length, out);
 		offset += length ? length : 1;
 	}
-	putc('"', out);
+	putc_unlocked('"', out);
 }
 
 /* What comes before a value. */
 static void put_key(struct json_writer *writer, const char *key)
 {
 	if (writer->has_sibling)
-		fputs(", ", writer->out);
-	if (key)
-		fprintf(writer->out, "\"%s\": ", key);
+		fputs_unlocked(", ", writer->out);
+	if (key) {
+		putc_unlocked('"', writer->out);
+		fputs_unlocked(key, writer->out);
+		fputs_unlocked("\": ", writer->out);
+	}
 	writer->has_sibling = true;
 }
 
 static void begin(struct json_writer *writer, const char *key, char bracket)
 {
 	put_key(writer, key);
-	putc(bracket, writer->out);
+	putc_unlocked(bracket, writer->out);
 	writer->has_sibling = false;
 }
 
 static void end(struct json_writer *writer, char bracket)
 {
-	putc(bracket, writer->out);
+	putc_unlocked(bracket, writer->out);
 	writer->has_sibling = true;
 }
 
@@ -113,8 +134,15 @@ void json_put_text(struct json_writer *writer, const char *key, const char *text
 
 void json_put_unsigned(struct json_writer *writer, const char *key, uint64_t number)
 {
+	char digits[20];
+	size_t first = sizeof(digits);
+
 	put_key(writer, key);
-	fprintf(writer->out, "%" PRIu64, number);
+	do {
+		digits[--first] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	fwrite_unlocked(digits + first, 1, sizeof(digits) - first, writer->out);
 }
 
 void json_put_signed(struct json_writer *writer, const char *key, int64_t number)

@@ -144,7 +144,7 @@ static void add_build_id(struct kioku_kernel *kernel)
  * Where the kernel was linked to run. The boot protocol's setup header (Documentation/arch/x86/
  * boot.rst), of which the kernel keeps a copy in boot_params, has it as pref_address.
  */
-static bool link_address(struct kioku_kernel *kernel, uint64_t *out, const char **evidence)
+bool kernel_link_address(struct kioku_kernel *kernel, uint64_t *out, const char **evidence)
 {
 	uint64_t boot_params = kernel_symbol(kernel, "boot_params");
 	uint64_t offset;
@@ -177,7 +177,7 @@ static void add_placement(struct kioku_kernel *kernel)
 	add_address(kernel, "page_table_root", kernel->space.root, kernel->root_evidence);
 	add_address(kernel, "text_virtual", kernel->image.start, "page tables");
 	add_address(kernel, "text_physical", kernel->image.physical, "page tables");
-	if (link_address(kernel, &link, &evidence)) {
+	if (kernel_link_address(kernel, &link, &evidence)) {
 		add_offset(kernel, "kaslr_text_virtual_offset",
 			   (int64_t)(kernel->image.start - link), evidence);
 		add_offset(kernel, "kaslr_text_physical_offset",

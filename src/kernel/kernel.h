@@ -120,6 +120,12 @@ bool kernel_is_pointer(const struct kioku_kernel *kernel, uint64_t value);
 /* Looks for the kernel's build id among its notes, unless it is known already. */
 void kernel_find_build_id(struct kioku_kernel *kernel);
 
+/*
+ * Where the start of the kernel's image was linked to run, and what says so; false if nothing does. What KASLR moves
+ * is image.start less that away from there.
+ */
+bool kernel_link_address(struct kioku_kernel *kernel, uint64_t *out, const char **evidence);
+
 /* Fills in the facts that info shows. */
 void kernel_collect_facts(struct kioku_kernel *kernel);
 
