@@ -11,7 +11,8 @@
 #include "base/name_table.h"
 
 #define NAME_LIMIT  255        /* of an identifier; the kernel's longest has about 60 */
-#define CHAIN_LIMIT 64         /* pointers to arrays of typedefs of pointers ... */
+#define CHAIN_LIMIT 64         /* typedefs of qualifiers of typedefs ... */
+#define NEST_LIMIT  16         /* pointers to arrays of pointers ... */
 #define DEPTH_LIMIT 32         /* anonymous members in anonymous members */
 #define FLAT_LIMIT  (1u << 16) /* members of a type without the anonymous ones around them */
 
@@ -282,7 +283,8 @@ static void put_reference(struct isf_names *isf, struct json_writer *json, const
 	struct label_text room;
 	struct btf_record record;
 
-	for (; depth < CHAIN_LIMIT && types_record(isf->types, id, &record); depth++) {
+	for (unsigned i = 0;
+	     i < CHAIN_LIMIT && depth < NEST_LIMIT && types_record(isf->types, id, &record); i++) {
 		switch (record.kind) {
 		case KIOKU_TYPE_TYPEDEF:
 			if (isf->labels[id] != LABEL_NONE) {

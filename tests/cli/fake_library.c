@@ -391,6 +391,19 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 	return fail(error, KIOKU_ERROR_UNSUPPORTED, "nothing to save");
 }
 
+enum kioku_status kioku_kernel_export_isf(struct kioku_kernel *kernel,
+					  const struct kioku_isf_options *options,
+					  kioku_isf_fn *function, void *user,
+					  struct kioku_error *error)
+{
+	const char *text = options->compressed ? "compressed\n" : "{}\n";
+
+	if (scenario(kernel->source, "notypes"))
+		return fail(error, KIOKU_ERROR_UNSUPPORTED, "no types");
+	return function(user, text, strlen(text)) ? KIOKU_OK
+						  : fail(error, KIOKU_ERROR_OS, "not written");
+}
+
 size_t kioku_symbols_count(const struct kioku_symbols *table)
 {
 	return 2;

@@ -109,6 +109,7 @@ class Usage(unittest.TestCase):
         self.refused("ps", "image", "more")
         self.refused("where", "image")
         self.refused("profile", "image")
+        self.refused("isf", "image")
         self.refused("type", "image")
         self.refused("read", "image", "0")
 
@@ -296,7 +297,9 @@ class Status(unittest.TestCase):
         for arguments in (["ps", "nosource"], ["ps", "nokernel"], ["ps", "notypes"],
                           ["read", "image", "0", "1", "--pid", "7"],
                           ["type", "image", "frob"], ["type", "notypes", "fake"],
-                          ["profile", "image", "-o", "/nowhere"]):
+                          ["profile", "image", "-o", "/nowhere"],
+                          ["isf", "notypes", "-o", "-"], ["isf", "image", "-o", "/dev/full"],
+                          ["isf", "image", "-o", "/nowhere/x.json"]):
             with self.subTest(arguments):
                 done = run(*arguments)
                 self.assertEqual((done.returncode, done.stdout), (1, b""))
@@ -438,13 +441,28 @@ class Commands(unittest.TestCase):
                 self.assertEqual(file.read(), bytes(range(16)))
             self.assertEqual(os.stat(out).st_mode & 0o777, 0o600)
 
+    def test_symbol_table(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("a.json", b"{}\n"), ("a.json.xz", b"compressed\n")):
+                out = os.path.join(folder, name)
+                done = run("isf", "image", "-o", out)
+                self.assertEqual((done.returncode, done.stdout, done.errors), (0, b"", ""))
+                with open(out, "rb") as file:
+                    self.assertEqual(file.read(), text)
+                self.assertEqual(run("isf", "notypes", "-o", out).returncode, 1)
+                with open(out, "rb") as file:
+                    self.assertEqual(file.read(), text)
+            self.assertEqual(sorted(os.listdir(folder)), ["a.json", "a.json.xz"])
+        self.assertEqual(run("isf", "image", "-o", "-").stdout, b"{}\n")
+
     def test_image_is_safe(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "image"), "w", encoding="ascii") as file:
                 file.write("evidence")
             os.symlink("image", os.path.join(folder, "link"))
             for source, output in (("image", "image"), ("image", "link"), ("raw:image", "image")):
-                for command in (["read", source, "0", "16"], ["profile", source]):
+                for command in (["read", source, "0", "16"], ["profile", source],
+                                ["isf", source]):
                     done = run(*command, "-o", output, cwd=folder)
                     self.assertEqual(done.returncode, 2, done)
             with open(os.path.join(folder, "image"), encoding="ascii") as file:
