@@ -3,10 +3,19 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "message.h"
 #include "whole_file.h"
+
+/* A device or pipe is no file that another could take the place of: it is written to. */
+static int open_special(struct whole_file *whole, const char *path)
+{
+	whole->file = fopen(path, "we");
+	return whole->file ? STATUS_COMPLETE
+			   : message_error("cannot write %s: %s", path, strerror(errno));
+}
 
 int whole_file_create(struct whole_file *whole, const char *path)
 {
@@ -15,6 +24,9 @@ int whole_file_create(struct whole_file *whole, const char *path)
 		whole->file = stdout;
 		return STATUS_COMPLETE;
 	}
+	struct stat before;
+	if (stat(path, &before) == 0 && !S_ISREG(before.st_mode) && !S_ISDIR(before.st_mode))
+		return open_special(whole, path);
 	if (asprintf(&whole->temporary, "%s.%ld", path, (long)getpid()) < 0) {
 		whole->temporary = NULL;
 		return message_error("out of memory");
@@ -36,13 +48,13 @@ int whole_file_create(struct whole_file *whole, const char *path)
 
 int whole_file_finish(struct whole_file *whole)
 {
-	if (!whole->temporary) /* main looks after stdout */
+	if (whole->file == stdout) /* main looks after it */
 		return ferror(whole->file) ? STATUS_FAILED : STATUS_COMPLETE;
-	bool failed =
-		fflush(whole->file) != 0 || ferror(whole->file) || fsync(fileno(whole->file)) != 0;
+	bool failed = fflush(whole->file) != 0 || ferror(whole->file) ||
+		      (whole->temporary && fsync(fileno(whole->file)) != 0);
 	failed |= fclose(whole->file) != 0;
 	whole->file = NULL;
-	if (failed || rename(whole->temporary, whole->path) != 0)
+	if (failed || (whole->temporary && rename(whole->temporary, whole->path) != 0))
 		return message_error("cannot write %s: %s", whole->path, strerror(errno));
 	free(whole->temporary);
 	whole->temporary = NULL;

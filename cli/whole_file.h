@@ -12,7 +12,7 @@ struct whole_file {
 };
 
 /*
- * "-" is stdout. The file is for its owner only: memory is full of secrets. Both return an enum
+ * "-" is stdout, and a device or pipe is written to as it is. The file is for its owner only: memory is full of secrets. Both return an enum
  * exit_status, and say why it failed. whole_file_release() in any case, which removes what was not finished.
  */
 int whole_file_create(struct whole_file *whole, const char *path);

@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -298,7 +299,7 @@ class Status(unittest.TestCase):
                           ["read", "image", "0", "1", "--pid", "7"],
                           ["type", "image", "frob"], ["type", "notypes", "fake"],
                           ["profile", "image", "-o", "/nowhere"],
-                          ["isf", "notypes", "-o", "-"], ["isf", "image", "-o", "/dev/full"],
+                          ["isf", "notypes", "-o", "-"],
                           ["isf", "image", "-o", "/nowhere/x.json"]):
             with self.subTest(arguments):
                 done = run(*arguments)
@@ -454,6 +455,17 @@ class Commands(unittest.TestCase):
                     self.assertEqual(file.read(), text)
             self.assertEqual(sorted(os.listdir(folder)), ["a.json", "a.json.xz"])
         self.assertEqual(run("isf", "image", "-o", "-").stdout, b"{}\n")
+
+    def test_pipe_stays(self):
+        """Whoever writes to a device as root must not put a file into its place."""
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+                self.assertEqual(run("isf", "image", "-o", pipe).returncode, 0)
+                self.assertEqual(reader.communicate(timeout=60)[0], b"{}\n")
+            self.assertEqual(os.listdir(folder), ["pipe"])
+            self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode))
 
     def test_image_is_safe(self):
         with tempfile.TemporaryDirectory() as folder:
