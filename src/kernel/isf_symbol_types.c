@@ -18,6 +18,9 @@ static const struct isf_symbol_type rows[] = {
 	{ .symbol = "init_pid_ns", .type = "struct pid_namespace" },
 	{ .symbol = "init_uts_ns", .type = "struct uts_namespace" },
 	{ .symbol = "init_net", .type = "struct net" },
+	/* kernel/sched/core.c, arch/x86; BTF has variables of each CPU, but not where pahole 1.18 to 1.21 made it */
+	{ .symbol = "runqueues", .type = "struct rq" },
+	{ .symbol = "current_task", .type = "struct task_struct", .pointers = 1 },
 	/* kernel/pid.c, up to v4.14 */
 	{ .symbol = "pidhash_shift", .type = "unsigned int" },
 	{ .symbol = "pid_hash", .type = "struct hlist_head", .pointers = 1 },
