@@ -6,16 +6,20 @@ import base64
 import csv
 import json
 import lzma
+import random
 import subprocess
 from pathlib import Path
 
+import mutate
 import peers
+from ram import working_copy
 from tool import ToolError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/isf.schema.json"
 # A schema takes milliseconds for each element, of which there are a hundred thousand: so many of each kind are judged
 # by it, and all by closed().
 JUDGED = 300
+DAMAGED, CHANGES = 6, 12  # copies, and changes in each, of what the table is made of
 # Structs with bit fields, anonymous members, unions and arrays.
 STRUCTS = ("task_struct", "mm_struct", "vm_area_struct", "file", "dentry", "inode", "sock", "module", "page",
            "cred", "sk_buff", "list_head")
@@ -42,9 +46,9 @@ def check(session, known):
     """Written once for all tests."""
     folder = session.folder / f"isf-{known.name}"
     path = folder / "symbols/linux/ours.json.xz"
-    titles = ("isf, written", "isf, by its schema", "isf, references", "isf, symbols", "isf, members")
-    wanted = session.wants(known, *titles, "isf, volatility3")
-    if not wanted:
+    titles = ("isf, written", "isf, by its schema", "isf, references", "isf, symbols", "isf, members",
+              "isf, damaged")
+    if not session.wants(known, *titles, "isf, volatility3"):
         return
     path.parent.mkdir(parents=True)
     if not session.check(known, titles[0], written, session.tool, known, path) or not path.exists():
@@ -55,6 +59,10 @@ def check(session, known):
     session.check(known, titles[3], symbols, known, table)
     session.check(known, titles[4], members, session.tool, known, table)
     del table
+    if session.wants(known, titles[5]):
+        with working_copy(known.ram_path, folder / "damaged", known.facts["ram_map"]) as ram:
+            session.check(known, titles[5], damaged, session.hostile, known, ram, folder / "damaged.json",
+                          session.options.seed)
     if missing := no_volatility(known):
         session.skip(known, "isf, volatility3", missing)
     else:
@@ -119,7 +127,7 @@ def size_of(table, descriptor):
     return {"pointer": 8}.get(kind) or table["base_types"].get(descriptor.get("name"), {}).get("size")
 
 
-def closed(table):
+def closed(table, places_only=False):
     """What is referred to is there, and every member lies in its struct."""
     places = {"base": table["base_types"], "enum": table["enums"], "struct": table["user_types"],
               "union": table["user_types"]}
@@ -133,6 +141,8 @@ def closed(table):
             found = places[kind].get(name)
             if found is None or kind in ("struct", "union") and found["kind"] != kind:
                 yield f"{user} is of {kind} {name}, which there is not"
+    if places_only:
+        return
     for name, enumeration in table["enums"].items():
         base = table["base_types"].get(enumeration["base"])
         if not base or base["size"] != enumeration["size"]:
@@ -212,6 +222,27 @@ def members(tool, known, table):
             if ours.get(member["name"]) != expected:
                 yield f"{name}.{member['name']} is at {ours.get(member['name'])}, not {expected}"
     return f"{count} members"
+
+
+def damaged(hostile, known, ram, output, seed):
+    """Whatever is written of damaged types and names is still a table that refers to what it has."""
+    regions = [list(mutate.type_data(known))[-1], *mutate.symbol_tables(known)]  # not the header, again and again
+    written_ones = 0
+    for index in range(DAMAGED):
+        generator = random.Random(f"isf {seed}/{index}")
+        changes = [change for _ in range(CHANGES)
+                   for change in mutate.mutation(generator, ram, generator.choice(regions))]
+        output.unlink(missing_ok=True)
+        with ram.patched(changes):
+            result = hostile.run("isf", ram.path, "-o", output)
+        if (result.status in (0, 3)) != output.exists() or (result.status == 3) != ("gap:" in result.stderr):
+            yield f"copy {index}: {result.describe()}"
+        if output.exists():
+            written_ones += 1
+            table = json.loads(output.read_bytes())
+            # A damaged size says nothing of the others.
+            yield from (f"copy {index}: {problem}" for problem in closed(table, places_only=True))
+    return f"{written_ones} of {DAMAGED} written"
 
 
 # --- volatility3
