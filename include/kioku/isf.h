@@ -22,7 +22,7 @@ typedef bool kioku_isf_fn(void *user, const void *data, size_t size);
  * symbols at the addresses that it was linked for, and its banner. A symbol has a type where BTF or
  * what volatility3 asks for leaves no doubt, else void. What is missing is said to the kernel's
  * diagnostic function. options may be NULL.
- * Errors: UNSUPPORTED (the types are missing; compressed, and this build has no liblzma), OS (function returned
+ * Errors: UNSUPPORTED (the types are missing, or only worked out; compressed, and this build has no liblzma), OS (function returned
  * false; its errno is said), NO_MEMORY.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status

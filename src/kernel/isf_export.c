@@ -392,6 +392,11 @@ enum kioku_status kioku_kernel_export_isf(struct kioku_kernel *kernel,
 				 "a symbol table needs types, and this image lacks them: %s",
 				 kernel->types_problem ? kernel->types_problem
 						       : "no BTF in the kernel image");
+	if (kernel->inference)
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this kernel's types were worked out from its memory: they are "
+				 "too few for a "
+				 "symbol table, in which nothing can say so");
 	TRY(isf_output_open(options && options->compressed, function, user, &output, error));
 	export.json.out = isf_output_stream(output);
 	bool link_known = kernel_link_address(kernel, &link, &evidence);
