@@ -36,6 +36,9 @@ enum kioku_status candidates_scan(struct kioku_source *source, candidate_fn *rec
  */
 bool kernel_map(struct kioku_kernel *kernel, const struct candidate *candidate);
 
+/* What a symbol's address was found in, in words: "kallsyms", or a file that was given. */
+const char *kernel_symbols_evidence(const struct kioku_kernel *kernel);
+
 /* Takes the banner from a virtual address if one is there, whole. */
 bool kernel_read_banner(struct kioku_kernel *kernel, uint64_t virtual);
 

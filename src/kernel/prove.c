@@ -371,10 +371,18 @@ static void search_init_task(struct kioku_kernel *kernel)
 	}
 }
 
+const char *kernel_symbols_evidence(const struct kioku_kernel *kernel)
+{
+	return kernel->given && kernel->symbols_evidence &&
+			       strncmp(kernel->symbols_evidence, "kallsyms", 8) != 0
+		       ? "a symbol of the file that was given"
+		       : "kallsyms";
+}
+
 static bool is_alive(struct kioku_kernel *kernel)
 {
 	kernel->init_task = kernel_symbol(kernel, "init_task");
-	kernel->init_task_evidence = "kallsyms";
+	kernel->init_task_evidence = kernel_symbols_evidence(kernel);
 	if (kernel->init_task && is_swapper(kernel, kernel->init_task))
 		return true;
 	kernel->init_task = 0;

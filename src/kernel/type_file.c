@@ -241,7 +241,7 @@ static bool take_isf_symbol(void *user, const struct isf_symbol *symbol)
 		banner[size] = '\0';
 		take_banner(symbols->file, (struct bytes){ banner, size + 1 });
 	}
-	return symbol_list_add(&symbols->list, symbol->address, 'T', symbol->name);
+	return symbol_list_add(&symbols->list, symbol->address, '?', symbol->name);
 }
 
 static enum kioku_status read_isf(struct type_file *file, struct bytes content,
