@@ -67,6 +67,14 @@ static const struct member file_members[] = {
 };
 const struct record file_record = RECORD(struct file, "file", file_members);
 
+/* Where it is, and nothing of how it is open. */
+static const struct member file_place_members[] = {
+	MEMBER(struct file, path.mount, "f_path.mnt"),
+	MEMBER(struct file, path.dentry, "f_path.dentry"),
+	MEMBER(struct file, inode, "f_inode"),
+};
+static const struct record file_place_record = RECORD(struct file, "file", file_place_members);
+
 static const struct member inode_members[] = {
 	MEMBER(struct file_inode, number, "i_ino"),   MEMBER(struct file_inode, superblock, "i_sb"),
 	MEMBER(struct file_inode, size, "i_size"),    MEMBER(struct file_inode, mode, "i_mode"),
@@ -112,15 +120,26 @@ enum kioku_status task_read_program(struct kioku_kernel *kernel, uint64_t mm, ui
 	return KIOKU_OK;
 }
 
-enum kioku_status file_read(struct kioku_kernel *kernel, uint64_t address, struct file *out)
+static enum kioku_status read_file(struct kioku_kernel *kernel, const struct record *record,
+				   uint64_t address, struct file *out)
 {
-	TRY(record_read_at(kernel, &file_record, address, out));
+	TRY(record_read_at(kernel, record, address, out));
 	out->address = address;
 	return kernel_is_pointer(kernel, out->path.dentry) &&
 			       kernel_is_pointer(kernel, out->path.mount) &&
 			       kernel_is_pointer(kernel, out->inode)
 		       ? KIOKU_OK
 		       : KIOKU_ERROR_CORRUPT;
+}
+
+enum kioku_status file_read(struct kioku_kernel *kernel, uint64_t address, struct file *out)
+{
+	return read_file(kernel, &file_record, address, out);
+}
+
+enum kioku_status file_read_place(struct kioku_kernel *kernel, uint64_t address, struct file *out)
+{
+	return read_file(kernel, &file_place_record, address, out);
 }
 
 enum kioku_status file_inode_read(struct kioku_kernel *kernel, uint64_t address,

@@ -70,6 +70,9 @@ struct file {
 /* Errors: CORRUPT (what it points at cannot be), UNSUPPORTED, UNMAPPED, ABSENT. */
 enum kioku_status file_read(struct kioku_kernel *kernel, uint64_t address, struct file *out);
 
+/* The same for its path and inode alone; all else is zero. */
+enum kioku_status file_read_place(struct kioku_kernel *kernel, uint64_t address, struct file *out);
+
 /*
  * What an open file stands for, of those that have one of these tables of operations (names of symbols, NULL ends
  * them): its private_data; 0: it is none of them. Errors: CORRUPT, UNSUPPORTED, UNMAPPED, ABSENT.

@@ -7,12 +7,12 @@
 #include "kernel/given.h"
 #include "kernel/layout_check.h"
 #include "kernel/locate.h"
+#include "kernel/task.h"
 #include "source/source.h"
 
 #define TASK_STEPS   32
 #define SAMPLE_LIMIT 2000         /* symbols that are compared with the image's own */
 #define KASLR_STEP   (2ull << 20) /* arch/x86/Kconfig, PHYSICAL_ALIGN: at least */
-#define PID_LIMIT    (4 << 20)    /* include/linux/threads.h, PID_MAX_LIMIT */
 
 void given_close(struct given *given)
 {

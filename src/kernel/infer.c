@@ -116,7 +116,11 @@ static size_t size_of(const struct inference *inference, const char *of_type)
 {
 	if (tag_of(of_type))
 		return size_of_struct(inference, tag_of(of_type));
-	return strcmp(of_type, "char") == 0 ? 1 : strstr(of_type, "int") ? 4 : 8;
+	if (strcmp(of_type, "char") == 0)
+		return 1;
+	if (strncmp(of_type, "short", 5) == 0)
+		return 2;
+	return strstr(of_type, "int") ? 4 : 8;
 }
 
 static uint32_t make_type(struct making *making, const struct inferred_member *member)
@@ -209,9 +213,11 @@ const char *infer_evidence(const struct inference *inference, const char *type, 
 static void release_rows(struct inference *inference)
 {
 	samples_release(&inference->tasks);
+	samples_release(&inference->files);
+
 	free(inference->leaders);
 	address_set_release(&inference->known);
-	inference->tasks = (struct samples){ 0 };
+	inference->tasks = inference->files = (struct samples){ 0 };
 	inference->leaders = NULL;
 }
 
@@ -237,7 +243,9 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "no list through init_task is one of tasks");
 	infer_memory_maps(inference);
+	infer_paths(inference);
 	infer_task_facts(inference);
+
 	infer_modules(inference);
 	infer_clock(inference);
 	release_rows(inference);

@@ -22,7 +22,7 @@ struct inferred_member {
 	const char *evidence;
 };
 
-#define INFERRED_LIMIT 160
+#define INFERRED_LIMIT 256
 
 struct inference {
 	struct kioku_kernel *kernel;
@@ -39,6 +39,7 @@ struct inference {
 	size_t process_count; /* those before the other threads, the idle task included */
 	uint64_t *leaders;    /* row by row, the task that leads its process */
 	struct address_set known; /* all tasks, those that are no rows included */
+	struct samples files;     /* each that is mapped anywhere, once */
 	size_t comm, pid, mm;     /* columns of tasks */
 	size_t reads;             /* from memory so far: hostile memory may have no end */
 };
@@ -67,10 +68,11 @@ size_t infer_column(const struct inference *inference, const char *type, const c
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
- * which; the memory of processes; what else tasks say; modules; the clock. Nothing found is no error.
+ * which; the memory of processes; what mapped files are called; what else tasks say; modules; the clock. Nothing found is no error.
  */
 bool infer_tasks(struct inference *inference);
 void infer_memory_maps(struct inference *inference);
+void infer_paths(struct inference *inference);
 void infer_task_facts(struct inference *inference);
 void infer_modules(struct inference *inference);
 void infer_clock(struct inference *inference);

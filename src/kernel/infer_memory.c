@@ -14,6 +14,8 @@ enum {
 	MAPPING_ROOM = 256,    /* of a vm_area_struct */
 	MAPPINGS_LIMIT = 4096, /* structures that are looked at; more say nothing more */
 	TREE_ROOM = 256,       /* bytes before ma_root in a maple_tree: its lock */
+	FILE_ROOM = 184,       /* bytes of a struct file */
+	FILES_LIMIT = 512,
 	FEW = 16,
 };
 
@@ -462,6 +464,41 @@ static bool are_file_members(const struct samples *rows, size_t column, void *us
 	return files > 0 && none > 0;
 }
 
+/* For who works out what they are called. */
+static void take_files(struct mappings *mappings, size_t column)
+{
+	struct inference *inference = mappings->inference;
+
+	inference->files.width = FILE_ROOM;
+	for (size_t row = 0; row < mappings->rows.count; row++) {
+		uint64_t file = sample_u64(&mappings->rows, row, column);
+		if (file && inference->files.count < FILES_LIMIT &&
+		    samples_find(&inference->files, file) == inference->files.count)
+			(void)samples_add(inference->kernel, &inference->files, file);
+	}
+}
+
+/* What the kernel itself maps (mm/mmap.c, special_mapping_vmops) leads to a name in brackets: "[vdso]". */
+static void find_special_names(struct mappings *mappings, size_t column)
+{
+	struct inference *inference = mappings->inference;
+	uint64_t special = kernel_symbol(inference->kernel, "special_mapping_vmops"), pointer, text;
+	size_t found = 0;
+
+	for (size_t row = 0; special && row < mappings->rows.count; row++) {
+		if (sample_u64(&mappings->rows, row, column + OPERATIONS) != special)
+			continue;
+		uint64_t mapping = sample_u64(&mappings->rows, row, column + PRIVATE);
+		if (!infer_read(inference, mapping, &pointer) ||
+		    !infer_read(inference, pointer, &text) || (text & 0xff) != '[')
+			return;
+		found++;
+	}
+	if (found > 0)
+		infer_member(inference, "vm_special_mapping", "name", 0, "void *",
+			     "a name in brackets for all that the kernel maps itself");
+}
+
 static void find_files(struct mappings *mappings)
 {
 	struct inference *inference = mappings->inference;
@@ -481,6 +518,8 @@ static void find_files(struct mappings *mappings)
 	}
 	if (found != 1)
 		return;
+	take_files(mappings, column + FILE_POINTER);
+	find_special_names(mappings, column);
 	infer_member(inference, "mm_struct", "exe_file", executable, "void *",
 		     "file of the mapping that each program's code begins in");
 	infer_member(inference, "vm_area_struct", "vm_ops", column + OPERATIONS, "void *",

@@ -278,11 +278,15 @@ static void follow(struct walk *walk)
 {
 	enum step step = STEP_ON;
 	bool has_orc = walk->code->orc.count > 0;
+	/* A kernel that has these has no frame pointers, though what they look like may not be known. */
+	bool is_blind = !has_orc && kernel_symbol(walk->kernel, "__start_orc_unwind_ip");
 	uint64_t start = walk->sp;
 
 	for (size_t i = 0; step == STEP_ON; i++) {
 		if (!add_frame(walk, walk->ip, false))
 			step = lose(walk, "it is too deep");
+		else if (is_blind)
+			step = lose(walk, "the form of ORC tables is not known");
 		else
 			step = has_orc ? step_by_orc(walk) : step_by_frame_pointer(walk);
 	}

@@ -284,7 +284,7 @@ enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map 
 	if (vma->file) {
 		if (vma->anonymous_name)
 			return name_anonymous(kernel, vma, "anon_shmem", out);
-		TRY(file_read(kernel, vma->file, &file));
+		TRY(file_read_place(kernel, vma->file, &file));
 		TRY(path_of(kernel, &file.path, NULL, out));
 		path_mark_deleted(out);
 		return KIOKU_OK;

@@ -39,6 +39,16 @@ static const struct member mount_members[] = {
 };
 const struct record mount_record = RECORD(struct mount, "mount", mount_members);
 
+/* What paths need of one. */
+static const struct member mount_place_members[] = {
+	MEMBER(struct mount, root, "mnt.mnt_root"),
+	MEMBER(struct mount, superblock, "mnt.mnt_sb"),
+	MEMBER(struct mount, parent, "mnt_parent"),
+	MEMBER(struct mount, mountpoint, "mnt_mountpoint"),
+	MEMBER(struct mount, namespace, "mnt_ns"),
+};
+static const struct record mount_place_record = RECORD(struct mount, "mount", mount_place_members);
+
 /* Where in a struct vfsmount its root is: what tells where in a struct mount the vfsmount is. */
 struct vfsmount {
 	uint64_t root;
@@ -76,11 +86,26 @@ static enum kioku_status vfsmount_offset(struct kioku_kernel *kernel, uint64_t *
 {
 	const struct binding *mount, *vfsmount;
 
-	TRY(record_bind(kernel, &mount_record, &mount, NULL));
+	TRY(record_bind(kernel, &mount_place_record, &mount, NULL));
 	TRY(record_bind(kernel, &vfsmount_record, &vfsmount, NULL));
 	*out = BINDING_OFFSET(mount, struct mount, root) -
 	       BINDING_OFFSET(vfsmount, struct vfsmount, root);
 	return KIOKU_OK;
+}
+
+static enum kioku_status read_mount(struct kioku_kernel *kernel, const struct record *record,
+				    uint64_t address, struct mount *out)
+{
+	uint64_t offset;
+
+	TRY(vfsmount_offset(kernel, &offset));
+	TRY(record_read_at(kernel, record, address, out));
+	out->address = address;
+	out->vfsmount = address + offset;
+	return kernel_is_pointer(kernel, out->root) && kernel_is_pointer(kernel, out->parent) &&
+			       kernel_is_pointer(kernel, out->superblock)
+		       ? KIOKU_OK
+		       : KIOKU_ERROR_CORRUPT;
 }
 
 enum kioku_status mount_read(struct kioku_kernel *kernel, uint64_t address, struct mount *out)
@@ -88,20 +113,13 @@ enum kioku_status mount_read(struct kioku_kernel *kernel, uint64_t address, stru
 	/* T_UNBINDABLE of fs/mount.h, v6.17; before, MNT_UNBINDABLE of include/linux/mount.h. */
 	const uint32_t unbindable = 2, older_unbindable = 0x2000;
 	const struct binding *binding;
-	uint64_t offset;
 
-	TRY(vfsmount_offset(kernel, &offset));
 	TRY(record_bind(kernel, &mount_record, &binding, NULL));
-	TRY(record_read_at(kernel, &mount_record, address, out));
-	out->address = address;
-	out->vfsmount = address + offset;
+	TRY(read_mount(kernel, &mount_record, address, out));
 	out->is_unbindable = BINDING_HAS(binding, struct mount, propagation)
 				     ? out->propagation & unbindable
 				     : out->flags & older_unbindable;
-	return kernel_is_pointer(kernel, out->root) && kernel_is_pointer(kernel, out->parent) &&
-			       kernel_is_pointer(kernel, out->superblock)
-		       ? KIOKU_OK
-		       : KIOKU_ERROR_CORRUPT;
+	return KIOKU_OK;
 }
 
 enum kioku_status mount_of_vfsmount(struct kioku_kernel *kernel, uint64_t vfsmount,
@@ -269,7 +287,7 @@ static enum kioku_status step_out(struct climb *climb, struct mount *mount, stru
 	*is_top = mount->parent == mount->address;
 	if (*is_top)
 		return KIOKU_OK;
-	TRY(mount_read(climb->kernel, mount->parent, mount));
+	TRY(read_mount(climb->kernel, &mount_place_record, mount->parent, mount));
 	TRY(dentry_read(climb->kernel, mountpoint, at));
 	return at->superblock == mount->superblock ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
 }
@@ -306,9 +324,11 @@ static enum kioku_status start_climb(struct climb *climb, const struct path *pat
 {
 	struct mount mount;
 	struct dentry at;
+	uint64_t offset;
 
+	TRY(vfsmount_offset(climb->kernel, &offset));
 	TRY(dentry_read(climb->kernel, path->dentry, &at));
-	TRY(mount_of_vfsmount(climb->kernel, path->mount, &mount));
+	TRY(read_mount(climb->kernel, &mount_place_record, path->mount - offset, &mount));
 	if (at.superblock != mount.superblock)
 		return KIOKU_ERROR_CORRUPT;
 	if (at.parent != at.address || at.address != mount.root) {

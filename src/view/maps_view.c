@@ -73,7 +73,7 @@ static enum kioku_status read_inode(struct kioku_kernel *kernel, const struct vm
 	*out = (struct file_inode){ 0 };
 	if (!vma->file)
 		return KIOKU_OK;
-	TRY(file_read(kernel, vma->file, &file));
+	TRY(file_read_place(kernel, vma->file, &file));
 	return file_inode_read(kernel, file.inode, out);
 }
 

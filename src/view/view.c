@@ -116,6 +116,19 @@ enum kioku_status view_make_texts(view_texts_fn *list, void *user, char **out,
 	return status;
 }
 
+enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells)
+{
+	if (!run->kernel->inference)
+		return run->row(run->user, cells, run->column_count);
+	/* Where a member was not found, it cannot be told that a row has no such thing. */
+	for (size_t i = 0; i < run->column_count; i++) {
+		run->doubtful[i] = cells[i];
+		if (cells[i].presence == KIOKU_CELL_NOT_APPLICABLE)
+			run->doubtful[i].presence = KIOKU_CELL_UNSUPPORTED;
+	}
+	return run->row(run->user, run->doubtful, run->column_count);
+}
+
 bool view_wants_pid(const struct view_run *run, int32_t pid)
 {
 	bool is_named = false;
@@ -189,7 +202,12 @@ enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_ker
 	AUTO_FREE bool *met = calloc(run.options.pid_count + 1, sizeof(*met));
 	if (!met)
 		return error_no_memory(error);
+	AUTO_FREE struct kioku_cell *doubtful = calloc(view->column_count + 1, sizeof(*doubtful));
+	if (!doubtful)
+		return error_no_memory(error);
 	run.met = met;
+	run.doubtful = doubtful;
+
 	enum kioku_status status = kioku_view_supported(view, kernel, error);
 	if (status == KIOKU_OK)
 		status = view->run(&run, error);

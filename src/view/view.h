@@ -16,7 +16,8 @@ struct view_run {
 	kioku_row_fn *row;
 	void *user;
 	size_t column_count;
-	bool *met; /* which of options.pids were there */
+	bool *met;                   /* which of options.pids were there */
+	struct kioku_cell *doubtful; /* room for a row */
 };
 
 struct kioku_view {
@@ -77,10 +78,8 @@ static inline struct kioku_cell cell_text_if_any(const char *data, size_t size)
 /* What a failed read means for a cell. */
 enum kioku_presence presence_of(enum kioku_status status);
 
-static inline enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells)
-{
-	return run->row(run->user, cells, run->column_count);
-}
+/* Gives a row of as many cells as the view has columns. */
+enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells);
 
 /* Whether anybody will look at a column of a row. */
 static inline bool view_wants_column(const struct view_run *run, size_t column)

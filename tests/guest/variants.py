@@ -91,7 +91,7 @@ def without_types(tool, known, ram):
         if result.status != 3 or "layouts are inferred" not in result.stderr:
             yield result.describe()
         lacking = tool.ending_with(3)
-        for view in (compare.ps, compare.pstree, memory.args):
+        for view in (compare.ps, compare.pstree, memory.args, memory.env):
             yield from view(lacking, known, ram.path)
         result = tool.run("psscan", ram.path)
         if result.status != 1 or "not known" not in result.stderr or result.stdout:

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a file is called: struct file, dentry, inode, super_block and mount, from files that are mapped. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kernel/infer.h"
+
+enum {
+	DENTRY_ROOM = 192, /* bytes of each that are looked at */
+	INODE_ROOM = 256,
+	SUPERBLOCK_ROOM = 512,
+	MOUNT_ROOM = 320,
+	NAMES_LIMIT = 255, /* NAME_MAX */
+	STEPS_LIMIT = 64,  /* folders, or mounts, above one another */
+	DENTRIES_LIMIT = 4096,
+	FEW = 16,
+};
+
+struct paths {
+	struct inference *inference;
+	const struct samples *files;
+	struct samples dentries;    /* those of the files, in their order, then all above them */
+	struct samples inodes;      /* likewise, of the files alone */
+	struct samples superblocks; /* likewise */
+	struct samples mounts;      /* likewise, from MOUNT_LEAD before the struct vfsmount on */
+	size_t dentry; /* column of files, as all that follow are of what they are in */
+	size_t inode;
+	size_t name, parent, dentry_inode, dentry_superblock;
+	size_t inode_superblock;
+};
+
+static void paths_release(struct paths *paths)
+{
+	samples_release(&paths->dentries);
+	samples_release(&paths->inodes);
+	samples_release(&paths->superblocks);
+	samples_release(&paths->mounts);
+}
+
+/* What a column points at, row by row. */
+static bool follow(struct inference *inference, const struct samples *rows, size_t count,
+		   size_t column, size_t lead, struct samples *out)
+{
+	out->count = 0;
+	for (size_t row = 0; row < count; row++)
+		if (!samples_add(inference->kernel, out, sample_u64(rows, row, column) - lead))
+			return false;
+	return count > 0;
+}
+
+/* --- names: struct qstr has a sum, the length, and a pointer, to the dentry itself where the name is short */
+
+enum { NAME_LENGTH = 4, NAME_POINTER = 8 };
+
+static bool is_name_at(struct inference *inference, uint64_t pointer, uint32_t length)
+{
+	char name[NAMES_LIMIT + 1];
+
+	return length > 0 && length <= NAMES_LIMIT &&
+	       kernel_is_pointer(inference->kernel, pointer) &&
+	       kernel_read(inference->kernel, pointer, name, length + 1, NULL) == KIOKU_OK &&
+	       memchr(name, '\0', length + 1) == name + length;
+}
+
+static bool is_dentry_name(const struct samples *dentries, size_t column, void *user)
+{
+	struct inference *inference = user;
+	size_t inside = 0;
+
+	if (column + 16 > dentries->width)
+		return false;
+	for (size_t row = 0; row < dentries->count; row++) {
+		uint64_t pointer = sample_u64(dentries, row, column + NAME_POINTER);
+		if (!is_name_at(inference, pointer,
+				sample_u32(dentries, row, column + NAME_LENGTH)))
+			return false;
+		inside += pointer - dentries->addresses[row] < dentries->width;
+	}
+	return inside * 4 > dentries->count * 3;
+}
+
+/* The only pointer of a file to something that has a name. */
+static bool find_names(struct paths *paths)
+{
+	struct inference *inference = paths->inference;
+	size_t found = 0, column, name;
+
+	for (column = 8; column + 8 <= paths->files->width; column += 8) {
+		struct samples dentries = { .width = DENTRY_ROOM };
+		if (!follow(inference, paths->files, paths->files->count, column, 0, &dentries) ||
+		    samples_columns(&dentries, 8, is_dentry_name, inference, &name, 1) != 1) {
+			samples_release(&dentries);
+			continue;
+		}
+		samples_release(&paths->dentries);
+		paths->dentries = dentries;
+		paths->dentry = column;
+		paths->name = name;
+		found++;
+	}
+	return found == 1;
+}
+
+/* --- folders */
+
+static bool has_name(struct paths *paths, uint64_t dentry)
+{
+	uint64_t pointer, sum;
+
+	return infer_read(paths->inference, dentry + paths->name, &sum) &&
+	       infer_read(paths->inference, dentry + paths->name + NAME_POINTER, &pointer) &&
+	       is_name_at(paths->inference, pointer, (uint32_t)(sum >> 32));
+}
+
+/* Up to a dentry that is its own parent; false if there is none. */
+static bool climb(struct paths *paths, size_t column, uint64_t dentry, uint64_t *root)
+{
+	uint64_t parent;
+
+	for (size_t i = 0; i < STEPS_LIMIT; i++) {
+		if (!infer_read(paths->inference, dentry + column, &parent))
+			return false;
+		*root = dentry;
+		if (parent == dentry)
+			return true;
+		if (!has_name(paths, parent))
+			return false;
+		dentry = parent;
+	}
+	return false;
+}
+
+static bool is_parent(const struct samples *dentries, size_t column, void *user)
+{
+	struct paths *paths = user;
+	uint64_t root;
+
+	for (size_t row = 0; row < dentries->count; row++)
+		if (!climb(paths, column, dentries->addresses[row], &root))
+			return false;
+	return true;
+}
+
+static bool add_folders(struct paths *paths)
+{
+	struct samples *dentries = &paths->dentries;
+
+	for (size_t row = 0; row < dentries->count && dentries->count < DENTRIES_LIMIT; row++) {
+		uint64_t parent = sample_u64(dentries, row, paths->parent);
+		if (samples_find(dentries, parent) == dentries->count &&
+		    !samples_add(paths->inference->kernel, dentries, parent))
+			return false;
+	}
+	return true;
+}
+
+/* --- pairs: two pointers in different structures that are the same in all */
+
+struct pair_search {
+	struct inference *inference;
+	const struct samples *others; /* row by row */
+	size_t other, found;          /* the column of the last pair, and how many there are */
+};
+
+static bool is_pair(const struct samples *rows, size_t column, void *user)
+{
+	struct pair_search *search = user;
+	size_t found = 0;
+
+	for (size_t row = 0; row < search->others->count; row++)
+		if (!kernel_is_pointer(search->inference->kernel, sample_u64(rows, row, column)))
+			return false;
+	for (size_t other = 0; other + 8 <= search->others->width; other += 8) {
+		size_t row = 0;
+		while (row < search->others->count &&
+		       sample_u64(rows, row, column) == sample_u64(search->others, row, other))
+			row++;
+		if (row < search->others->count)
+			continue;
+		search->other = other;
+		found++;
+	}
+	search->found += found;
+	return found > 0;
+}
+
+/* The only pair of columns. */
+static bool find_pair(struct inference *inference, const struct samples *rows,
+		      const struct samples *others, size_t *column, size_t *other)
+{
+	struct pair_search search = { inference, others, 0, 0 };
+
+	if (samples_columns(rows, 8, is_pair, &search, column, 1) != 1 || search.found != 1)
+		return false;
+	*other = search.other;
+	return true;
+}
+
+/* --- inodes and file systems */
+
+static bool is_root(const struct samples *superblocks, size_t column, void *user)
+{
+	struct paths *paths = user;
+	size_t compared = 0;
+	uint64_t root;
+
+	for (size_t row = 0; row < superblocks->count; row++) {
+		uint64_t dentry = paths->dentries.addresses[row];
+		/* What has no name in a file system leads nowhere. */
+		if (sample_u64(&paths->dentries, row, paths->parent) == dentry)
+			continue;
+		if (!climb(paths, paths->parent, dentry, &root) ||
+		    sample_u64(superblocks, row, column) != root)
+			return false;
+		compared++;
+	}
+	return compared > 0;
+}
+
+static void find_file_systems(struct paths *paths)
+{
+	struct inference *inference = paths->inference;
+	const struct samples *superblocks = &paths->superblocks;
+	size_t root;
+
+	if (samples_columns(superblocks, 8, is_root, paths, &root, 1) != 1)
+		return;
+	infer_member(inference, "super_block", "s_root", root, "void *",
+		     "what all paths of the file system lead up to");
+	/* The number of the device follows the node in the list of all. */
+	for (size_t row = 0; row < superblocks->count; row++) {
+		uint64_t next = sample_u64(superblocks, row, 0), back;
+		if (!infer_read(inference, next + 8, &back) || back != superblocks->addresses[row])
+			return;
+	}
+	infer_member(inference, "super_block", "s_list", 0, "struct list_head",
+		     "node in a list that leads back");
+	infer_member(inference, "super_block", "s_dev", 16, "unsigned int",
+		     "declared after the node in the list");
+}
+
+/* A pointer into the inode itself, as that of all but devices is. */
+static bool is_own_mapping(const struct samples *inodes, size_t column, void *user)
+{
+	uint64_t distance = sample_u64(inodes, 0, column) - inodes->addresses[0];
+
+	(void)user;
+	if (distance <= column || distance > 4096)
+		return false;
+	for (size_t row = 1; row < inodes->count; row++)
+		if (sample_u64(inodes, row, column) - inodes->addresses[row] != distance)
+			return false;
+	return true;
+}
+
+/* A number, how many links there are, no device (they are files), and a size. */
+static bool is_inode_number(const struct inference *inference, const struct samples *inodes,
+			    size_t column)
+{
+	if (column + 24 > inodes->width)
+		return false;
+	for (size_t row = 0; row < inodes->count; row++) {
+		uint64_t number = sample_u64(inodes, row, column);
+		uint64_t size = sample_u64(inodes, row, column + 16);
+		if (number == 0 || kernel_is_pointer(inference->kernel, number) ||
+		    sample_u32(inodes, row, column + 8) > UINT16_MAX ||
+		    sample_u32(inodes, row, column + 12) != 0 || size == 0 ||
+		    size > UINT64_C(1) << 56)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * i_mode is the first member. i_mapping, i_security (with CONFIG_SECURITY), i_ino, the number of links,
+ * i_rdev and i_size have followed each other in all kernels, after i_sb.
+ */
+static void find_inode_members(struct paths *paths)
+{
+	static const char *const evidence = "declared after what leads into the inode";
+	struct inference *inference = paths->inference;
+	const struct samples *inodes = &paths->inodes;
+	size_t mapping = paths->inode_superblock + 8, number = mapping + 8;
+
+	for (size_t row = 0; row < inodes->count; row++)
+		if (!S_ISREG(sample_u32(inodes, row, 0) & 0xffff))
+			return;
+	infer_member(inference, "inode", "i_mode", 0, "short unsigned int",
+		     "regular files in all that are mapped");
+	if (!is_own_mapping(inodes, mapping, NULL))
+		return;
+	if (!is_inode_number(inference, inodes, number))
+		number += 8;
+	if (!is_inode_number(inference, inodes, number))
+		return;
+	infer_member(inference, "inode", "i_ino", number, "unsigned long", evidence);
+	infer_member(inference, "inode", "i_rdev", number + 12, "unsigned int", evidence);
+	infer_member(inference, "inode", "i_size", number + 16, "long", evidence);
+}
+
+/* --- mounts: mnt_parent and mnt_mountpoint are before the struct vfsmount in each, of which others have a pointer */
+
+enum {
+	MOUNT_LEAD = 32,
+	MOUNT_PARENT = 16,
+	MOUNT_POINT = 24,
+	MOUNT_ROOT = 32,
+	MOUNT_SUPERBLOCK = 40,
+	MOUNT_FLAGS = 48
+};
+
+static bool is_dentry_of(struct paths *paths, uint64_t dentry, uint64_t superblock)
+{
+	uint64_t own;
+
+	return has_name(paths, dentry) &&
+	       infer_read(paths->inference, dentry + paths->dentry_superblock, &own) &&
+	       own == superblock;
+}
+
+/* Whether all mounts lead to one that is its own parent, and are where they say. */
+static bool are_mounts(struct paths *paths)
+{
+	const struct samples *mounts = &paths->mounts;
+
+	for (size_t row = 0; row < mounts->count; row++) {
+		uint64_t mount = mounts->addresses[row], parent, point, root, superblock;
+		bool is_top = false;
+		for (size_t i = 0; i < STEPS_LIMIT && !is_top; i++) {
+			if (!infer_read(paths->inference, mount + MOUNT_PARENT, &parent) ||
+			    !infer_read(paths->inference, mount + MOUNT_POINT, &point) ||
+			    !infer_read(paths->inference, mount + MOUNT_ROOT, &root) ||
+			    !infer_read(paths->inference, mount + MOUNT_SUPERBLOCK, &superblock) ||
+			    !is_dentry_of(paths, root, superblock) ||
+			    !infer_read(paths->inference, parent + MOUNT_SUPERBLOCK, &superblock) ||
+			    !is_dentry_of(paths, point, superblock))
+				return false;
+			is_top = parent == mount;
+			mount = parent;
+		}
+		if (!is_top)
+			return false;
+	}
+	return true;
+}
+
+/* In struct nsproxy the namespace of mounts follows those of names and of messages, which have symbols. */
+static uint64_t initial_namespace(struct inference *inference)
+{
+	uint64_t proxy = kernel_symbol(inference->kernel, "init_nsproxy");
+	uint64_t messages = kernel_symbol(inference->kernel, "init_ipc_ns"), value, before = 0;
+
+	for (size_t at = 0; proxy && messages && at < 64; at += 8) {
+		if (!infer_read(inference, proxy + at, &value))
+			return 0;
+		if (before == messages)
+			return value;
+		before = value;
+	}
+	return 0;
+}
+
+struct namespace_search {
+	const struct inference *inference;
+	uint64_t initial;
+};
+
+static bool is_namespace(const struct samples *mounts, size_t column, void *user)
+{
+	const struct namespace_search *search = user;
+	size_t initial = 0;
+
+	for (size_t row = 0; row < mounts->count; row++) {
+		uint64_t value = sample_u64(mounts, row, column);
+		/* What the kernel alone mounts has an error for one. */
+		if (value && value < (uint64_t)-4095 &&
+		    !kernel_is_pointer(search->inference->kernel, value))
+			return false;
+		initial += value == search->initial;
+	}
+	return initial > 0;
+}
+
+static void find_mounts(struct paths *paths)
+{
+	static const char *const evidence = "mounts lead up to one that is its own parent";
+	struct inference *inference = paths->inference;
+	struct namespace_search search = { inference, initial_namespace(inference) };
+	size_t columns[2];
+
+	if (paths->dentry < 8 ||
+	    !follow(inference, paths->files, paths->files->count, paths->dentry - 8, MOUNT_LEAD,
+		    &paths->mounts) ||
+	    !are_mounts(paths))
+		return;
+	infer_member(inference, "path", "mnt", 0, "void *", evidence);
+	infer_member(inference, "path", "dentry", 8, "void *", evidence);
+	infer_member(inference, "file", "f_path", paths->dentry - 8, "struct path", evidence);
+	infer_member(inference, "vfsmount", "mnt_root", 0, "void *", evidence);
+	infer_member(inference, "vfsmount", "mnt_sb", MOUNT_SUPERBLOCK - MOUNT_ROOT, "void *",
+		     evidence);
+	infer_member(inference, "vfsmount", "mnt_flags", MOUNT_FLAGS - MOUNT_ROOT, "int", evidence);
+	infer_member(inference, "mount", "mnt_parent", MOUNT_PARENT, "void *", evidence);
+	infer_member(inference, "mount", "mnt_mountpoint", MOUNT_POINT, "void *", evidence);
+	infer_member(inference, "mount", "mnt", MOUNT_LEAD, "struct vfsmount", evidence);
+	if (!search.initial)
+		return;
+	/* Since v6.18 one more member, behind it, has the namespace that a mount was in before. */
+	size_t count = samples_columns(&paths->mounts, 8, is_namespace, &search, columns, 2);
+	if (count == 1 || count == 2)
+		infer_member(inference, "mount", "mnt_ns", columns[0], "void *",
+			     "the initial namespace, of mounts in it");
+}
+
+/* --- all of it */
+
+static bool is_inside(const struct samples *dentries, size_t pointer, size_t *place)
+{
+	size_t smallest = dentries->width;
+
+	for (size_t row = 0; row < dentries->count; row++) {
+		uint64_t distance = sample_u64(dentries, row, pointer) - dentries->addresses[row];
+		if (distance < dentries->width && smallest != dentries->width &&
+		    distance != smallest)
+			return false;
+		smallest = distance < smallest ? distance : smallest;
+	}
+	*place = smallest;
+	return smallest < dentries->width;
+}
+
+/* Members of a dentry that are declared next to those that were found, in all kernels. */
+static void note_dentry(struct paths *paths)
+{
+	static const char *const names = "a name of the length that is before it";
+	struct inference *inference = paths->inference;
+	size_t superblock = paths->dentry_superblock, text;
+
+	infer_member(inference, "qstr", "len", NAME_LENGTH, "unsigned int", names);
+	infer_member(inference, "qstr", "name", NAME_POINTER, "void *", names);
+	infer_member(inference, "dentry", "d_name", paths->name, "struct qstr", names);
+	infer_member(inference, "dentry", "d_parent", paths->parent, "void *",
+		     "leads up to what is its own parent");
+	infer_member(inference, "dentry", "d_inode", paths->dentry_inode, "void *",
+		     "the file's inode, too");
+	infer_member(inference, "file", "f_inode", paths->inode, "void *",
+		     "the dentry's inode, too");
+	infer_member(inference, "dentry", "d_sb", superblock, "void *", "the inode's, too");
+	infer_member(inference, "inode", "i_sb", paths->inode_superblock, "void *",
+		     "the dentry's, too");
+	if (paths->parent >= 16)
+		infer_member(inference, "hlist_bl_node", "pprev", 8, "void *", "declaration");
+	if (paths->parent >= 16)
+		infer_member(inference, "dentry", "d_hash", paths->parent - 16,
+			     "struct hlist_bl_node", "declared before d_parent");
+	infer_member(inference, "dentry", "d_op", superblock - 8, "void *", "declared before d_sb");
+	infer_member(inference, "dentry", "d_fsdata", superblock + 16, "void *",
+		     "declared after d_sb");
+	if (is_inside(&paths->dentries, paths->name + NAME_POINTER, &text) && text < superblock - 8)
+		infer_array(inference, "dentry", "d_iname", text, "char", superblock - 8 - text,
+			    "where short names are");
+}
+
+/* Names that are made when they are asked for: operations of both pipes and sockets have that at one place. */
+static void find_dynamic_names(struct inference *inference)
+{
+	static const char *const symbols[][2] = {
+		{ "pipefs_dentry_operations", "pipefs_dname" },
+		{ "sockfs_dentry_operations", "sockfs_dname" },
+	};
+	size_t found = 0;
+	uint64_t value;
+
+	for (size_t at = 0; at < 256; at += 8) {
+		size_t equal = 0;
+		for (size_t i = 0; i < 2; i++) {
+			uint64_t function = kernel_symbol(inference->kernel, symbols[i][1]);
+			equal += function &&
+				 infer_read(inference,
+					    kernel_symbol(inference->kernel, symbols[i][0]) + at,
+					    &value) &&
+				 value == function;
+		}
+		if (equal < 2)
+			continue;
+		if (found++ == 0)
+			infer_member(inference, "dentry_operations", "d_dname", at, "void *",
+				     "where pipes and sockets have their function");
+	}
+}
+
+void infer_paths(struct inference *inference)
+{
+	CLEANUP(paths_release)
+	struct paths paths = {
+		.inference = inference,
+		.files = &inference->files,
+		.inodes = { .width = INODE_ROOM },
+		.superblocks = { .width = SUPERBLOCK_ROOM },
+		.mounts = { .width = MOUNT_ROOM },
+	};
+	size_t count = inference->files.count;
+
+	if (!find_names(&paths) ||
+	    samples_columns(&paths.dentries, 8, is_parent, &paths, &paths.parent, 1) != 1 ||
+	    !find_pair(inference, paths.files, &paths.dentries, &paths.inode,
+		       &paths.dentry_inode) ||
+	    !follow(inference, paths.files, count, paths.inode, 0, &paths.inodes) ||
+	    !find_pair(inference, &paths.inodes, &paths.dentries, &paths.inode_superblock,
+		       &paths.dentry_superblock) ||
+	    !follow(inference, &paths.inodes, count, paths.inode_superblock, 0, &paths.superblocks))
+		return;
+	if (!add_folders(&paths))
+		return;
+	note_dentry(&paths);
+	find_file_systems(&paths);
+	find_inode_members(&paths);
+	find_mounts(&paths);
+	find_dynamic_names(inference);
+}
