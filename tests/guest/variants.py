@@ -65,18 +65,18 @@ def btf_copies(ram):
 
 def wrong_places(tool, image, seen):
     """Members that are not where the kernel's own types have them. A few may not be found."""
-    older = {"__state": "state"}
+    other_names = {"__state": "state", "d_iname": "d_shortname.string"}
     own = {(row["type"], row["member"]): row["offset"] for row in tool.rows("members", image)}
     found = {(row["type"], row["member"]): row["offset"]
              for row in tool.rows("members", image, "--no-btf", status=3)
              if row["offset"] is not None}
     for (kind, member), offset in found.items():
-        right = own.get((kind, member), own.get((kind, older.get(member))))
+        right = own.get((kind, member), own.get((kind, other_names.get(member))))
         if right != offset:
             yield f"{kind}.{member} is at {right}, not at {offset}"
-    needed = [(kind, older.get(member, member)) for kind, member in own
+    needed = [(kind, other_names.get(member, member)) for kind, member in own
               if kind in ("task_struct", "signal_struct", "cred", "mm_struct", "vm_area_struct")]
-    there = {(kind, older.get(member, member)) for kind, member in found}
+    there = {(kind, other_names.get(member, member)) for kind, member in found}
     seen.append(f"{sum(place in there for place in needed)} of {len(needed)} members")
     if sum(place in there for place in needed) < 0.9 * len(needed):
         yield f"not found: {sorted(set(needed) - there)}"
