@@ -317,7 +317,9 @@ static void write_metadata(struct export *export)
 	json_begin_object(json, "metadata");
 	json_put_text(json, "format", FORMAT);
 	json_begin_object(json, "producer");
-	json_put_text(json, "name", "kioku");
+	/* The only place for it: the schema has none for remarks. */
+	json_put_text(json, "name",
+		      export->kernel->forced ? "kioku, types or symbols by force" : "kioku");
 	json_put_text(json, "version", KIOKU_VERSION);
 	json_put_text(json, "datetime", text);
 	json_end_object(json);

@@ -205,7 +205,11 @@ static enum kioku_status write_file(const char *path, const struct bytes *parts,
 				    struct kioku_error *error)
 {
 	char temporary[4096];
+	struct stat before;
 
+	/* The rename would put a file in the place of a device. */
+	if (stat(path, &before) == 0 && !S_ISREG(before.st_mode))
+		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s is no file", path);
 	if (snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid()) >=
 	    (int)sizeof(temporary))
 		return error_set(error, KIOKU_ERROR_ARGUMENT, "the path %s is too long", path);
