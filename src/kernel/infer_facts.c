@@ -149,8 +149,9 @@ static bool is_number(const struct samples *pids, size_t column, void *user)
 		    sample_u32(&inference->tasks, row, inference->pid))
 			return false;
 		uint64_t namespace = sample_u64(pids, row, column + 8);
-		if (!kernel_is_pointer(inference->kernel, namespace) ||
-		    (initial && namespace != initial))
+		if (initial ? namespace != initial
+			    : !image_contains(&inference->kernel->image, namespace) ||
+				      namespace != sample_u64(pids, 0, column + 8))
 			return false;
 	}
 	return true;
@@ -191,6 +192,21 @@ struct cred_search {
 	size_t credentials; /* column of tasks */
 	struct samples rows;
 };
+
+/* Without symbols: two pointers to what the linker placed, for of all credentials only the first are so. */
+static bool is_static_cred(const struct samples *tasks, size_t column, void *user)
+{
+	const struct inference *inference = user;
+	uint64_t cred = sample_u64(tasks, 0, column);
+
+	if (column + 16 > tasks->width || sample_u64(tasks, 0, column + 8) != cred ||
+	    !image_contains(&inference->kernel->image, cred))
+		return false;
+	for (size_t row = 1; row < tasks->count; row++)
+		if (!kernel_is_pointer(inference->kernel, sample_u64(tasks, row, column)))
+			return false;
+	return true;
+}
 
 static bool is_init_cred(const struct samples *tasks, size_t column, void *user)
 {
@@ -311,27 +327,54 @@ static void find_cred_members(struct inference *inference, const struct samples 
 	find_user(inference, rows, first);
 }
 
-static void find_credentials(struct inference *inference)
+/* Every task's, each once. */
+static bool take_creds(struct inference *inference, size_t column, struct samples *rows)
+{
+	const struct samples *tasks = &inference->tasks;
+
+	rows->count = 0;
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t cred = sample_u64(tasks, row, column);
+		if (samples_find(rows, cred) == rows->count &&
+		    !samples_add(inference->kernel, rows, cred))
+			return false;
+	}
+	return true;
+}
+
+/* real_cred and cred, which follows it; they differ only while a task acts for another. */
+static bool find_cred_pointers(struct inference *inference, struct samples *rows, size_t *column)
 {
 	const struct samples *tasks = &inference->tasks;
 	uint64_t init_cred = kernel_symbol(inference->kernel, "init_cred");
-	AUTO_SAMPLES struct samples rows = { .width = CRED_ROOM };
-	size_t columns[2];
+	size_t columns[FEW], sets, found = 0;
 
-	/* real_cred and cred, which follows it; they differ only while a task acts for another. */
-	if (!init_cred || samples_columns(tasks, 8, is_init_cred, &init_cred, columns, 2) != 2 ||
-	    columns[1] != columns[0] + 8)
-		return;
-	for (size_t row = 0; row < tasks->count; row++) {
-		uint64_t cred = sample_u64(tasks, row, columns[0]);
-		if (samples_find(&rows, cred) == rows.count &&
-		    !samples_add(inference->kernel, &rows, cred))
-			return;
+	if (init_cred)
+		return samples_columns(tasks, 8, is_init_cred, &init_cred, columns, FEW) == 2 &&
+		       columns[1] == columns[0] + 8 &&
+		       take_creds(inference, *column = columns[0], rows);
+	size_t count = samples_columns(tasks, 8, is_static_cred, inference, columns, FEW);
+	for (size_t i = 0; i < count && i < FEW; i++) {
+		if (!take_creds(inference, columns[i], rows) ||
+		    samples_columns(rows, 4, are_sets, NULL, &sets, 1) != 1)
+			continue;
+		*column = columns[i];
+		found++;
 	}
-	infer_member(inference, "task_struct", "real_cred", columns[0], "void *",
-		     "init_cred of the idle task, twice");
-	infer_member(inference, "task_struct", "cred", columns[1], "void *",
-		     "init_cred of the idle task, twice");
+	return found == 1 && take_creds(inference, *column, rows);
+}
+
+static void find_credentials(struct inference *inference)
+{
+	AUTO_SAMPLES struct samples rows = { .width = CRED_ROOM };
+	size_t column;
+
+	if (!find_cred_pointers(inference, &rows, &column))
+		return;
+	infer_member(inference, "task_struct", "real_cred", column, "void *",
+		     "credentials of the idle task, twice");
+	infer_member(inference, "task_struct", "cred", column + 8, "void *",
+		     "credentials of the idle task, twice");
 	find_cred_members(inference, &rows);
 }
 

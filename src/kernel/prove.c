@@ -338,16 +338,45 @@ static bool is_swapper(struct kioku_kernel *kernel, uint64_t task)
 	       load_le32(memory) == 0;
 }
 
+/*
+ * Without types: the first task is its own parent, twice, and its own leader. Where at least three pointers from some
+ * place on are to that very place, and the name lies behind it, that is where the task starts; 0: there is none.
+ */
+static uint64_t pointed_start(const struct image_window *window, uint64_t virtual, uint64_t size,
+			      uint64_t name)
+{
+	const unsigned enough = 3;
+	uint64_t first = name > INIT_TASK_LIMIT ? name - INIT_TASK_LIMIT : 0;
+
+	for (uint64_t start = (first + 7) & ~7ull; start < name; start += 8) {
+		unsigned found = 0;
+		for (uint64_t at = start; at + 8 <= size && at < start + INIT_TASK_LIMIT; at += 8)
+			found += load_le64(window->buffer + at) == virtual + start;
+		if (found >= enough)
+			return virtual + start;
+	}
+	return 0;
+}
+
+/* Where the task with this name starts: where types say, or where it says itself. */
+static uint64_t task_with_name(const struct image_window *window, const struct mapping *run,
+			       uint64_t name, const struct kioku_member *comm)
+{
+	if (!comm)
+		return pointed_start(window, run->virtual, run->size, name);
+	return run->virtual + name - comm->bit_offset / 8;
+}
+
 /* Kernels built without data symbols: the name "swapper" in their data, where a comm would be. */
 static void search_init_task(struct kioku_kernel *kernel)
 {
 	struct kioku_member comm;
 	uint32_t id;
+	bool has_types =
+		kernel->types &&
+		kioku_types_find(kernel->types, "struct task_struct", &id, NULL) == KIOKU_OK &&
+		kioku_type_member(kernel->types, id, "comm", &comm, NULL) == KIOKU_OK;
 
-	if (!kernel->types ||
-	    kioku_types_find(kernel->types, "struct task_struct", &id, NULL) != KIOKU_OK ||
-	    kioku_type_member(kernel->types, id, "comm", &comm, NULL) != KIOKU_OK)
-		return;
 	for (size_t i = 0; i < kernel->image.run_count; i++) {
 		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
 		const struct mapping *run = &kernel->image.runs[i];
@@ -359,11 +388,13 @@ static void search_init_task(struct kioku_kernel *kernel)
 		const uint8_t *end = window.buffer + run->size;
 		const uint8_t *at = window.buffer;
 		while ((at = memmem(at, (size_t)(end - at), "swapper", 7))) {
-			uint64_t task = run->virtual + (uint64_t)(at - window.buffer) -
-					comm.bit_offset / 8;
-			if (task % 8 == 0 && is_swapper(kernel, task)) {
+			uint64_t task = task_with_name(&window, run, (uint64_t)(at - window.buffer),
+						       has_types ? &comm : NULL);
+			if (task && task % 8 == 0 && is_swapper(kernel, task)) {
 				kernel->init_task = task;
-				kernel->init_task_evidence = "its name, where the types have it";
+				kernel->init_task_evidence =
+					has_types ? "its name, where the types have it"
+						  : "its name, and that it is its own parent";
 				return;
 			}
 			at++;
