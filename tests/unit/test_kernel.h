@@ -49,6 +49,7 @@ static inline void made_open(struct made *made, const char *layout)
 			    at | ENTRY_PRESENT | ENTRY_WRITE | ENTRY_LARGE);
 	btf_layout(&made->btf, layout);
 	made->kernel.source = made->machine.source;
+	made->kernel.proof = PROOF_ALIVE;
 	made->kernel.space = made->machine.space;
 	made->kernel.types = open_btf(&made->btf);
 	CHECK(made->kernel.types);
