@@ -26,16 +26,17 @@ static bool is_user_address(uint64_t value)
 
 /* --- mm_struct, found by the page tables in it */
 
-static bool is_optional_pointer(const struct inference *inference, const struct samples *tasks,
-				size_t column)
+/* mm: nothing, or a pointer that active_mm, which follows it, has too. */
+static bool is_mm(const struct inference *inference, const struct samples *tasks, size_t column)
 {
 	size_t pointers = 0;
 
-	if (sample_u64(tasks, 0, column) != 0)
+	if (column + 16 > tasks->width || sample_u64(tasks, 0, column) != 0)
 		return false;
 	for (size_t row = 1; row < tasks->count; row++) {
 		uint64_t value = sample_u64(tasks, row, column);
-		if (value && (value % 8 != 0 || !kernel_is_pointer(inference->kernel, value)))
+		if (value && (value % 8 != 0 || !kernel_is_pointer(inference->kernel, value) ||
+			      sample_u64(tasks, row, column + 8) != value))
 			return false;
 		pointers += value != 0;
 	}
@@ -88,10 +89,7 @@ static bool take_maps(struct inference *inference, size_t column, struct samples
 	return true;
 }
 
-/*
- * task_struct.mm and the pgd that it leads to. active_mm follows mm, and is the same for whoever has memory;
- * no other of the two is found where both are the same for all.
- */
+/* task_struct.mm and the pgd that it leads to. */
 static bool find_maps(struct inference *inference, struct samples *maps)
 {
 	const struct samples *tasks = &inference->tasks;
@@ -99,8 +97,7 @@ static bool find_maps(struct inference *inference, struct samples *maps)
 
 	for (size_t column = 0; column + 8 <= tasks->width && !found; column += 8) {
 		struct samples candidates = { .width = MAP_ROOM };
-		if (is_optional_pointer(inference, tasks, column) &&
-		    take_maps(inference, column, &candidates) &&
+		if (is_mm(inference, tasks, column) && take_maps(inference, column, &candidates) &&
 		    samples_columns(&candidates, 8, is_pgd, inference, &pgd, 1) == 1) {
 			inference->mm = column;
 			found++;
