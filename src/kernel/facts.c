@@ -141,25 +141,78 @@ static void add_build_id(struct kioku_kernel *kernel)
 }
 
 /*
- * Where the kernel was linked to run. The boot protocol's setup header (Documentation/arch/x86/
- * boot.rst), of which the kernel keeps a copy in boot_params, has it as pref_address.
+ * The boot protocol's setup header (Documentation/arch/x86/boot.rst), of which the kernel keeps a copy in boot_params:
+ * where in that things are.
  */
+enum {
+	BOOT_FLAG = 0x1fe,
+	BOOT_MAGIC = 0x202,
+	BOOT_ALIGNMENT = 0x230,
+	BOOT_PREFERRED = 0x258, /* pref_address: where it was linked to run, physical */
+	BOOT_HEADER_END = 0x260
+};
+
+/* Whether boot parameters can be of this kernel: it runs where one that was linked there may. */
+static bool take_preferred(const struct kioku_kernel *kernel, const uint8_t *parameters,
+			   uint64_t *out)
+{
+	const uint64_t limit = 1ull << 30; /* KERNEL_IMAGE_SIZE */
+	uint64_t preferred = load_le64(parameters + BOOT_PREFERRED);
+	uint32_t alignment = load_le32(parameters + BOOT_ALIGNMENT);
+
+	if (load_le16(parameters + BOOT_FLAG) != 0xaa55 ||
+	    memcmp(parameters + BOOT_MAGIC, "HdrS", 4) != 0 || preferred == 0 ||
+	    preferred >= limit || !alignment ||
+	    (kernel->image.start - KERNEL_MAP_START - preferred) % alignment != 0)
+		return false;
+	*out = preferred;
+	return true;
+}
+
+/* Without symbols: the only address that copies in the kernel's data have. */
+static bool search_preferred(struct kioku_kernel *kernel, uint64_t *out)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < kernel->image.run_count; i++) {
+		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
+		const struct mapping *run = &kernel->image.runs[i];
+		if (run->permissions & KIOKU_PERMISSION_EXECUTE ||
+		    image_window_open(&kernel->space, run->virtual, run->size, &window, NULL) !=
+			    KIOKU_OK)
+			continue;
+		window_need(&window.window, 0, run->size);
+		const uint8_t *end = window.buffer + run->size, *at = window.buffer;
+		for (; (at = memmem(at, (size_t)(end - at), "HdrS", 4)); at++) {
+			uint64_t preferred;
+			if (at - window.buffer < BOOT_MAGIC ||
+			    end - at < BOOT_HEADER_END - BOOT_MAGIC ||
+			    !take_preferred(kernel, at - BOOT_MAGIC, &preferred))
+				continue;
+			if (found && *out != preferred)
+				return false;
+			*out = preferred;
+			found = true;
+		}
+	}
+	return found;
+}
+
 bool kernel_link_address(struct kioku_kernel *kernel, uint64_t *out, const char **evidence)
 {
 	uint64_t boot_params = kernel_symbol(kernel, "boot_params");
+	uint8_t parameters[BOOT_HEADER_END];
 	uint64_t offset;
-	uint8_t magic[4];
 
 	if (vmcoreinfo_hex(vmcoreinfo(kernel), "KERNELOFFSET", &offset)) {
 		*out = kernel->image.start - offset;
 		*evidence = "VMCOREINFO (KERNELOFFSET)";
 		return true;
 	}
-	if (boot_params &&
-	    kernel_read(kernel, boot_params + 0x202, magic, sizeof(magic), NULL) == KIOKU_OK &&
-	    memcmp(magic, "HdrS", 4) == 0 &&
-	    address_read_u64(&kernel->space, boot_params + 0x258, &offset, NULL) == KIOKU_OK &&
-	    offset < (1ull << 30)) {
+	if (boot_params ? kernel_read(kernel, boot_params, parameters, sizeof(parameters), NULL) ==
+					  KIOKU_OK &&
+				  take_preferred(kernel, parameters, &offset)
+			: search_preferred(kernel, &offset)) {
 		*out = KERNEL_MAP_START + offset;
 		*evidence = "boot parameters (pref_address)";
 		return true;

@@ -128,16 +128,29 @@ def without_symbols(tool, known, ram):
         return f"{len(found)} processes without symbols"
 
 
+PLACES = ("release", "text_virtual", "text_physical", "kaslr_text_virtual_offset",
+          "kaslr_text_physical_offset", "kaslr_direct_map_offset")
+
+
 def without_anything(tool, known, ram):
-    """Neither types nor symbols: the processes are right, all the same."""
-    with ram.patched([(token_table(known), bytes(512)), *btf_copies(ram)]):
+    """Neither types, symbols nor VMCOREINFO: where the kernel is, and its processes, are right all the same."""
+    own = tool.info(ram.path)["kernel"]
+    changes = [(token_table(known), bytes(512)), *btf_copies(ram),
+               *vmcoreinfo_copies(ram, known.before["release"])]
+    with ram.patched(changes):
+        left = tool.info(ram.path, status=3)["kernel"]
+        yield from (f"{place} is {left.get(place)}, not {own[place]}" for place in PLACES
+                    if left.get(place) != own[place]
+                    and not (known.facts["uefi"] and place in OFFSETS and place not in left))
         result = tool.run("ps", ram.path, "--format", "json")
-        found = [row for row in result.rows() if not known.may_be_new(compare.text_bytes(row, "comm"))]
+        found = [row for row in result.rows()
+                 if not known.may_be_new(compare.text_bytes(row, "comm"))]
         if result.status != 3 or "start times are missing" not in result.stderr:
             yield result.describe()
         yield from compare.wrong_set(known, found, "pid", compare.leaders(known))
         for row in found:
-            yield from compare.wrong_cells(known, row, row["pid"], ("pid", "ppid", "uid", "gid", "threads"))
+            yield from compare.wrong_cells(known, row, row["pid"],
+                                           ("pid", "ppid", "uid", "gid", "threads"))
         return f"{len(found)} processes"
 
 
