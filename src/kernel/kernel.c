@@ -311,27 +311,6 @@ static enum kioku_status search_kernel(struct search *search, struct kioku_error
 			 "to an image with a banner");
 }
 
-/* No types to be had: what can be worked out of memory. */
-static void work_out_types(struct kioku_kernel *kernel)
-{
-	struct kioku_error error = { 0 };
-
-	if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
-		if (!kernel->types_problem)
-			kernel->types_problem = arena_format(
-				&kernel->arena, "not in the image, and %s", error.message);
-		return;
-	}
-
-	kernel->types_evidence = "inferred from memory";
-	kernel->types_are_foreign = true;
-	diagnose(
-		&kernel->diagnostics, KIOKU_GAP,
-		"there is no type information: layouts are inferred from memory, and what rests on "
-		"members that were not found is missing");
-	clock_read(kernel);
-}
-
 /* For views that do without a kernel. */
 static enum kioku_status open_memory(struct kioku_source *source,
 				     const struct diagnostics *diagnostics,
@@ -393,8 +372,7 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	/* Users that are never freed, tables of names, what the kernel says of itself. */
 	source_keep(source, kernel->image.physical, kernel->image.end - kernel->image.start);
 	kernel->diagnostics = diagnostics;
-	if (!kernel->types && kernel->init_task)
-		work_out_types(kernel);
+
 	if (profile)
 		kernel->profile = TAKE(profile);
 	kernel->given_kept = TAKE(files);

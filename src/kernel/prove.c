@@ -8,6 +8,7 @@
 
 #include "format/vmcoreinfo_format.h"
 #include "kernel/given.h"
+#include "kernel/infer.h"
 #include "kernel/locate.h"
 #include "kernel/profile.h"
 #include "source/source.h"
@@ -421,6 +422,26 @@ static bool is_alive(struct kioku_kernel *kernel)
 	return kernel->init_task != 0;
 }
 
+/* No types to be had: what can be worked out of memory. False: nothing, for there is no list of tasks. */
+static bool work_out_types(struct kioku_kernel *kernel)
+{
+	struct kioku_error error = { 0 };
+
+	if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
+		if (!kernel->types_problem)
+			kernel->types_problem = arena_format(
+				&kernel->arena, "not in the image, and %s", error.message);
+		return false;
+	}
+	kernel->types_evidence = "inferred from memory";
+	kernel->types_are_foreign = true;
+	diagnose(
+		&kernel->diagnostics, KIOKU_GAP,
+		"there is no type information: layouts are inferred from memory, and what rests on "
+		"members that were not found is missing");
+	return true;
+}
+
 bool kernel_map(struct kioku_kernel *kernel, const struct candidate *candidate)
 {
 	address_space_init(&kernel->space, kernel->source, candidate->paging, candidate->root);
@@ -450,8 +471,13 @@ enum kioku_status kernel_prove(struct kioku_kernel *kernel, const struct profile
 		TRY(given_apply(kernel, error));
 	kernel->proof = PROOF_BANNER;
 	take_own_root(kernel);
-	if (is_alive(kernel))
+	bool alive = is_alive(kernel);
+	/* What only its name and pointers make the first task leads to others, or it proves nothing. */
+	if (alive && !kernel->types && !work_out_types(kernel))
+		alive = kernel_symbol(kernel, "init_task") != 0;
+	if (alive)
 		kernel->proof = PROOF_ALIVE;
+
 	if (kernel->given && given_check_tasks(kernel, error) != KIOKU_OK) {
 		kernel->proof = PROOF_NONE;
 		return KIOKU_ERROR_REFUSED;
