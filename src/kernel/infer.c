@@ -8,12 +8,6 @@
 #include "kernel/record.h"
 #include "type/type_builder.h"
 
-static void note(struct inference *inference, const struct inferred_member *member)
-{
-	if (inference->count < INFERRED_LIMIT)
-		inference->members[inference->count++] = *member;
-}
-
 void infer_member(struct inference *inference, const char *type, const char *name, size_t column,
 		  const char *of_type, const char *evidence)
 {
@@ -23,13 +17,14 @@ void infer_member(struct inference *inference, const char *type, const char *nam
 void infer_array(struct inference *inference, const char *type, const char *name, size_t column,
 		 const char *of_type, size_t elements, const char *evidence)
 {
-	note(inference,
-	     &(struct inferred_member){ type, name, column, of_type, elements, evidence });
+	if (inference->count < INFERRED_LIMIT)
+		inference->members[inference->count++] =
+			(struct inferred_member){ type, name, column, of_type, elements, evidence };
 }
 
 void infer_size(struct inference *inference, const char *type, size_t size)
 {
-	note(inference, &(struct inferred_member){ type, NULL, size, NULL, 0, NULL });
+	infer_array(inference, type, NULL, size, NULL, 0, NULL);
 }
 
 void infer_constant(struct inference *inference, const char *enumeration, const char *name,
@@ -42,15 +37,33 @@ void infer_constant(struct inference *inference, const char *enumeration, const 
 			(struct inferred_constant){ enumeration, name, value };
 }
 
-size_t infer_column(const struct inference *inference, const char *type, const char *name)
+/* The member that a path begins with; NULL: it was not found. */
+static const struct inferred_member *find_member(const struct inference *inference,
+						 const char *type, const char *path)
 {
+	size_t size = strcspn(path, ".");
+
 	for (size_t i = 0; i < inference->count; i++) {
 		const struct inferred_member *member = &inference->members[i];
 		if (member->name && strcmp(member->type, type) == 0 &&
-		    strcmp(member->name, name) == 0)
-			return member->offset;
+		    strncmp(member->name, path, size) == 0 && member->name[size] == '\0')
+			return member;
 	}
-	return NO_COLUMN;
+	return NULL;
+}
+
+size_t infer_column(const struct inference *inference, const char *type, const char *name)
+{
+	const struct inferred_member *member = find_member(inference, type, name);
+
+	return member ? member->offset : NO_COLUMN;
+}
+
+const char *infer_evidence(const struct inference *inference, const char *type, const char *path)
+{
+	const struct inferred_member *member = find_member(inference, type, path);
+
+	return member ? member->evidence : NULL;
 }
 
 bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out)
@@ -196,25 +209,11 @@ enum kioku_status infer_apply(struct inference *inference, struct kioku_error *e
 	return KIOKU_OK;
 }
 
-const char *infer_evidence(const struct inference *inference, const char *type, const char *path)
-{
-	size_t size = strcspn(path, ".");
-
-	for (size_t i = 0; i < inference->count; i++) {
-		const struct inferred_member *member = &inference->members[i];
-		if (member->name && strcmp(member->type, type) == 0 &&
-		    strncmp(member->name, path, size) == 0 && member->name[size] == '\0')
-			return member->evidence;
-	}
-	return NULL;
-}
-
 /* Rows of memory, which nobody needs any more. */
 static void release_rows(struct inference *inference)
 {
 	samples_release(&inference->tasks);
 	samples_release(&inference->files);
-
 	free(inference->leaders);
 	address_set_release(&inference->known);
 	inference->tasks = inference->files = (struct samples){ 0 };
@@ -245,7 +244,6 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 	infer_memory_maps(inference);
 	infer_paths(inference);
 	infer_task_facts(inference);
-
 	infer_modules(inference);
 	infer_clock(inference);
 	release_rows(inference);

@@ -131,11 +131,6 @@ static void find_states(struct inference *inference)
 
 /* --- struct pid */
 
-struct pid_search {
-	struct inference *inference;
-	struct samples pids; /* one for each row of tasks */
-};
-
 /* The number of the initial namespace, in the same place of all. */
 static bool is_number(const struct samples *pids, size_t column, void *user)
 {
@@ -186,12 +181,6 @@ static void find_pid(struct inference *inference)
 }
 
 /* --- struct cred */
-
-struct cred_search {
-	struct inference *inference;
-	size_t credentials; /* column of tasks */
-	struct samples rows;
-};
 
 /* Without symbols: two pointers to what the linker placed, for of all credentials only the first are so. */
 static bool is_static_cred(const struct samples *tasks, size_t column, void *user)
@@ -333,12 +322,9 @@ static bool take_creds(struct inference *inference, size_t column, struct sample
 	const struct samples *tasks = &inference->tasks;
 
 	rows->count = 0;
-	for (size_t row = 0; row < tasks->count; row++) {
-		uint64_t cred = sample_u64(tasks, row, column);
-		if (samples_find(rows, cred) == rows->count &&
-		    !samples_add(inference->kernel, rows, cred))
+	for (size_t row = 0; row < tasks->count; row++)
+		if (!samples_add_once(inference->kernel, rows, sample_u64(tasks, row, column)))
 			return false;
-	}
 	return true;
 }
 
@@ -399,7 +385,6 @@ static bool is_start_time(const struct samples *tasks, size_t column, void *user
 	/* Two numbers that ascend. */
 	if (column + 8 > inference->pid && column < inference->pid + 8)
 		return false;
-
 	for (size_t row = 0; row < tasks->count; row++) {
 		uint64_t start = sample_u64(tasks, row, column);
 		uint64_t parent;
@@ -514,7 +499,6 @@ static void find_stacks(struct inference *inference)
 
 void infer_task_facts(struct inference *inference)
 {
-
 	if (inference->mm != NO_COLUMN)
 		find_states(inference);
 	if (inference->pid != NO_COLUMN)

@@ -82,8 +82,7 @@ static bool take_maps(struct inference *inference, size_t column, struct samples
 
 	for (size_t row = 1; row < tasks->count; row++) {
 		uint64_t map = sample_u64(tasks, row, column);
-		if (map && samples_find(out, map) == out->count &&
-		    !samples_add(inference->kernel, out, map))
+		if (map && !samples_add_once(inference->kernel, out, map))
 			return false;
 	}
 	return true;
@@ -261,7 +260,6 @@ struct mappings {
 	size_t fact_count, fact_capacity;
 	size_t map;     /* being walked */
 	size_t *counts; /* mappings of each map */
-	size_t start;
 };
 
 static void mappings_release(struct mappings *mappings)
@@ -469,9 +467,8 @@ static void take_files(struct mappings *mappings, size_t column)
 	inference->files.width = FILE_ROOM;
 	for (size_t row = 0; row < mappings->rows.count; row++) {
 		uint64_t file = sample_u64(&mappings->rows, row, column);
-		if (file && inference->files.count < FILES_LIMIT &&
-		    samples_find(&inference->files, file) == inference->files.count)
-			(void)samples_add(inference->kernel, &inference->files, file);
+		if (file && inference->files.count < FILES_LIMIT)
+			(void)samples_add_once(inference->kernel, &inference->files, file);
 	}
 }
 

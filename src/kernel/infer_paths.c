@@ -145,12 +145,10 @@ static bool add_folders(struct paths *paths)
 {
 	struct samples *dentries = &paths->dentries;
 
-	for (size_t row = 0; row < dentries->count && dentries->count < DENTRIES_LIMIT; row++) {
-		uint64_t parent = sample_u64(dentries, row, paths->parent);
-		if (samples_find(dentries, parent) == dentries->count &&
-		    !samples_add(paths->inference->kernel, dentries, parent))
+	for (size_t row = 0; row < dentries->count && dentries->count < DENTRIES_LIMIT; row++)
+		if (!samples_add_once(paths->inference->kernel, dentries,
+				      sample_u64(dentries, row, paths->parent)))
 			return false;
-	}
 	return true;
 }
 
@@ -240,11 +238,10 @@ static void find_file_systems(struct paths *paths)
 }
 
 /* A pointer into the inode itself, as that of all but devices is. */
-static bool is_own_mapping(const struct samples *inodes, size_t column, void *user)
+static bool is_own_mapping(const struct samples *inodes, size_t column)
 {
 	uint64_t distance = sample_u64(inodes, 0, column) - inodes->addresses[0];
 
-	(void)user;
 	if (distance <= column || distance > 4096)
 		return false;
 	for (size_t row = 1; row < inodes->count; row++)
@@ -287,7 +284,7 @@ static void find_inode_members(struct paths *paths)
 			return;
 	infer_member(inference, "inode", "i_mode", 0, "short unsigned int",
 		     "regular files in all that are mapped");
-	if (!is_own_mapping(inodes, mapping, NULL))
+	if (!is_own_mapping(inodes, mapping))
 		return;
 	if (!is_inode_number(inference, inodes, number))
 		number += 8;

@@ -104,7 +104,6 @@ static bool find_ring(struct inference *inference, size_t room, struct ring *out
 		      struct addresses *tasks)
 {
 	struct kioku_kernel *kernel = inference->kernel;
-
 	uint8_t memory[TASK_LIMIT];
 	size_t rings = 0;
 
@@ -199,9 +198,8 @@ static bool take_processes(struct inference *inference, const struct addresses *
 
 struct threads {
 	struct inference *inference;
-
-	size_t node, signal,
-		head; /* thread_node and signal in a task, thread_head in a signal_struct */
+	size_t node, signal; /* thread_node and signal in a task */
+	size_t head;         /* thread_head in a signal_struct */
 };
 
 /* Most processes have one thread: then there are but the node and its head. */
@@ -410,7 +408,6 @@ static bool is_family(const struct samples *tasks, size_t column, void *user)
 	if (column + GROUP_LEADER + 8 > tasks->width)
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
-
 		if (sample_u64(tasks, row, column + GROUP_LEADER) != inference->leaders[row] ||
 		    !address_set_has(&inference->known, sample_u64(tasks, row, column)) ||
 		    !address_set_has(&inference->known, sample_u64(tasks, row, column + PARENT)) ||

@@ -477,7 +477,6 @@ enum kioku_status kernel_prove(struct kioku_kernel *kernel, const struct profile
 		alive = kernel_symbol(kernel, "init_task") != 0;
 	if (alive)
 		kernel->proof = PROOF_ALIVE;
-
 	if (kernel->given && given_check_tasks(kernel, error) != KIOKU_OK) {
 		kernel->proof = PROOF_NONE;
 		return KIOKU_ERROR_REFUSED;

@@ -26,6 +26,12 @@ bool samples_add(struct kioku_kernel *kernel, struct samples *samples, uint64_t 
 	return true;
 }
 
+bool samples_add_once(struct kioku_kernel *kernel, struct samples *samples, uint64_t address)
+{
+	return samples_find(samples, address) < samples->count ||
+	       samples_add(kernel, samples, address);
+}
+
 size_t samples_find(const struct samples *samples, uint64_t address)
 {
 	size_t row = 0;

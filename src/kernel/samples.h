@@ -16,11 +16,11 @@ struct samples {
 	size_t width; /* bytes of each, a multiple of 8 */
 };
 
-/*
- * Reads the structure at an address as one more row; false if it is not there as a whole, or the same address
- * is the last one's already. Errors are what it says: out of memory loses the row, too.
- */
+/* Reads the structure at an address as one more row; false: it is not there as a whole, or there is no memory. */
 bool samples_add(struct kioku_kernel *kernel, struct samples *samples, uint64_t address);
+
+/* The same, unless there is such a row already, which is fine too. */
+bool samples_add_once(struct kioku_kernel *kernel, struct samples *samples, uint64_t address);
 
 /* The row of an address; samples->count: none has it. */
 size_t samples_find(const struct samples *samples, uint64_t address);

@@ -207,7 +207,6 @@ enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_ker
 		return error_no_memory(error);
 	run.met = met;
 	run.doubtful = doubtful;
-
 	enum kioku_status status = kioku_view_supported(view, kernel, error);
 	if (status == KIOKU_OK)
 		status = view->run(&run, error);
