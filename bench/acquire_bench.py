@@ -8,7 +8,7 @@ import struct
 import sys
 import time
 
-from measure import TOP, Line, Skipped, mib
+from measure import STATIC, TOP, Line, Skipped, mib
 
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
 import guest  # noqa: E402
@@ -17,7 +17,6 @@ import lime_module  # noqa: E402
 from acquire import system_ram  # noqa: E402
 
 KERNEL, MEMORY = "bookworm", 512
-STATIC = TOP / "build-static/kioku"
 ROUNDS = 3
 PEAK_GOAL, SIZE_GOAL = 24 << 20, 8 << 20
 LIMIT_GOAL = 1 / 0.8  # of the time of dd

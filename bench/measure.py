@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
+STATIC = TOP / "build-static/kioku"
 PEERS = Path(os.environ.get("KIOKU_PEERS", "/nonexistent"))
 
 full = False  # --full of scripts/bench: as often as the goals have it

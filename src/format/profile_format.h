@@ -5,21 +5,22 @@
  *
  *	offset	size
  *	0	8	magic
- *	8	32	SHA-256 of everything from offset 40 on
- *	40	8	distance from the start of the kernel image to its build id
- *	48	8	  "  to its banner
- *	56	8	  "  to what symbols are relative to
- *	64	8, 8	offset and size of the symbols in this file
- *	80	8, 8	offset and size of the types
- *	96	4	size of the build id, at most 32
- *	100	4	size of the banner, at most 512
- *	104	32	build id
- *	136	512	banner
- *	648	4	flags: 1, the types are not the BTF of the image
- *	652	4	0
- *	656	192	what the symbols came from, in words; the texts end in NULs
- *	848	192	what the types came from
- *	1040	304	why they did not fit the image and were used by force; empty: they did
+ *	8	16	XXH3 of 128 bits, canonical, of everything from offset 24 on: against accidents,
+ *			and so fast that reading the file takes the time and not the digest
+ *	24	8	distance from the start of the kernel image to its build id
+ *	32	8	  "  to its banner
+ *	40	8	  "  to what symbols are relative to
+ *	48	8, 8	offset and size of the symbols in this file
+ *	64	8, 8	offset and size of the types
+ *	80	4	size of the build id, at most 32
+ *	84	4	size of the banner, at most 512
+ *	88	32	build id
+ *	120	512	banner
+ *	632	4	flags: 1, the types are not the BTF of the image
+ *	636	4	0
+ *	640	192	what the symbols came from, in words; the texts end in NULs
+ *	832	192	what the types came from
+ *	1024	320	why they did not fit the image and were used by force; empty: they did
  *	1344		symbols and types, each aligned to 64 bytes
  */
 #ifndef FORMAT_PROFILE_FORMAT_H
@@ -27,16 +28,16 @@
 
 #include "base/bytes.h"
 
-#define PROFILE_MAGIC         "kiokuP\x02\n"
+#define PROFILE_MAGIC         "kiokuP\x03\n"
 #define PROFILE_DIGEST_OFFSET 8
-#define PROFILE_DIGEST_SIZE   32
-#define PROFILE_DIGEST_START  40 /* what the digest covers starts here */
+#define PROFILE_DIGEST_SIZE   16
+#define PROFILE_DIGEST_START  24 /* what the digest covers starts here */
 #define PROFILE_HEADER_SIZE   1344
 #define PROFILE_ALIGNMENT     64
 #define PROFILE_BUILD_ID_MAX  32
 #define PROFILE_BANNER_MAX    512
 #define PROFILE_EVIDENCE_MAX  192
-#define PROFILE_FORCED_MAX    304
+#define PROFILE_FORCED_MAX    320
 
 struct profile_header {
 	uint8_t digest[PROFILE_DIGEST_SIZE];

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <openssl/evp.h>
+#include <xxhash.h>
 
 #include "kernel/crosscheck.h"
 #include "kernel/profile.h"
@@ -20,19 +20,26 @@ static void close_folder(DIR **folder)
 		closedir(*folder);
 }
 
-static void free_digest(EVP_MD_CTX **context)
+static void free_digest(XXH3_state_t **state)
 {
-	EVP_MD_CTX_free(*context);
+	XXH3_freeState(*state);
 }
 
 static bool digest_parts(const struct bytes *parts, size_t count, uint8_t out[PROFILE_DIGEST_SIZE])
 {
-	CLEANUP(free_digest) EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+	CLEANUP(free_digest) XXH3_state_t *state = XXH3_createState();
+	XXH128_canonical_t canonical;
 
-	for (size_t i = 0; i < count && good; i++)
-		good = EVP_DigestUpdate(context, parts[i].data, parts[i].size) == 1;
-	return good && EVP_DigestFinal_ex(context, out, NULL) == 1;
+	_Static_assert(sizeof(canonical) == PROFILE_DIGEST_SIZE,
+		       "the form that the header has room for");
+	if (!state || XXH3_128bits_reset(state) != XXH_OK)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (XXH3_128bits_update(state, parts[i].data, parts[i].size) != XXH_OK)
+			return false;
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+	memcpy(out, &canonical, sizeof(canonical));
+	return true;
 }
 
 void profile_close(struct profile *profile)
