@@ -2,15 +2,14 @@
 #include "receive/s3_client.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
+#include "receive/curl_calls.h"
 #include "receive/sigv4.h"
 
 #define ANSWER_LIMIT (64u << 10) /* bytes of an answer, and of its headers */
@@ -30,6 +29,7 @@ enum {
 struct s3_client {
 	struct s3_client_options options;
 	struct s3_credentials credentials;
+	const struct curl_calls *calls;
 	CURL *curl;
 	char curl_error[CURL_ERROR_SIZE];
 };
@@ -55,7 +55,8 @@ static void exchange_free(struct exchange *exchange)
 		return;
 	for (struct curl_slist *item = exchange->headers; item; item = item->next)
 		OPENSSL_cleanse(item->data, strlen(item->data)); /* a session token */
-	curl_slist_free_all(exchange->headers);
+	if (exchange->headers)
+		exchange->client->calls->slist_free_all(exchange->headers);
 	digest_release(&exchange->md5);
 	free(exchange);
 }
@@ -63,24 +64,18 @@ static void exchange_free(struct exchange *exchange)
 DEFINE_CLEANUP(exchange, struct exchange, exchange_free)
 #define AUTO_EXCHANGE CLEANUP(cleanup_exchange)
 
-static void init_curl(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 enum kioku_status s3_client_open(const struct s3_client_options *options, const char *credentials,
 				 struct s3_client **out, struct kioku_error *error)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	AUTO_S3_CLIENT struct s3_client *client = calloc(1, sizeof(*client));
 
 	*out = NULL;
-	pthread_once(&once, init_curl);
 	if (!client)
 		return error_no_memory(error);
 	client->options = *options;
+	TRY(curl_calls_get(&client->calls, error));
 	TRY(s3_credentials_load(credentials, &client->credentials, error));
-	client->curl = curl_easy_init();
+	client->curl = client->calls->init();
 	if (!client->curl)
 		return error_no_memory(error);
 	*out = TAKE(client);
@@ -92,7 +87,8 @@ void s3_client_close(struct s3_client *client)
 	if (!client)
 		return;
 	s3_credentials_wipe(&client->credentials);
-	curl_easy_cleanup(client->curl);
+	if (client->curl)
+		client->calls->cleanup(client->curl);
 	free(client);
 }
 
@@ -221,7 +217,7 @@ static bool add_header(struct exchange *exchange, const char *name, const char *
 
 	if (asprintf(&line, "%s: %s", name, value) < 0)
 		return false;
-	grown = curl_slist_append(exchange->headers, line);
+	grown = exchange->client->calls->slist_append(exchange->headers, line);
 	OPENSSL_cleanse(line, strlen(line));
 	free(line);
 	if (grown)
@@ -268,33 +264,36 @@ static enum kioku_status sign(struct exchange *exchange, struct kioku_error *err
 static void set_link(struct s3_client *client, const struct s3_request *request)
 {
 	const struct s3_client_options *options = &client->options;
+	typeof(curl_easy_setopt) *set = client->calls->setopt;
 	CURL *curl = client->curl;
 
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->curl_error);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "kioku/" KIOKU_VERSION);
-	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	set(curl, CURLOPT_ERRORBUFFER, client->curl_error);
+	set(curl, CURLOPT_NOSIGNAL, 1L);
+	set(curl, CURLOPT_USERAGENT, "kioku/" KIOKU_VERSION);
+	set(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	set(curl, CURLOPT_FOLLOWLOCATION, 0L);
+	set(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	set(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	set(curl, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (options->ca) { /* and no other one */
-		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca);
-		curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+		set(curl, CURLOPT_CAINFO, options->ca);
+		set(curl, CURLOPT_CAPATH, NULL);
 	}
 	if (strncmp(options->origin, "http:", 5) == 0)
-		curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* it would not be loopback */
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
-			 (long)options->stall_seconds * (request->is_slow ? SLOW_FACTOR : 1));
+		set(curl, CURLOPT_NOPROXY, "*"); /* it would not be loopback */
+	set(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+	set(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	set(curl, CURLOPT_LOW_SPEED_TIME,
+	    (long)options->stall_seconds * (request->is_slow ? SLOW_FACTOR : 1));
 	if (request->is_farewell)
-		curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)FAREWELL_SECONDS);
+		set(curl, CURLOPT_TIMEOUT, (long)FAREWELL_SECONDS);
 }
 
 static enum kioku_status set_up(struct exchange *exchange, struct kioku_error *error)
 {
 	const struct s3_request *request = exchange->request;
+	const struct curl_calls *calls = exchange->client->calls;
+	typeof(curl_easy_setopt) *set = calls->setopt;
 	CURL *curl = exchange->client->curl;
 	AUTO_FREE char *url = NULL;
 
@@ -304,33 +303,32 @@ static enum kioku_status set_up(struct exchange *exchange, struct kioku_error *e
 		return error_no_memory(error);
 	}
 	TRY(sign(exchange, error));
-	curl_easy_reset(curl);
+	calls->reset(curl);
 	set_link(exchange->client, request);
-	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
+	set(curl, CURLOPT_PATH_AS_IS, 1L);
+	set(curl, CURLOPT_HTTPHEADER, exchange->headers);
+	set(curl, CURLOPT_HEADERFUNCTION, take_header);
+	set(curl, CURLOPT_HEADERDATA, exchange);
+	set(curl, CURLOPT_WRITEFUNCTION, take_body);
+	set(curl, CURLOPT_WRITEDATA, exchange);
+	set(curl, CURLOPT_NOPROGRESS, 0L);
+	set(curl, CURLOPT_XFERINFOFUNCTION, watch);
+	set(curl, CURLOPT_XFERINFODATA, exchange);
 	if (strcmp(request->method, "HEAD") == 0) {
-		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+		set(curl, CURLOPT_NOBODY, 1L);
 	} else if (request->method[0] == 'P') {
-		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 256l << 10);
-		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->size);
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, read_body);
-		curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
-		curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
-		curl_easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
-		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+		set(curl, CURLOPT_UPLOAD, 1L);
+		set(curl, CURLOPT_UPLOAD_BUFFERSIZE, 256l << 10);
+		set(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->size);
+		set(curl, CURLOPT_READFUNCTION, read_body);
+		set(curl, CURLOPT_READDATA, exchange);
+		set(curl, CURLOPT_SEEKFUNCTION, rewind_body);
+		set(curl, CURLOPT_SEEKDATA, exchange);
+		set(curl, CURLOPT_CUSTOMREQUEST, request->method);
 	} else {
-		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+		set(curl, CURLOPT_CUSTOMREQUEST, request->method);
 	}
-	return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK ? KIOKU_OK
-								    : error_no_memory(error);
+	return set(curl, CURLOPT_URL, url) == CURLE_OK ? KIOKU_OK : error_no_memory(error);
 }
 
 /* --- what came of it. *again: it may be another time. */
@@ -339,7 +337,8 @@ static enum kioku_status judge_link(struct exchange *exchange, CURLcode code, bo
 				    struct kioku_error *error)
 {
 	struct s3_client *client = exchange->client;
-	const char *why = client->curl_error[0] ? client->curl_error : curl_easy_strerror(code);
+	const char *why =
+		client->curl_error[0] ? client->curl_error : client->calls->strerror(code);
 
 	for (char *c = client->curl_error; *c; c++)
 		*c = *c < ' ' || *c > '~' ? '?' : *c;
@@ -444,12 +443,12 @@ static enum kioku_status attempt(struct s3_client *client, const struct s3_reque
 		digest_release(&exchange->md5); /* what OpenSSL refuses is not compared */
 	TRY(set_up(exchange, error));
 	client->curl_error[0] = '\0';
-	CURLcode code = curl_easy_perform(client->curl);
-	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply->http_status);
-	curl_easy_getinfo(client->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
-	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &exchange->os_errno);
+	CURLcode code = client->calls->perform(client->curl);
+	client->calls->getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply->http_status);
+	client->calls->getinfo(client->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
+	client->calls->getinfo(client->curl, CURLINFO_OS_ERRNO, &exchange->os_errno);
 	/* Nothing of the exchange may be pointed to when it is gone. */
-	curl_easy_reset(client->curl);
+	client->calls->reset(client->curl);
 	reply->size = size > 0 ? (uint64_t)size : 0;
 	if (code != CURLE_OK)
 		return judge_link(exchange, code, again, error);
