@@ -33,6 +33,8 @@ bool profile_header_decode(struct bytes bytes, struct profile_header *out)
 	decode_text(data + 640, out->symbols_evidence, sizeof(out->symbols_evidence));
 	decode_text(data + 832, out->types_evidence, sizeof(out->types_evidence));
 	decode_text(data + 1024, out->forced, sizeof(out->forced));
+	out->evidence_offset = load_le64(data + 1328);
+	out->evidence_size = load_le64(data + 1336);
 	return out->build_id_size > 0 && out->build_id_size <= sizeof(out->build_id) &&
 	       out->banner_size > 0 && out->banner_size <= sizeof(out->banner);
 }
@@ -57,4 +59,6 @@ void profile_header_encode(const struct profile_header *header, uint8_t out[PROF
 	memcpy(out + 640, header->symbols_evidence, sizeof(header->symbols_evidence));
 	memcpy(out + 832, header->types_evidence, sizeof(header->types_evidence));
 	memcpy(out + 1024, header->forced, sizeof(header->forced));
+	store_le64(out + 1328, header->evidence_offset);
+	store_le64(out + 1336, header->evidence_size);
 }

@@ -20,8 +20,10 @@
  *	636	4	0
  *	640	192	what the symbols came from, in words; the texts end in NULs
  *	832	192	what the types came from
- *	1024	320	why they did not fit the image and were used by force; empty: they did
- *	1344		symbols and types, each aligned to 64 bytes
+ *	1024	304	why they did not fit the image and were used by force; empty: they did
+ *	1328	8, 8	offset and size of what says where members of inferred types are, see
+ *			kernel/member_evidence.h; size 0: the types were not inferred
+ *	1344		these three, the first two aligned to 64 bytes
  */
 #ifndef FORMAT_PROFILE_FORMAT_H
 #define FORMAT_PROFILE_FORMAT_H
@@ -37,12 +39,13 @@
 #define PROFILE_BUILD_ID_MAX  32
 #define PROFILE_BANNER_MAX    512
 #define PROFILE_EVIDENCE_MAX  192
-#define PROFILE_FORCED_MAX    320
+#define PROFILE_FORCED_MAX    304
 
 struct profile_header {
 	uint8_t digest[PROFILE_DIGEST_SIZE];
 	uint64_t build_id_distance, banner_distance, base_distance;
 	uint64_t symbols_offset, symbols_size, types_offset, types_size;
+	uint64_t evidence_offset, evidence_size;
 	uint32_t build_id_size, banner_size;
 	uint8_t build_id[PROFILE_BUILD_ID_MAX];
 	char banner[PROFILE_BANNER_MAX];

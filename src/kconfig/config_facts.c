@@ -78,7 +78,7 @@ static bool has_member(const struct kioku_kernel *kernel, const char *type, cons
 
 	snprintf(name, sizeof(name), "struct %s", type);
 	/* What was inferred is what was looked for. */
-	return kernel->types && !kernel->inference &&
+	return kernel->types && !kernel->types_are_inferred &&
 	       types_find_place(kernel->types, name, member, &place);
 }
 

@@ -263,6 +263,8 @@ static enum kioku_status apply_types(struct kioku_kernel *kernel, const struct t
 	kernel->own_types = kernel->types;
 	kernel->types = types;
 	kernel->types_are_foreign = true;
+	if (file->member_evidence.size)
+		kernel_types_are_inferred(kernel, file->member_evidence);
 	kernel->types_problem = NULL;
 	kernel->types_evidence = arena_format(&kernel->arena, "%s (%s): %s", file->path, file->form,
 					      kernel->forced ? "used by force"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/infer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,11 +60,30 @@ size_t infer_column(const struct inference *inference, const char *type, const c
 	return member ? member->offset : NO_COLUMN;
 }
 
-const char *infer_evidence(const struct inference *inference, const char *type, const char *path)
+static void free_text(char **text)
 {
-	const struct inferred_member *member = find_member(inference, type, path);
+	free(*text);
+}
 
-	return member ? member->evidence : NULL;
+enum kioku_status infer_evidence(const struct inference *inference, struct bytes *out,
+				 struct kioku_error *error)
+{
+	CLEANUP(free_text) char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return error_no_memory(error);
+	for (size_t i = 0; i < inference->count; i++) {
+		const struct inferred_member *member = &inference->members[i];
+		if (member->name)
+			fprintf(stream, "%s\t%s\t%s\n", member->type, member->name,
+				member->evidence);
+	}
+	const char *kept =
+		fclose(stream) == 0 ? arena_copy(&inference->kernel->arena, text, size) : NULL;
+	*out = (struct bytes){ (const uint8_t *)kept, size };
+	return kept ? KIOKU_OK : error_no_memory(error);
 }
 
 bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out)

@@ -87,8 +87,9 @@ enum kioku_status infer_apply(struct inference *inference, struct kioku_error *e
 enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **out,
 			      struct kioku_error *error);
 
-/* What says where a member is, by its path ("tasks.next"); NULL: it was not found. */
-const char *infer_evidence(const struct inference *inference, const char *type, const char *path);
+/* What says where each member is, for kernel_types_are_inferred(); in the kernel's arena. Errors: NO_MEMORY. */
+enum kioku_status infer_evidence(const struct inference *inference, struct bytes *out,
+				 struct kioku_error *error);
 
 void inference_close(struct inference *inference); /* NULL is fine */
 DEFINE_CLEANUP(inference, struct inference, inference_close)

@@ -394,7 +394,7 @@ enum kioku_status kioku_kernel_export_isf(struct kioku_kernel *kernel,
 				 "a symbol table needs types, and this image lacks them: %s",
 				 kernel->types_problem ? kernel->types_problem
 						       : "no BTF in the kernel image");
-	if (kernel->inference)
+	if (kernel->types_are_inferred)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "this kernel's types were worked out from its memory: they are "
 				 "too few for a "

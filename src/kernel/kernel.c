@@ -5,7 +5,6 @@
 #include "kernel/clock.h"
 #include "kernel/direct_map.h"
 #include "kernel/given.h"
-#include "kernel/infer.h"
 #include "kernel/locate.h"
 #include "kernel/module_types.h"
 #include "kernel/profile.h"
@@ -65,7 +64,6 @@ void kioku_kernel_close(struct kioku_kernel *kernel)
 	swap_close(kernel->swap);
 	record_cache_release(kernel);
 	module_types_release(kernel);
-	inference_close(kernel->inference);
 	symbols_close(kernel->symbols);
 	types_close(kernel->types);
 	types_close(kernel->own_types);
@@ -379,10 +377,20 @@ enum kioku_status kioku_kernel_open(struct kioku_source *source,
 	kernel_collect_facts(kernel);
 	check_coverage(kernel);
 	if (!kernel->profile && given.cache_folder && complete && kernel->build_id_size &&
-	    kernel->symbols && kernel->types && !kernel->inference)
+	    kernel->symbols && kernel->types && !kernel->types_are_inferred)
 		profile_keep(kernel, given.cache_folder);
 	*out = TAKE(kernel);
 	return KIOKU_OK;
+}
+
+void kernel_types_are_inferred(struct kioku_kernel *kernel, struct bytes member_evidence)
+{
+	kernel->types_are_inferred = kernel->types_are_foreign = true;
+	kernel->member_evidence = member_evidence;
+	diagnose(
+		&kernel->diagnostics, KIOKU_GAP,
+		"there is no type information: layouts are inferred from memory, and what rests on "
+		"members that were not found is missing");
 }
 
 const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel)

@@ -28,7 +28,6 @@ enum proof {
 };
 
 struct given;
-struct inference;
 struct module_types;
 struct profile;
 struct record_cache;
@@ -61,9 +60,10 @@ struct kioku_kernel {
 	const char *symbols_evidence, *symbols_problem;
 	struct kioku_types *types; /* NULL: none found, types_problem says why */
 	const char *types_evidence, *types_problem;
-	bool ignores_btf;            /* the image's own */
-	struct inference *inference; /* what types were worked out by; NULL: they were not */
-	uint64_t init_task;          /* virtual; 0 if unknown */
+	bool ignores_btf;             /* the image's own */
+	bool types_are_inferred;      /* from this image, or from that of a profile */
+	struct bytes member_evidence; /* then, see member_evidence.h */
+	uint64_t init_task;           /* virtual; 0 if unknown */
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */
 	const char *direct_map_evidence;
@@ -93,6 +93,9 @@ struct kioku_kernel {
 	const char *
 		forced; /* why what was given does not fit, and is used nevertheless; NULL: not so */
 };
+
+/* Its types were worked out from memory: that is remembered, and said. The evidence stays the caller's. */
+void kernel_types_are_inferred(struct kioku_kernel *kernel, struct bytes member_evidence);
 
 /* Finds a symbol that may be absent: 0 then. */
 uint64_t kernel_symbol(const struct kioku_kernel *kernel, const char *name);

@@ -122,7 +122,7 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 				struct kioku_error *error)
 {
 	const struct profile_header *header = &profile->header;
-	struct bytes symbols, types;
+	struct bytes symbols, types, evidence;
 
 	if (!fits(kernel, header))
 		return error_set(error, KIOKU_ERROR_REFUSED,
@@ -130,7 +130,8 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 				 "are not in this image",
 				 (int)header->banner_size, header->banner);
 	if (!bytes_slice(profile->file, header->symbols_offset, header->symbols_size, &symbols) ||
-	    !bytes_slice(profile->file, header->types_offset, header->types_size, &types))
+	    !bytes_slice(profile->file, header->types_offset, header->types_size, &types) ||
+	    !profile_evidence(profile, &evidence))
 		return error_set(error, KIOKU_ERROR_REFUSED, "the profile's parts lie outside it");
 	/* All or nothing: what was taken points into the profile's file. */
 	AUTO_SYMBOLS struct kioku_symbols *kept_symbols = NULL;
@@ -154,6 +155,8 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 		arena_format(&kernel->arena, "%s, kept in a profile", header->symbols_evidence);
 	kernel->types_evidence =
 		arena_format(&kernel->arena, "%s, kept in a profile", header->types_evidence);
+	if (evidence.size)
+		kernel_types_are_inferred(kernel, evidence);
 	if (header->forced[0]) {
 		kernel->forced =
 			arena_format(&kernel->arena, "%s, kept in a profile", header->forced);
@@ -161,6 +164,12 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 			 header->forced);
 	}
 	return KIOKU_OK;
+}
+
+bool profile_evidence(const struct profile *profile, struct bytes *out)
+{
+	return bytes_slice(profile->file, profile->header.evidence_offset,
+			   profile->header.evidence_size, out);
 }
 
 bool profile_find(struct kioku_kernel *kernel, const char *folder)
@@ -248,6 +257,7 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 						  : "a build id");
 	struct bytes symbols = symbols_blob(kernel->symbols);
 	struct bytes types = types_blob(kernel->types);
+	struct bytes evidence = kernel->member_evidence;
 	size_t symbols_end = PROFILE_HEADER_SIZE + symbols.size;
 	struct bytes gap = { padding, -symbols_end % PROFILE_ALIGNMENT };
 
@@ -268,18 +278,19 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 	header.symbols_size = symbols.size;
 	header.types_offset = symbols_end + gap.size;
 	header.types_size = types.size;
+	header.evidence_offset = header.types_offset + types.size;
+	header.evidence_size = evidence.size;
 
 	profile_header_encode(&header, encoded);
-	struct bytes parts[] = { { encoded, sizeof(encoded) }, symbols, gap, types };
-	struct bytes covered[] = { { encoded + PROFILE_DIGEST_START,
-				     sizeof(encoded) - PROFILE_DIGEST_START },
-				   symbols,
-				   gap,
-				   types };
-	if (!digest_parts(covered, 4, header.digest))
+	struct bytes parts[] = { { 0 }, symbols, gap, types, evidence };
+	const size_t count = sizeof(parts) / sizeof(*parts);
+	parts[0] = (struct bytes){ encoded + PROFILE_DIGEST_START,
+				   sizeof(encoded) - PROFILE_DIGEST_START };
+	if (!digest_parts(parts, count, header.digest))
 		return error_no_memory(error);
+	parts[0] = (struct bytes){ encoded, sizeof(encoded) };
 	profile_header_encode(&header, encoded);
-	return write_file(path, parts, 4, error);
+	return write_file(path, parts, count, error);
 }
 
 static bool make_folders(char *path)

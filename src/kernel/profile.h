@@ -30,6 +30,12 @@ DEFINE_CLEANUP(profile, struct profile, profile_close)
 enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profile *profile,
 				struct kioku_error *error);
 
+/*
+ * What says where members of its types are, if they were inferred: see member_evidence.h; otherwise nothing. False:
+ * it lies outside the profile.
+ */
+bool profile_evidence(const struct profile *profile, struct bytes *out);
+
 /* Looks in a folder for a profile that fits and applies it; false if none does. */
 bool profile_find(struct kioku_kernel *kernel, const char *folder);
 

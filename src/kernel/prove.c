@@ -425,20 +425,19 @@ static bool is_alive(struct kioku_kernel *kernel)
 /* No types to be had: what can be worked out of memory. False: nothing, for there is no list of tasks. */
 static bool work_out_types(struct kioku_kernel *kernel)
 {
+	AUTO_INFERENCE struct inference *inference = NULL;
 	struct kioku_error error = { 0 };
+	struct bytes evidence;
 
-	if (infer_types(kernel, &kernel->inference, &error) != KIOKU_OK) {
+	if (infer_types(kernel, &inference, &error) != KIOKU_OK ||
+	    infer_evidence(inference, &evidence, &error) != KIOKU_OK) {
 		if (!kernel->types_problem)
 			kernel->types_problem = arena_format(
 				&kernel->arena, "not in the image, and %s", error.message);
 		return false;
 	}
 	kernel->types_evidence = "inferred from memory";
-	kernel->types_are_foreign = true;
-	diagnose(
-		&kernel->diagnostics, KIOKU_GAP,
-		"there is no type information: layouts are inferred from memory, and what rests on "
-		"members that were not found is missing");
+	kernel_types_are_inferred(kernel, evidence);
 	return true;
 }
 

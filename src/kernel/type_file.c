@@ -267,7 +267,8 @@ static enum kioku_status read_profile(struct type_file *file, struct kioku_error
 
 	TRY(profile_open(file->path, &file->profile, error));
 	const struct profile_header *header = &file->profile->header;
-	if (!bytes_slice(file->profile->file, header->types_offset, header->types_size, &types))
+	if (!bytes_slice(file->profile->file, header->types_offset, header->types_size, &types) ||
+	    !profile_evidence(file->profile, &file->member_evidence))
 		return error_set(error, KIOKU_ERROR_CORRUPT, "the profile's parts lie outside it");
 	TRY(types_from_blob(types, &file->types, error));
 	memcpy(file->build_id, header->build_id, header->build_id_size);

@@ -18,6 +18,8 @@ struct type_file {
 	const char *path; /* borrowed */
 	const char *form; /* "DWARF", "BTF", "volatility3's symbol table", "System.map" ... */
 	struct kioku_types *types; /* NULL: none */
+	struct bytes
+		member_evidence; /* of types that were inferred, see member_evidence.h; otherwise none */
 	struct kioku_symbols
 		*symbols; /* where the kernel was linked to, or ran elsewhere; NULL: none */
 	char banner[TYPE_FILE_BANNER]; /* without the newline; "": it does not say */

@@ -2,7 +2,7 @@
 /* members: where what views read lies in this kernel's structures, and how that is known. */
 #include <string.h>
 
-#include "kernel/infer.h"
+#include "kernel/member_evidence.h"
 #include "view/view.h"
 
 enum { COLUMN_TYPE, COLUMN_MEMBER, COLUMN_OFFSET, COLUMN_SIZE, COLUMN_EVIDENCE, COLUMNS };
@@ -33,21 +33,23 @@ static enum kioku_status give(struct view_run *run, const struct record *record,
 	struct kioku_cell cells[COLUMNS];
 	struct type_place place;
 	const char *name = find(kernel->types, record, member, &place);
-	const char *evidence = kernel->types_evidence;
+	const char *source = kernel->types_evidence;
+	struct bytes evidence = { (const uint8_t *)source, strlen(source) };
 
 	/* What a kernel that describes itself does not have is not missing. */
-	if (place.size == 0 && !kernel->inference)
+	if (place.size == 0 && !kernel->types_are_inferred)
 		return KIOKU_OK;
-	if (kernel->inference)
-		evidence = infer_evidence(kernel->inference, record->type, name);
+	if (kernel->types_are_inferred)
+		evidence = member_evidence_find(kernel->member_evidence, record->type, name);
 	cells[COLUMN_TYPE] = cell_string(record->type);
 	cells[COLUMN_MEMBER] = cell_string(name);
 	cells[COLUMN_OFFSET] = place.size ? cell_integer((int64_t)place.offset)
 					  : cell_absent(KIOKU_CELL_UNSUPPORTED);
 	cells[COLUMN_SIZE] = place.size ? cell_integer((int64_t)place.size)
 					: cell_absent(KIOKU_CELL_UNSUPPORTED);
-	cells[COLUMN_EVIDENCE] =
-		evidence ? cell_string(evidence) : cell_absent(KIOKU_CELL_UNSUPPORTED);
+	cells[COLUMN_EVIDENCE] = evidence.data
+					 ? cell_text((const char *)evidence.data, evidence.size)
+					 : cell_absent(KIOKU_CELL_UNSUPPORTED);
 	return view_row(run, cells);
 }
 

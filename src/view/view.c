@@ -118,7 +118,7 @@ enum kioku_status view_make_texts(view_texts_fn *list, void *user, char **out,
 
 enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells)
 {
-	if (!run->kernel->inference)
+	if (!run->kernel->types_are_inferred)
 		return run->row(run->user, cells, run->column_count);
 	/* Where a member was not found, it cannot be told that a row has no such thing. */
 	for (size_t i = 0; i < run->column_count; i++) {

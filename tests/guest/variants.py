@@ -285,6 +285,21 @@ def profiles(tool, known, folder, other=None):
     return f"{warm.stats()['bytes'] >> 10} of {cold.stats()['bytes'] >> 10} KiB"
 
 
+def inferred_profile(tool, known, folder):
+    """What was worked out is kept with its reasons, and is not taken for more afterwards."""
+    path = folder / "inferred.profile"
+    saved = tool.run("profile", known.ram_path, "--no-btf", "-o", path)
+    if saved.status != 3:
+        yield saved.describe()
+        return
+    for view in ("members", "ps"):
+        fresh, kept = (tool.run(view, known.ram_path, *options, "--format", "json")
+                       for options in (("--no-btf",), ("--profile", path)))
+        if kept.status != 3 or kept.stdout != fresh.stdout or "inferred" not in kept.stderr:
+            yield f"not what {view} shows without a profile: {kept.describe()}"
+    path.unlink()
+
+
 def tampered(tool, known, path):
     original = path.read_bytes()
     for at in {0, 8, len(original) // 3, len(original) // 2, len(original) - 1}:
