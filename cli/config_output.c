@@ -32,6 +32,7 @@ static void write_origin(struct output *output, const struct kioku_cell *cells)
 	const struct kioku_cell *source = find(output, cells, "source");
 	const struct kioku_cell *path = find(output, cells, "path");
 	const struct kioku_cell *evidence = find(output, cells, "confirmed_by");
+	const struct kioku_cell *basis = find(output, cells, "basis");
 	bool is_shown = is(source, "kernel");
 	bool is_possible = is(find(output, cells, "certainty"), "possible");
 	size_t path_size = path ? path->value.text.size : 0;
@@ -56,6 +57,9 @@ static void write_origin(struct output *output, const struct kioku_cell *cells)
 	if (is_shown && evidence)
 		escape_write(output->file, evidence->value.text.data, evidence->value.text.size,
 			     output->ascii);
+	if (basis && output->is_marked)
+		fprintf(output->file, " (%.*s)", (int)basis->value.text.size,
+			basis->value.text.data);
 	fputs(is_possible ? " (possible)\n" : "\n", output->file);
 }
 

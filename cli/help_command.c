@@ -46,22 +46,19 @@ void help_print_command(FILE *file, const struct command *command)
 	if (!command->view)
 		return;
 
-	size_t count;
-	const struct kioku_column *columns = kioku_view_columns(command->view, &count);
+	const struct kioku_column *column;
 	fputs("\ncolumns:\n", file);
-	for (size_t i = 0; i < count; i++)
-		fprintf(file, "  %-16s  %s%s\n", columns[i].name, columns[i].help,
-			columns[i].optional ? " (only if asked for)" : "");
+	for (size_t i = 0; (column = kioku_view_column(command->view, i)); i++)
+		fprintf(file, "  %-16s  %s%s\n", column->name, column->help,
+			column->optional ? " (only if asked for)" : "");
 }
 
 static void print_columns(FILE *file, const struct command *command)
 {
-	size_t count = 0;
-	const struct kioku_column *columns =
-		command->view ? kioku_view_columns(command->view, &count) : NULL;
+	const struct kioku_column *column;
 
-	for (size_t i = 0; i < count; i++)
-		fprintf(file, "%s\n", columns[i].name);
+	for (size_t i = 0; command->view && (column = kioku_view_column(command->view, i)); i++)
+		fprintf(file, "%s\n", column->name);
 }
 
 static void print_names(FILE *file)

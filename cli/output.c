@@ -19,13 +19,21 @@ const char *const config_formats[] = { "config", "table", "json", "jsonl", "csv"
 
 int output_find_column(const struct kioku_view *view, const char *name)
 {
-	size_t count;
-	const struct kioku_column *columns = kioku_view_columns(view, &count);
+	const struct kioku_column *column;
 
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(columns[i].name, name) == 0)
+	for (size_t i = 0; (column = kioku_view_column(view, i)); i++)
+		if (strcmp(column->name, name) == 0)
 			return (int)i;
 	return -1;
+}
+
+struct kioku_column *output_columns(const struct kioku_view *view, size_t *count)
+{
+	*count = kioku_view_column_count(view);
+	struct kioku_column *columns = calloc(*count, sizeof(*columns));
+	for (size_t i = 0; columns && i < *count; i++)
+		columns[i] = *kioku_view_column(view, i);
+	return columns;
 }
 
 static int unknown_column(const struct output *output, size_t count, const char *name)
@@ -48,11 +56,11 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 	size_t count;
 	bool all = list && strcmp(list, "all") == 0;
 
-	output->columns = kioku_view_columns(view, &count);
+	output->columns = output->owned = output_columns(view, &count);
 	output->selected = calloc(count, sizeof(*output->selected));
 	output->depth = -1;
 	output->chosen = list != NULL;
-	if (!output->selected)
+	if (!output->columns || !output->selected)
 		return message_error("out of memory");
 	if (kioku_view_option_mask(view) & KIOKU_VIEW_TREE)
 		output->depth = output_find_column(view, "depth");
@@ -76,6 +84,32 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 		output->selected[output->selected_count++] = (size_t)column;
 	}
 	return STATUS_COMPLETE;
+}
+
+bool output_wants_mark(const struct kioku_kernel *kernel)
+{
+	enum kioku_basis basis = kioku_kernel_basis(kernel);
+
+	return basis == KIOKU_BASIS_INFERRED || basis == KIOKU_BASIS_FORCED;
+}
+
+int output_mark_column(const struct kioku_view *view, const struct kioku_kernel *kernel)
+{
+	return output_wants_mark(kernel) ? output_find_column(view, "basis") : -1;
+}
+
+void output_mark(struct output *output, const struct kioku_view *view,
+		 const struct kioku_kernel *kernel)
+{
+	int mark = output_mark_column(view, kernel);
+
+	for (size_t i = 0; i < output->selected_count; i++)
+		if ((int)output->selected[i] == mark)
+			return;
+	if (mark < 0)
+		return;
+	output->selected[output->selected_count++] = (size_t)mark;
+	output->is_marked = true;
 }
 
 void output_open(struct output *output, FILE *file, const char *format)
@@ -120,6 +154,7 @@ bool output_finish(struct output *output, bool complete)
 
 void output_release(struct output *output)
 {
+	free(output->owned);
 	free(output->selected);
 	table_release(output->table);
 }

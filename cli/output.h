@@ -30,12 +30,14 @@ extern const struct output_format table_output, json_output, json_lines_output, 
 struct output {
 	FILE *file;
 	const struct output_format *format;
-	const struct kioku_column *columns; /* all that the view has */
+	const struct kioku_column *columns; /* all that there are */
+	struct kioku_column *owned;         /* those of a view */
 	size_t *selected;                   /* the indexes of those to print, in order */
 	size_t selected_count;
-	int depth;   /* the index of the column that makes the rows a tree, or -1 */
-	bool chosen; /* the user named the columns */
-	bool ascii;  /* write nothing but ASCII */
+	int depth;      /* the index of the column that makes the rows a tree, or -1 */
+	bool chosen;    /* the user named the columns */
+	bool is_marked; /* the last one of selected is shown although nobody named it */
+	bool ascii;     /* write nothing but ASCII */
 	bool begun;
 	bool first; /* json: no row came yet */
 	struct json json;
@@ -52,6 +54,19 @@ int output_find_column(const struct kioku_view *view, const char *name);
 
 /* Chooses columns by a comma-separated list, "all", or NULL. Returns an enum exit_status. */
 int output_select(struct output *output, const struct kioku_view *view, const char *list);
+
+/* Copies of all columns of a view, to be freed; NULL: out of memory. */
+struct kioku_column *output_columns(const struct kioku_view *view, size_t *count);
+
+/* Whether rows are to say what they rest on though nobody asked: what is inferred or used by force does, everywhere. */
+bool output_wants_mark(const struct kioku_kernel *kernel);
+
+/* The column that says it, if so; else -1. */
+int output_mark_column(const struct kioku_view *view, const struct kioku_kernel *kernel);
+
+/* After output_select(), before the first row: shows that column in each row, unless it is shown already. */
+void output_mark(struct output *output, const struct kioku_view *view,
+		 const struct kioku_kernel *kernel);
 
 /* After output_select(); file and the name of a format are the caller's. */
 void output_open(struct output *output, FILE *file, const char *format);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "output.h"
 #include "report_html.h"
 #include "report_overview.h"
 #include "report_page.h"
@@ -141,6 +142,24 @@ static void write_manifest(FILE *file, const struct session *session)
 	      file);
 }
 
+/* What rows that are marked rest on. */
+static void write_basis(FILE *file, const struct session *session)
+{
+	enum kioku_basis basis = kioku_kernel_basis(session->kernel);
+	const char *reason = report_fact(session, "forced");
+
+	fprintf(file, "<p class=\"gap\">Rows whose basis is <em>%s</em> ", kioku_basis_name(basis));
+	if (basis == KIOKU_BASIS_INFERRED)
+		fputs("were read by layouts that were worked out from memory: the image has no "
+		      "types.",
+		      file);
+	else
+		fputs("may be wrong: ", file);
+	if (basis == KIOKU_BASIS_FORCED && reason)
+		html_string(file, reason);
+	fputs("</p>\n", file);
+}
+
 void report_overview_write(FILE *file, const struct session *session, const uint64_t *findings,
 			   uint64_t gaps)
 {
@@ -149,6 +168,8 @@ void report_overview_write(FILE *file, const struct session *session, const uint
 	const struct kioku_fact *facts = kioku_kernel_facts(session->kernel, &count);
 
 	report_section_begin(file, &entry, NULL);
+	if (output_wants_mark(session->kernel))
+		write_basis(file, session);
 	fputs("<dl class=\"headline\">\n", file);
 	write_headline(file, "Host", report_fact(session, "hostname"));
 	write_headline(file, "Kernel", report_fact(session, "release"));

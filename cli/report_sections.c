@@ -85,6 +85,7 @@ struct making {
 	struct report_table table;
 	struct timeline *timeline;
 	struct timeline_columns event_columns;
+	struct kioku_column *columns; /* all that the view has */
 	size_t selected[64];
 	size_t selected_count;
 	int depth; /* the column that makes a tree; -1: none */
@@ -93,6 +94,7 @@ struct making {
 static void cleanup_making(struct making *making)
 {
 	report_table_release(&making->table);
+	free(making->columns);
 }
 
 static enum kioku_status take_row(void *user, const struct kioku_cell *cells, size_t count)
@@ -116,25 +118,27 @@ static void select_column(struct making *making, size_t column)
 		making->selected[making->selected_count++] = column;
 }
 
-/* Columns that this build does not have are left out. False: no memory. */
-static bool select_columns(struct making *making, const struct kioku_view *view)
+/* Columns that this build does not have are left out. mark: see output_mark_column(). False: no memory. */
+static bool select_columns(struct making *making, const struct kioku_view *view, int mark)
 {
 	size_t count;
-	const struct kioku_column *columns = kioku_view_columns(view, &count);
 	const char *list = making->plan->columns;
 	AUTO_FREE char *copy = list ? strdup(list) : NULL;
 	char *rest = copy;
 
-	if (list && !copy)
+	making->columns = output_columns(view, &count);
+	if (!making->columns || (list && !copy))
 		return false;
 	for (size_t i = 0; !list && i < count; i++)
-		if (!columns[i].optional)
+		if (!making->columns[i].optional)
 			select_column(making, i);
 	for (char *name; (name = strsep(&rest, ","));) {
 		int column = output_find_column(view, name);
 		if (column >= 0)
 			select_column(making, (size_t)column);
 	}
+	if (mark >= 0)
+		select_column(making, (size_t)mark);
 	making->depth = kioku_view_option_mask(view) & KIOKU_VIEW_TREE
 				? output_find_column(view, "depth")
 				: -1;
@@ -149,15 +153,16 @@ static int run_view(struct making *making, struct session *session, const struct
 		.size = sizeof(options),
 		.fstype = making->plan->fstype,
 	};
-	size_t count;
-	const struct kioku_column *columns = kioku_view_columns(view, &count);
+	int mark = output_mark_column(view, session->kernel);
 
-	if (!select_columns(making, view) ||
-	    !report_table_begin(&making->table, columns, making->selected, making->selected_count))
+	if (!select_columns(making, view, mark) ||
+	    !report_table_begin(&making->table, making->columns, making->selected,
+				making->selected_count))
 		return message_error("out of memory");
 	making->table.is_tree = making->depth >= 0;
 	making->event_columns = timeline_columns(view, making->plan->time, making->plan->pid,
 						 making->plan->subject, making->plan->detail);
+	making->event_columns.basis = mark;
 	enum kioku_status status =
 		kioku_view_run(view, session->kernel, &options, take_row, making, problem);
 	if (status == KIOKU_ERROR_NO_MEMORY)
@@ -230,7 +235,11 @@ static int make_timeline(struct section_text *text, const struct plan *plan,
 int sections_make(struct sections *sections, struct session *session)
 {
 	_Static_assert(COUNT(plans) <= SECTION_LIMIT, "there is room for all");
-	CLEANUP(timeline_release) struct timeline timeline = { 0 };
+	CLEANUP(timeline_release)
+	struct timeline timeline = { .basis = output_wants_mark(session->kernel)
+						      ? kioku_basis_name(
+								kioku_kernel_basis(session->kernel))
+						      : NULL };
 	int status = STATUS_COMPLETE;
 
 	sections->count = COUNT(plans);

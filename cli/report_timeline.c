@@ -8,7 +8,7 @@
 
 enum { EVENT_LIMIT = 200000, SIZE_LIMIT = 64 << 20, TEXT_LIMIT = 2048 };
 
-enum { TIME, EVENT, PID, SUBJECT, DETAIL, COLUMNS };
+enum { TIME, EVENT, PID, SUBJECT, DETAIL, BASIS, COLUMNS };
 
 static const struct kioku_column columns[COLUMNS] = {
 	[TIME] = { "time", KIOKU_KIND_TIME, "UTC", false },
@@ -16,6 +16,7 @@ static const struct kioku_column columns[COLUMNS] = {
 	[PID] = { "pid", KIOKU_KIND_INTEGER, "of the process that it is about", false },
 	[SUBJECT] = { "subject", KIOKU_KIND_TEXT, "the name of the process, or the level", false },
 	[DETAIL] = { "detail", KIOKU_KIND_TEXT, "the file, command or message", false },
+	[BASIS] = { "basis", KIOKU_KIND_TEXT, "what the row rests on", false },
 };
 
 struct timeline_event {
@@ -32,7 +33,8 @@ struct timeline_columns timeline_columns(const struct kioku_view *view, const ch
 					 const char *pid, const char *subject, const char *detail)
 {
 	return (struct timeline_columns){ find_column(view, time), find_column(view, pid),
-					  find_column(view, subject), find_column(view, detail) };
+					  find_column(view, subject), find_column(view, detail),
+					  -1 };
 }
 
 /* A copy of a cell that lasts; texts only as far as they are shown. */
@@ -98,6 +100,8 @@ void timeline_add(struct timeline *timeline, const char *what, const struct time
 	event->cells[PID] = keep(timeline, from->pid, false, cells);
 	event->cells[SUBJECT] = keep(timeline, from->subject, true, cells);
 	event->cells[DETAIL] = keep(timeline, from->detail, true, cells);
+	if (from->basis >= 0 && cells[from->basis].presence == KIOKU_CELL_PRESENT)
+		event->cells[BASIS] = static_text(timeline->basis);
 }
 
 void timeline_add_fact(struct timeline *timeline, const char *what, const char *time)
@@ -113,6 +117,8 @@ void timeline_add_fact(struct timeline *timeline, const char *what, const char *
 		(struct kioku_cell){ .value.integer =
 					     (int64_t)timegm(&parts) * 1000000000 + nanoseconds };
 	event->cells[EVENT] = static_text(what);
+	if (timeline->basis)
+		event->cells[BASIS] = static_text(timeline->basis);
 }
 
 static int compare(const void *left, const void *right)
@@ -131,9 +137,10 @@ static int compare(const void *left, const void *right)
 
 bool timeline_fill(struct timeline *timeline, struct report_table *table)
 {
-	static const size_t selected[COLUMNS] = { TIME, EVENT, PID, SUBJECT, DETAIL };
+	static const size_t selected[COLUMNS] = { TIME, EVENT, PID, SUBJECT, DETAIL, BASIS };
 
-	if (!report_table_begin(table, columns, selected, COLUMNS) || timeline->is_out_of_memory)
+	if (!report_table_begin(table, columns, selected, timeline->basis ? COLUMNS : BASIS) ||
+	    timeline->is_out_of_memory)
 		return false;
 	if (timeline->count > 0)
 		qsort(timeline->events, timeline->count, sizeof(*timeline->events), compare);

@@ -11,14 +11,16 @@ struct timeline {
 	uint64_t size;     /* bytes of their texts */
 	uint64_t left_out; /* events past what a page can hold */
 	bool is_out_of_memory;
+	const char *basis; /* static; what events that say what they rest on do; NULL: none is to */
 };
 
 /* Which columns of a view tell what happened; -1: none does. */
 struct timeline_columns {
 	int time, pid, subject, detail;
+	int basis; /* the caller's: what the row rests on */
 };
 
-/* The columns of a view by name; NULL: -1. */
+/* The columns of a view by name; NULL: -1. Without basis. */
 struct timeline_columns timeline_columns(const struct kioku_view *view, const char *time,
 					 const char *pid, const char *subject, const char *detail);
 

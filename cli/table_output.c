@@ -198,6 +198,18 @@ static bool start(struct output *output)
 	return true;
 }
 
+/* In front, where no long text before it moves it out of sight. */
+static void arrange_mark(struct output *output)
+{
+	size_t *selected = output->selected, last = output->selected_count - 1;
+	size_t mark = selected[last];
+
+	if (!output->is_marked)
+		return;
+	memmove(selected + 1, selected, last * sizeof(*selected));
+	selected[0] = mark;
+}
+
 /* The lines of a tree say what the column depth says, unless it was asked for. */
 static void arrange_tree(struct output *output)
 {
@@ -222,6 +234,7 @@ static bool begin(struct output *output)
 
 	if (!table)
 		return false;
+	arrange_mark(output);
 	arrange_tree(output);
 	table->widths = calloc(output->selected_count, sizeof(*table->widths));
 	if (!table->widths)

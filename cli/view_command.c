@@ -81,6 +81,7 @@ static int run_view(struct session *session, struct taker *taker)
 		return result;
 
 	options.space = space;
+	output_mark(output, view, session->kernel);
 	for (size_t i = 0; i < output->selected_count; i++)
 		options.columns |= UINT64_C(1) << output->selected[i];
 	if (taker->dump && options.columns)

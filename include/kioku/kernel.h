@@ -43,6 +43,18 @@ kioku_kernel_open(struct kioku_source *source, const struct kioku_kernel_options
 		  struct kioku_kernel **out, struct kioku_error *error);
 KIOKU_PUBLIC void kioku_kernel_close(struct kioku_kernel *kernel);
 
+/* What the reading of a kernel's structures rests on; each is less to be relied on than the one before. */
+enum kioku_basis {
+	KIOKU_BASIS_NONE, /* it has no types */
+	KIOKU_BASIS_TYPES, /* types that fit: its own, or of a file or profile that nothing contradicts */
+	KIOKU_BASIS_INFERRED, /* types that were worked out from its memory */
+	KIOKU_BASIS_FORCED,   /* types or symbols that do not fit, used by force */
+};
+KIOKU_PUBLIC enum kioku_basis kioku_kernel_basis(const struct kioku_kernel *kernel);
+
+/* "none", "types", "inferred", "forced"; static. */
+KIOKU_PUBLIC const char *kioku_basis_name(enum kioku_basis basis);
+
 /* NULL where the image has none. Borrowed until the kernel closes. */
 KIOKU_PUBLIC const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel);
 KIOKU_PUBLIC const struct kioku_types *kioku_kernel_types(const struct kioku_kernel *kernel);

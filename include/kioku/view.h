@@ -64,8 +64,16 @@ KIOKU_PUBLIC const struct kioku_view *const *kioku_views(void);
 KIOKU_PUBLIC const struct kioku_view *kioku_view_find(const char *name);
 KIOKU_PUBLIC const char *kioku_view_name(const struct kioku_view *view);
 KIOKU_PUBLIC const char *kioku_view_help(const struct kioku_view *view);
-KIOKU_PUBLIC const struct kioku_column *kioku_view_columns(const struct kioku_view *view,
-							   size_t *count);
+
+/*
+ * The columns of a view, in the order of a row's cells; NULL past the last. The last one of every view is "basis":
+ * what the row rests on, as kioku_basis_name() has it. It does not apply to a row for which nothing was read by the
+ * kernel's types, unless something is forced. Where kioku_kernel_basis() is INFERRED or FORCED, whoever passes rows
+ * on should show it, asked for or not.
+ */
+KIOKU_PUBLIC const struct kioku_column *kioku_view_column(const struct kioku_view *view,
+							  size_t index);
+KIOKU_PUBLIC size_t kioku_view_column_count(const struct kioku_view *view);
 
 /* What a view understands besides format and columns; enum kioku_view_option, combined. */
 enum kioku_view_option {

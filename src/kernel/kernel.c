@@ -393,6 +393,26 @@ void kernel_types_are_inferred(struct kioku_kernel *kernel, struct bytes member_
 		"members that were not found is missing");
 }
 
+enum kioku_basis kioku_kernel_basis(const struct kioku_kernel *kernel)
+{
+	if (kernel->forced)
+		return KIOKU_BASIS_FORCED;
+	if (!kernel->types)
+		return KIOKU_BASIS_NONE;
+	return kernel->types_are_inferred ? KIOKU_BASIS_INFERRED : KIOKU_BASIS_TYPES;
+}
+
+const char *kioku_basis_name(enum kioku_basis basis)
+{
+	switch (basis) {
+	case KIOKU_BASIS_NONE: return "none";
+	case KIOKU_BASIS_TYPES: return "types";
+	case KIOKU_BASIS_INFERRED: return "inferred";
+	case KIOKU_BASIS_FORCED: return "forced";
+	}
+	return "unknown";
+}
+
 const struct kioku_symbols *kioku_kernel_symbols(const struct kioku_kernel *kernel)
 {
 	return kernel->symbols;

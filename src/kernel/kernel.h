@@ -63,7 +63,8 @@ struct kioku_kernel {
 	bool ignores_btf;             /* the image's own */
 	bool types_are_inferred;      /* from this image, or from that of a profile */
 	struct bytes member_evidence; /* then, see member_evidence.h */
-	uint64_t init_task;           /* virtual; 0 if unknown */
+	bool was_read;      /* by types: a structure, or what is in none. view/view.c clears it */
+	uint64_t init_task; /* virtual; 0 if unknown */
 	const char *init_task_evidence;
 	uint64_t direct_map; /* virtual address of physical 0; 0 if unknown */
 	const char *direct_map_evidence;

@@ -117,6 +117,7 @@ enum kioku_status record_bind_types(const struct kioku_types *types, const struc
 enum kioku_status record_bind(struct kioku_kernel *kernel, const struct record *record,
 			      const struct binding **out, struct kioku_error *error)
 {
+	kernel->was_read = true;
 	for (struct record_cache *cached = kernel->records; cached; cached = cached->next) {
 		if (cached->binding.record == record) {
 			*out = &cached->binding;
@@ -134,6 +135,7 @@ enum kioku_status record_bind_cached(struct kioku_kernel *kernel, const struct k
 				     const struct record *record, const struct binding **out,
 				     struct kioku_error *error)
 {
+	kernel->was_read = true;
 	AUTO_FREE struct record_cache *cached = malloc(sizeof(*cached));
 	if (!cached)
 		return error_no_memory(error);
@@ -205,6 +207,7 @@ enum kioku_status record_read(struct kioku_kernel *kernel, const struct binding 
 {
 	const struct record *record = binding->record;
 
+	kernel->was_read = true;
 	memset(out, 0, record->size);
 	for (size_t first = 0; first < binding->present;) {
 		const struct bound_member *start = &binding->members[binding->order[first]];

@@ -74,6 +74,7 @@ static enum kioku_status run_members(struct view_run *run, struct kioku_error *e
 	if (!run->kernel->types)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "this image has no type information (BTF)");
+	run->kernel->was_read = true; /* not it, but by what it would be */
 	for (; *view; view++) {
 		const struct record *const *record = (*view)->records;
 		for (; record && *record; record++)

@@ -65,10 +65,21 @@ const char *kioku_view_help(const struct kioku_view *view)
 	return view->help;
 }
 
-const struct kioku_column *kioku_view_columns(const struct kioku_view *view, size_t *count)
+const struct kioku_column *kioku_view_column(const struct kioku_view *view, size_t index)
 {
-	*count = view->column_count;
-	return view->columns;
+	static const struct kioku_column basis = {
+		"basis", KIOKU_KIND_TEXT,
+		"what the row rests on: types, or what is less sure: inferred, forced", true
+	};
+
+	if (index < view->column_count)
+		return &view->columns[index];
+	return index == view->column_count ? &basis : NULL;
+}
+
+size_t kioku_view_column_count(const struct kioku_view *view)
+{
+	return view->column_count + 1;
 }
 
 unsigned kioku_view_option_mask(const struct kioku_view *view)
@@ -116,17 +127,29 @@ enum kioku_status view_make_texts(view_texts_fn *list, void *user, char **out,
 	return status;
 }
 
+/*
+ * What was read by types since the view began may be in any row that follows. What is forced may be symbols, which
+ * everything rests on.
+ */
+static enum kioku_basis row_basis(const struct kioku_kernel *kernel)
+{
+	return kernel->forced || kernel->was_read ? kioku_kernel_basis(kernel) : KIOKU_BASIS_NONE;
+}
+
 enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells)
 {
-	if (!run->kernel->types_are_inferred)
-		return run->row(run->user, cells, run->column_count);
+	enum kioku_basis basis = row_basis(run->kernel);
+	struct kioku_cell *row = run->cells;
+
+	memcpy(row, cells, run->column_count * sizeof(*row));
 	/* Where a member was not found, it cannot be told that a row has no such thing. */
-	for (size_t i = 0; i < run->column_count; i++) {
-		run->doubtful[i] = cells[i];
-		if (cells[i].presence == KIOKU_CELL_NOT_APPLICABLE)
-			run->doubtful[i].presence = KIOKU_CELL_UNSUPPORTED;
-	}
-	return run->row(run->user, run->doubtful, run->column_count);
+	bool is_doubtful = run->kernel->types_are_inferred && run->kernel->was_read;
+	for (size_t i = 0; i < run->column_count && is_doubtful; i++)
+		if (row[i].presence == KIOKU_CELL_NOT_APPLICABLE)
+			row[i].presence = KIOKU_CELL_UNSUPPORTED;
+	row[run->column_count] = basis == KIOKU_BASIS_NONE ? cell_absent(KIOKU_CELL_NOT_APPLICABLE)
+							   : cell_string(kioku_basis_name(basis));
+	return run->row(run->user, row, run->column_count + 1);
 }
 
 bool view_wants_pid(const struct view_run *run, int32_t pid)
@@ -202,11 +225,13 @@ enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_ker
 	AUTO_FREE bool *met = calloc(run.options.pid_count + 1, sizeof(*met));
 	if (!met)
 		return error_no_memory(error);
-	AUTO_FREE struct kioku_cell *doubtful = calloc(view->column_count + 1, sizeof(*doubtful));
-	if (!doubtful)
+	AUTO_FREE struct kioku_cell *cells = calloc(view->column_count + 1, sizeof(*cells));
+	if (!cells)
 		return error_no_memory(error);
 	run.met = met;
-	run.doubtful = doubtful;
+	run.cells = cells;
+	/* That of a process was found by its structures. */
+	kernel->was_read = run.options.space && run.options.space != &kernel->space;
 	enum kioku_status status = kioku_view_supported(view, kernel, error);
 	if (status == KIOKU_OK)
 		status = view->run(&run, error);

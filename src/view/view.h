@@ -15,9 +15,9 @@ struct view_run {
 	struct kioku_view_options options;
 	kioku_row_fn *row;
 	void *user;
-	size_t column_count;
-	bool *met;                   /* which of options.pids were there */
-	struct kioku_cell *doubtful; /* room for a row */
+	size_t column_count;      /* the view's own, without what rows rest on */
+	bool *met;                /* which of options.pids were there */
+	struct kioku_cell *cells; /* room for a row, what it rests on included */
 };
 
 struct kioku_view {
@@ -78,7 +78,7 @@ static inline struct kioku_cell cell_text_if_any(const char *data, size_t size)
 /* What a failed read means for a cell. */
 enum kioku_presence presence_of(enum kioku_status status);
 
-/* Gives a row of as many cells as the view has columns. */
+/* Gives a row of as many cells as the view has columns of its own; what it rests on is put behind them. */
 enum kioku_status view_row(struct view_run *run, const struct kioku_cell *cells);
 
 /* Whether anybody will look at a column of a row. */

@@ -473,6 +473,8 @@ static const struct kioku_column where_columns[] = {
 	{ "address", KIOKU_KIND_ADDRESS, "what was asked for", false },
 	{ "steps", KIOKU_KIND_BOOLEAN, "whether steps were asked for", false },
 };
+static const struct kioku_column basis_column = { "basis", KIOKU_KIND_TEXT, "what the row rests on",
+						  true };
 static const struct kioku_view ps_view = { "ps", "processes", ps_columns, 7,
 					   KIOKU_VIEW_PID | KIOKU_VIEW_ALL | KIOKU_VIEW_NAME };
 static const struct kioku_view pstree_view = { "pstree", "processes as a tree", ps_columns, 7,
@@ -506,10 +508,40 @@ const char *kioku_view_help(const struct kioku_view *view)
 	return view->help;
 }
 
-const struct kioku_column *kioku_view_columns(const struct kioku_view *view, size_t *count)
+const struct kioku_column *kioku_view_column(const struct kioku_view *view, size_t index)
 {
-	*count = view->column_count;
-	return view->columns;
+	if (index < view->column_count)
+		return &view->columns[index];
+	return index == view->column_count ? &basis_column : NULL;
+}
+
+size_t kioku_view_column_count(const struct kioku_view *view)
+{
+	return view->column_count + 1;
+}
+
+enum kioku_basis kioku_kernel_basis(const struct kioku_kernel *kernel)
+{
+	return scenario(kernel->source, "forced")     ? KIOKU_BASIS_FORCED
+	       : scenario(kernel->source, "inferred") ? KIOKU_BASIS_INFERRED
+						      : KIOKU_BASIS_TYPES;
+}
+
+const char *kioku_basis_name(enum kioku_basis basis)
+{
+	return basis == KIOKU_BASIS_FORCED     ? "forced"
+	       : basis == KIOKU_BASIS_INFERRED ? "inferred"
+					       : "types";
+}
+
+/* Of the first process, nothing was read by types. */
+static struct kioku_cell basis_cell(const struct kioku_kernel *kernel, bool is_first)
+{
+	const char *name = kioku_basis_name(kioku_kernel_basis(kernel));
+
+	if (is_first)
+		return (struct kioku_cell){ .presence = KIOKU_CELL_NOT_APPLICABLE };
+	return (struct kioku_cell){ .value.text = { name, strlen(name) } };
 }
 
 unsigned kioku_view_option_mask(const struct kioku_view *view)
@@ -562,7 +594,8 @@ static const struct process hostile[] = {
 	{ 109, 1, endless, sizeof(endless) },
 };
 
-static enum kioku_status send(const struct process *process, kioku_row_fn *row, void *user)
+static enum kioku_status send(const struct kioku_kernel *kernel, const struct process *process,
+			      kioku_row_fn *row, void *user)
 {
 	const struct kioku_cell cells[] = {
 		{ .value.number = 0xffff888000000000 + (uint64_t)process->pid },
@@ -575,8 +608,9 @@ static enum kioku_status send(const struct process *process, kioku_row_fn *row, 
 		  .value.integer = process->pid == 30 ? -1 : 1795182361123456789 },
 		{ .value.number = process->depth },
 		{ .value.text = { process->comm, process->comm_size } },
+		basis_cell(kernel, process->pid == 1),
 	};
-	return row(user, cells, 7);
+	return row(user, cells, 8);
 }
 
 static enum kioku_status run_where(struct kioku_kernel *kernel,
@@ -589,12 +623,14 @@ static enum kioku_status run_where(struct kioku_kernel *kernel,
 						       : 0 },
 		{ .value.number = options->address },
 		{ .value.boolean = options->steps },
+		basis_cell(kernel, false),
 	};
-	return row(user, cells, 3);
+	return row(user, cells, 4);
 }
 
 /* The last one once only: a browser would print it again and again. */
-static enum kioku_status send_hostile(size_t rounds, kioku_row_fn *row, void *user)
+static enum kioku_status send_hostile(const struct kioku_kernel *kernel, size_t rounds,
+				      kioku_row_fn *row, void *user)
 {
 	enum kioku_status status = KIOKU_OK;
 
@@ -602,7 +638,7 @@ static enum kioku_status send_hostile(size_t rounds, kioku_row_fn *row, void *us
 	for (size_t i = 0; i < rounds && status == KIOKU_OK; i++)
 		for (size_t j = 0; j + (i > 0) < sizeof(hostile) / sizeof(hostile[0]); j++)
 			if (status == KIOKU_OK)
-				status = send(&hostile[j], row, user);
+				status = send(kernel, &hostile[j], row, user);
 	return status;
 }
 
@@ -621,12 +657,13 @@ static enum kioku_status run_ps(struct kioku_kernel *kernel,
 			wanted = false;
 		if (scenario(kernel->source, "deep"))
 			process.depth = (unsigned)i * 10;
-		enum kioku_status status = wanted ? send(&process, row, user) : KIOKU_OK;
+		enum kioku_status status = wanted ? send(kernel, &process, row, user) : KIOKU_OK;
 		if (status != KIOKU_OK)
 			return status;
 	}
 	/* Past what a page has as HTML, too. */
-	return scenario(kernel->source, "hostile") ? send_hostile(300, row, user) : KIOKU_OK;
+	return scenario(kernel->source, "hostile") ? send_hostile(kernel, 300, row, user)
+						   : KIOKU_OK;
 }
 
 enum kioku_status kioku_view_run(const struct kioku_view *view, struct kioku_kernel *kernel,
