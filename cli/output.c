@@ -86,16 +86,18 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 	return STATUS_COMPLETE;
 }
 
-bool output_wants_mark(const struct kioku_kernel *kernel)
+const char *output_mark_name(const struct kioku_kernel *kernel)
 {
 	enum kioku_basis basis = kioku_kernel_basis(kernel);
 
-	return basis == KIOKU_BASIS_INFERRED || basis == KIOKU_BASIS_FORCED;
+	return basis == KIOKU_BASIS_INFERRED || basis == KIOKU_BASIS_FORCED
+		       ? kioku_basis_name(basis)
+		       : NULL;
 }
 
 int output_mark_column(const struct kioku_view *view, const struct kioku_kernel *kernel)
 {
-	return output_wants_mark(kernel) ? output_find_column(view, "basis") : -1;
+	return output_mark_name(kernel) ? output_find_column(view, "basis") : -1;
 }
 
 void output_mark(struct output *output, const struct kioku_view *view,

@@ -58,8 +58,8 @@ int output_select(struct output *output, const struct kioku_view *view, const ch
 /* Copies of all columns of a view, to be freed; NULL: out of memory. */
 struct kioku_column *output_columns(const struct kioku_view *view, size_t *count);
 
-/* Whether rows are to say what they rest on though nobody asked: what is inferred or used by force does, everywhere. */
-bool output_wants_mark(const struct kioku_kernel *kernel);
+/* What is to be said of all that rests on a kernel's types, asked for or not: that they are inferred, or forced. Or NULL. */
+const char *output_mark_name(const struct kioku_kernel *kernel);
 
 /* The column that says it, if so; else -1. */
 int output_mark_column(const struct kioku_view *view, const struct kioku_kernel *kernel);

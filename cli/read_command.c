@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "message.h"
 #include "number.h"
+#include "output.h"
 #include "session.h"
 #include "sink.h"
 
@@ -196,6 +197,9 @@ static int run(struct session *session)
 	reading.kernel = session->kernel;
 	if (!physical)
 		reading.space = space ? space : kioku_kernel_space(session->kernel);
+	/* The kernel's own page tables are found without types; a process's are not. */
+	if (space || (!physical && kioku_kernel_basis(session->kernel) == KIOKU_BASIS_FORCED))
+		reading.sink.mark = output_mark_name(session->kernel);
 
 	if (options->output)
 		return copy_to_file(&reading, options->output);

@@ -168,7 +168,7 @@ void report_overview_write(FILE *file, const struct session *session, const uint
 	const struct kioku_fact *facts = kioku_kernel_facts(session->kernel, &count);
 
 	report_section_begin(file, &entry, NULL);
-	if (output_wants_mark(session->kernel))
+	if (output_mark_name(session->kernel))
 		write_basis(file, session);
 	fputs("<dl class=\"headline\">\n", file);
 	write_headline(file, "Host", report_fact(session, "hostname"));

@@ -236,10 +236,7 @@ int sections_make(struct sections *sections, struct session *session)
 {
 	_Static_assert(COUNT(plans) <= SECTION_LIMIT, "there is room for all");
 	CLEANUP(timeline_release)
-	struct timeline timeline = { .basis = output_wants_mark(session->kernel)
-						      ? kioku_basis_name(
-								kioku_kernel_basis(session->kernel))
-						      : NULL };
+	struct timeline timeline = { .basis = output_mark_name(session->kernel) };
 	int status = STATUS_COMPLETE;
 
 	sections->count = COUNT(plans);

@@ -67,6 +67,8 @@ static void json_begin(struct sink *sink, uint64_t address, uint64_t size)
 	json_open(&sink->json, NULL, '{');
 	json_address(&sink->json, "address", address);
 	json_number(&sink->json, "size", size);
+	if (sink->mark)
+		json_string(&sink->json, "basis", sink->mark);
 	json_open(&sink->json, "parts", '[');
 }
 

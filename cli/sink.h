@@ -14,6 +14,8 @@ struct sink {
 	const struct sink_format *format;
 	FILE *file;
 	bool pad; /* raw: a hole becomes zeros */
+	const char *
+		mark; /* json: see output_mark_name(); NULL: the address space rests on nothing such */
 	struct json json;
 	bool in_part;       /* json: the string of bytes is open */
 	bool is_part_stale; /* json: that of the part */

@@ -6,6 +6,7 @@
 #include "escape.h"
 #include "json.h"
 #include "message.h"
+#include "output.h"
 #include "session.h"
 
 static const char *kind_name(enum kioku_type_kind kind)
@@ -46,7 +47,9 @@ static void write_type(struct json *json, const char *name_key, const struct kio
 	json_string(json, "kind", kind_name(kioku_type_kind(types, id)));
 }
 
-static void write_json(struct json *json, const struct kioku_types *types, uint32_t id)
+/* mark: see output_mark_name(). */
+static void write_json(struct json *json, const struct kioku_types *types, uint32_t id,
+		       const char *mark)
 {
 	struct kioku_member member;
 
@@ -67,6 +70,8 @@ static void write_json(struct json *json, const struct kioku_types *types, uint3
 		json_close(json, '}');
 	}
 	json_close(json, ']');
+	if (mark)
+		json_string(json, "basis", mark);
 	json_close(json, '}');
 	putc('\n', json->file);
 }
@@ -94,17 +99,20 @@ static int run(struct session *session)
 	int status = session_open_kernel(session);
 	if (status != STATUS_COMPLETE)
 		return status;
+	const char *mark = output_mark_name(session->kernel);
 	const struct kioku_types *types = kioku_kernel_types(session->kernel);
 	if (!types)
 		return message_error("this image's kernel types are missing; see kioku info");
 	if (kioku_types_find(types, name, &id, &error) != KIOKU_OK)
 		return message_error("%s", error.message);
 	if (strcmp(session->options.format, "json") == 0) {
-		write_json(&json, types, id);
+		write_json(&json, types, id, mark);
 		return STATUS_COMPLETE;
 	}
 	if (kioku_type_print(types, id, &text, &error) != KIOKU_OK)
 		return message_error("%s", error.message);
+	if (mark)
+		printf("/* basis: %s */\n", mark);
 	print_text(text);
 	return STATUS_COMPLETE;
 }
