@@ -102,6 +102,18 @@ class File(unittest.TestCase):
         self.assertEqual(done.returncode, 3)
         self.assertIn("Not all is here: task_struct.pid is unknown", done.stdout.decode())
 
+    def test_what_rows_rest_on_is_told(self):
+        plain = run("image", "-o", "-").stdout.decode()
+        self.assertNotIn("basis", re.sub(r"<script>.*?</script>", "", plain, flags=re.S))
+        for basis in ("inferred", "forced"):
+            text = run(basis, "-o", "-").stdout.decode()
+            self.assertIn(f"Rows whose basis is <em>{basis}</em>", text)
+            tables = dict(re.findall(r'<table id="table-(\w+)".*?(<thead>.*?)</table>', text, re.S))
+            for name in ("pstree", "timeline"):
+                self.assertRegex(tables[name], r'<th[^>]*>basis</th></tr></thead>')
+                rows = tables[name].count("<tr") - 1
+                self.assertEqual(tables[name].count(f">{basis}</td></tr>"), rows - 1, name)
+
     def test_what_the_manifest_says(self):
         self.assertIn("There is no manifest", run("image", "-o", "-").stdout.decode())
         text = run("proven", "-o", "-").stdout.decode()

@@ -95,7 +95,7 @@ class Usage(unittest.TestCase):
             self.assertEqual((text.returncode, text.errors), (0, ""))
             self.assertEqual(text.text, run(name, "--help").text)
             self.assertEqual(text.text, run(name, "-h").text)
-        self.assertEqual(run("help", "--list", "where").text, "root\naddress\nsteps\n")
+        self.assertEqual(run("help", "--list", "where").text, "root\naddress\nsteps\nbasis\n")
         self.assertIn("when it started, UTC", run("help", "ps").text)
         self.assertIn("(only if asked for)", run("help", "ps").text)
 
@@ -190,8 +190,9 @@ class Rows(unittest.TestCase):
         rows = {row["pid"]: row for row in json.loads(done.text)}
         self.assertEqual(rows[1], {
             "task": "0xffff888000000001", "pid": 1, "size": 1 << 20, "hidden": False,
-            "start_time": None, "depth": 0, "comm": "init",
-            "absent": {"start_time": "not applicable"}})
+            "start_time": None, "depth": 0, "comm": "init", "basis": None,
+            "absent": {"start_time": "not applicable", "basis": "not applicable"}})
+        self.assertEqual(rows[11]["basis"], "types")
         self.assertEqual(rows[11]["start_time"], "2026-11-20T13:46:01.123456789Z")
         self.assertEqual(rows[30]["start_time"], "1969-12-31T23:59:59.999999999Z")
         self.assertEqual(rows[20]["absent"], {"start_time": "unreadable"})
@@ -280,6 +281,43 @@ class Rows(unittest.TestCase):
             for form in ("json", "csv"):
                 self.assertIn("日本", run("ps", "image", "--format", form, env=env).text)
                 self.assertTrue(on_terminal(80, "ps", "image", "--format", form, env=env).isascii())
+
+    def test_basis(self):
+        """What may be wrong says so in each row, whatever was asked for; else there is nothing new."""
+        for command in ("ps", "pstree"):
+            plain = json.loads(run(command, "image", "--format", "json").text)
+            self.assertFalse(any("basis" in row for row in plain))
+            for basis in ("inferred", "forced"):
+                rows = json.loads(run(command, basis, "--format", "json").text)
+                self.assertEqual([row.pop("basis") for row in rows], [None] + 7 * [basis])
+                self.assertEqual(rows[0]["absent"].pop("basis"), "not applicable")
+                self.assertEqual(rows, plain)
+        self.assertEqual(run("ps", "image", "--columns", "pid,basis", "--pid", "1,10").text,
+                         "PID  BASIS\n  1  -\n 10  types\n")
+        self.assertEqual(run("ps", "forced", "-c", "pid", "--format", "csv").text.split()[:3],
+                         ["pid,basis", "1,", '10,"forced"'])
+        # In front, so that what is cut to the terminal stays the last one, and a tree where it is.
+        self.assertEqual(run("pstree", "inferred", "-c", "pid,comm", "--pid", "1,10").text,
+                         "BASIS     PID  COMM\n-           1  init\n"
+                         "inferred   10  └─ evil\\x1b[31m\\x0a\\x09\\x7f\n")
+        # Where it was asked for, it stays.
+        self.assertEqual(run("ps", "forced", "-c", "basis,pid", "--format", "csv").text.split()[:3],
+                         ["basis,pid", ",1", '"forced",10'])
+        self.assertEqual(run("ps", "forced", "-c", "pid,basis", "--pid", "10").text,
+                         "PID  BASIS\n 10  forced\n")
+        self.assertEqual(run("ps", "forced", "-c", "all").text.split("\n")[0].split()[-1], "BASIS")
+
+    def test_basis_of_what_has_no_rows(self):
+        layout = json.loads(run("type", "inferred", "fake", "--format", "json").text)
+        self.assertEqual(layout["basis"], "inferred")
+        self.assertTrue(run("type", "forced", "fake").text.startswith("/* basis: forced */\n"))
+        self.assertNotIn("basis", run("type", "image", "fake").text)
+        for where, basis in (("image", None), ("inferred", None), ("forced", "forced")):
+            read = json.loads(run("read", where, "0x1000", "16", "--format", "json").text)
+            self.assertEqual(read.get("basis"), basis)
+        read = json.loads(run("read", "forced", "0x1000", "16", "--format", "json",
+                              "--physical").text)
+        self.assertNotIn("basis", read)
 
     def test_long_list(self):
         text = run("ps", "many", "--columns", "pid").text

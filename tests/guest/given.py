@@ -4,6 +4,8 @@
 import os
 from pathlib import Path
 
+from tool import unmarked
+
 VIEWS = ("ps", "pstree", "threads", "maps", "lsof", "modules")
 
 
@@ -33,6 +35,8 @@ def refused(tool, known, *options):
     forced = tool.run("info", known.ram_path, "--format", "json", "--force", *options)
     if "is used by force, although" not in forced.stderr or b'"forced"' not in forced.stdout:
         yield f"not said to be forced: {forced.describe()}"
+    for view in (*VIEWS, "symbols"):
+        yield from unmarked(tool, "forced", view, known.ram_path, "--force", *options)
 
 
 def types(tool, known, folder, other=None):

@@ -120,6 +120,15 @@ class Tool:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def unmarked(tool, basis, view, image, *options):
+    """Problems of a view whose rows must all say what they rest on, asked for it or not."""
+    for words in ((), ("--columns", "basis"), ("--columns", "all")):
+        result = tool.run(view, image, "--format", "jsonl", *words, *options)
+        bases = {json.loads(line).get("basis", "unmarked") for line in result.stdout.splitlines()}
+        if bases - {basis}:
+            yield f"rows of {basis} types are {bases}: {result.describe()}"
+
+
 def text_bytes(row, column):
     """The bytes behind a text cell; None where it is absent. kioku(1), section ESCAPES."""
     text = row[column]

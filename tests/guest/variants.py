@@ -2,15 +2,18 @@
 """The same moment in other clothes: what an image looks like in another format, or without one of
 the things by which a kernel is found. Each test yields problems."""
 
+import json
 import os
 import re
 import struct
+from pathlib import Path
 
 import compare
 import memory
 import lime
 from known import Known
 from ram import PAGE, Ram, copy_sparse
+from tool import unmarked
 
 LOW_MEMORY = 1 << 20
 BTF_HEADER = bytes.fromhex("9feb010018000000")  # magic, version 1, flags 0, header of 24 bytes
@@ -82,6 +85,39 @@ def wrong_places(tool, image, seen):
         yield f"not found: {sorted(set(needed) - there)}"
 
 
+def marked_report(tool, image):
+    """Each process of a report says that its row is inferred, and so does the page."""
+    text = tool.run("report", image, "-o", "-").stdout.decode()
+    processes = compare.REPORTED.findall(text)
+    if "Rows whose basis is <em>inferred</em>" not in text or not processes:
+        yield "the report does not say that its rows are inferred"
+    if any(not cells.endswith(">inferred</td>") for _, cells in processes):
+        yield "a process of the report does not say that it is inferred"
+
+
+def marked_symbols(tool, image):
+    """Those of kallsyms were read without types; those of modules were not."""
+    result = tool.run("symbols", image, "--format", "jsonl")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    bases = {(row["module"] is not None, row["basis"]) for row in rows}
+    if not rows or (False, "inferred") in bases or (True, None) in bases:
+        yield f"symbols by module and basis: {bases}"
+
+
+def inferred_profile(tool, image):
+    """What is inferred stays so in a profile."""
+    path = Path(image).with_name("inferred.profile")
+    result = tool.run("profile", image, "-o", path)
+    if result.status != 3:
+        yield result.describe()
+    yield from unmarked(tool, "inferred", "ps", image, "--profile", path)
+    own = tool.run("ps", image, "--format", "json")
+    kept = tool.run("ps", image, "--profile", path, "--format", "json")
+    if (own.status, own.stdout) != (kept.status, kept.stdout):
+        yield f"not what ps shows without the profile: {kept.describe()}"
+    path.unlink(missing_ok=True)
+
+
 def without_types(tool, known, ram):
     """What is worked out from memory must be right; what cannot be must be said."""
     seen = []
@@ -93,6 +129,11 @@ def without_types(tool, known, ram):
         lacking = tool.ending_with(3)
         for view in (compare.ps, compare.pstree, memory.args, memory.env):
             yield from view(lacking, known, ram.path)
+        for view in ("ps", "pstree", "threads", "args", "maps", "modules", "members", "check"):
+            yield from unmarked(tool, "inferred", view, ram.path)
+        yield from marked_report(tool, ram.path)
+        yield from marked_symbols(tool, ram.path)
+        yield from inferred_profile(tool, ram.path)
         result = tool.run("psscan", ram.path)
         if result.status != 1 or "not known" not in result.stderr or result.stdout:
             yield result.describe()
