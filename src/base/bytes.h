@@ -16,6 +16,17 @@ struct bytes {
 	size_t size;
 };
 
+static inline struct bytes bytes_of_text(const char *text)
+{
+	return (struct bytes){ (const uint8_t *)text, strlen(text) };
+}
+
+static inline bool bytes_equal(struct bytes bytes, struct bytes other)
+{
+	return bytes.size == other.size &&
+	       (bytes.size == 0 || memcmp(bytes.data, other.data, bytes.size) == 0);
+}
+
 /* For data whose size was checked already. */
 static inline uint16_t load_le16(const void *data)
 {

@@ -10,17 +10,6 @@
 
 #define SCAN_LITERAL(literal) ((struct bytes){ (const uint8_t *)(literal), sizeof(literal) - 1 })
 
-static inline struct bytes bytes_of_text(const char *text)
-{
-	return (struct bytes){ (const uint8_t *)text, strlen(text) };
-}
-
-static inline bool bytes_equal(struct bytes bytes, struct bytes other)
-{
-	return bytes.size == other.size &&
-	       (bytes.size == 0 || memcmp(bytes.data, other.data, bytes.size) == 0);
-}
-
 /* The next line, without its line feed, which the last one may lack. False at the end. */
 static inline bool scan_line(struct bytes text, size_t *offset, struct bytes *line)
 {

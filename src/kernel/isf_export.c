@@ -10,7 +10,7 @@
 #include <openssl/evp.h>
 #include <time.h>
 
-#include "base/name_table.h"
+#include "base/key_table.h"
 #include "kernel/isf_output.h"
 #include "kernel/isf_symbol_types.h"
 #include "kernel/kernel.h"
@@ -32,7 +32,7 @@ struct export
 	struct isf_names *isf;
 	struct json_writer json;
 	uint64_t shift; /* what KASLR added to each address */
-	struct name_table names;
+	struct key_table names;
 	bool *shared;    /* of each symbol: there are others of its name, and nothing prefers it */
 	uint32_t *known; /* what is known of each symbol's type; 0: nothing */
 	uint64_t left_out;
@@ -41,16 +41,16 @@ struct export
 static void release_export(struct export *export)
 {
 	isf_names_close(export->isf);
-	name_table_release(&export->names);
+	key_table_release(&export->names);
 	free(export->shared);
 	free(export->known);
 }
 
 /* --- which symbols */
 
-static const char *name_of(const void *user, uint32_t item)
+static struct bytes name_of(const void *user, uint32_t item)
 {
-	return kioku_symbols_get(user, item).name;
+	return bytes_of_text(kioku_symbols_get(user, item).name);
 }
 
 /* Names stand in the file as they are. */
@@ -77,7 +77,7 @@ static bool choose_symbols(struct export *export)
 	export->shared = calloc(count ? count : 1, sizeof(*export->shared));
 	export->known = calloc(count ? count : 1, sizeof(*export->known));
 	if (!export->shared || !export->known ||
-	    !name_table_begin(&export->names, count, name_of, export->symbols))
+	    !key_table_begin(&export->names, count, name_of, export->symbols))
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		struct kioku_symbol symbol = kioku_symbols_get(export->symbols, i);
@@ -85,7 +85,7 @@ static bool choose_symbols(struct export *export)
 			export->left_out++;
 			continue;
 		}
-		uint32_t *chosen = name_table_at(&export->names, symbol.name);
+		uint32_t *chosen = key_table_at(&export->names, bytes_of_text(symbol.name));
 		if (*chosen) {
 			struct kioku_symbol before =
 				kioku_symbols_get(export->symbols, *chosen - 1);
@@ -101,7 +101,7 @@ static bool choose_symbols(struct export *export)
 /* The symbol that is written under a name; false: there is none. */
 static bool chosen(struct export *export, const char *name, uint32_t *index)
 {
-	uint32_t found = *name_table_at(&export->names, name);
+	uint32_t found = key_table_find(&export->names, bytes_of_text(name));
 
 	*index = found - 1;
 	return found != 0;

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 
 #include "base/error.h"
-#include "base/name_table.h"
+#include "base/key_table.h"
 
 #define NAME_LIMIT  255        /* of an identifier; the kernel's longest has about 60 */
 #define CHAIN_LIMIT 64         /* typedefs of qualifiers of typedefs ... */
@@ -41,7 +41,7 @@ struct isf_names {
 	const struct kioku_types *types;
 	uint8_t *labels; /* enum label of each type, by number */
 	uint32_t *flat;
-	struct name_table bases, aggregates, enumerations;
+	struct key_table bases, aggregates, enumerations;
 	bool signs_are_said; /* the flag of an enumeration means something: BTF since v6.0 */
 	uint64_t lost;
 };
@@ -88,9 +88,9 @@ bool isf_is_identifier(const char *name)
 	return is_name(name, false);
 }
 
-static const char *name_of(const void *user, uint32_t item)
+static struct bytes name_of(const void *user, uint32_t item)
 {
-	return kioku_type_name(user, item);
+	return bytes_of_text(kioku_type_name(user, item));
 }
 
 /* Which of two types of a name is the one that is asked for by it; as kioku_types_find() has it. */
@@ -99,7 +99,7 @@ static unsigned rank(unsigned kind)
 	return kind == KIOKU_TYPE_STRUCT ? 0 : kind == KIOKU_TYPE_UNION ? 1 : 2;
 }
 
-static void claim(struct isf_names *isf, struct name_table *table, uint32_t id, unsigned kind)
+static void claim(struct isf_names *isf, struct key_table *table, uint32_t id, unsigned kind)
 {
 	const char *name = kioku_type_name(isf->types, id);
 	bool is_typedef = kind == KIOKU_TYPE_TYPEDEF;
@@ -108,7 +108,7 @@ static void claim(struct isf_names *isf, struct name_table *table, uint32_t id, 
 		isf->labels[id] = is_typedef ? LABEL_NONE : LABEL_UNNAMED;
 		return;
 	}
-	uint32_t *owner = name_table_at(table, name);
+	uint32_t *owner = key_table_at(table, bytes_of_text(name));
 	if (*owner) {
 		uint32_t before = *owner - 1;
 		unsigned other = kioku_type_kind(isf->types, before);
@@ -142,7 +142,7 @@ static void claim_base(struct isf_names *isf, uint32_t id, const struct btf_reco
 	isf->labels[id] = LABEL_UNNAMED;
 	if (!is_name(name, true) || strcmp(name, "void") == 0 || strcmp(name, "pointer") == 0)
 		return;
-	uint32_t *owner = name_table_at(&isf->bases, name);
+	uint32_t *owner = key_table_at(&isf->bases, bytes_of_text(name));
 	if (!*owner) {
 		*owner = id + 1;
 		isf->labels[id] = LABEL_OWN;
@@ -200,9 +200,9 @@ enum kioku_status isf_names_open(const struct kioku_types *types, struct isf_nam
 	isf->labels = calloc((size_t)count + 1, sizeof(*isf->labels));
 	isf->flat = calloc((size_t)count + 1, sizeof(*isf->flat));
 	if (!isf->labels || !isf->flat ||
-	    !name_table_begin(&isf->bases, counts[0], name_of, types) ||
-	    !name_table_begin(&isf->aggregates, counts[1], name_of, types) ||
-	    !name_table_begin(&isf->enumerations, counts[2], name_of, types))
+	    !key_table_begin(&isf->bases, counts[0], name_of, types) ||
+	    !key_table_begin(&isf->aggregates, counts[1], name_of, types) ||
+	    !key_table_begin(&isf->enumerations, counts[2], name_of, types))
 		return error_no_memory(error);
 	for (uint32_t id = 1; id <= count; id++)
 		claim_type(isf, id);
@@ -214,9 +214,9 @@ void isf_names_close(struct isf_names *isf)
 {
 	if (!isf)
 		return;
-	name_table_release(&isf->bases);
-	name_table_release(&isf->aggregates);
-	name_table_release(&isf->enumerations);
+	key_table_release(&isf->bases);
+	key_table_release(&isf->aggregates);
+	key_table_release(&isf->enumerations);
 	free(isf->labels);
 	free(isf->flat);
 	free(isf);
@@ -270,7 +270,7 @@ static uint32_t definition(struct isf_names *isf, const struct btf_record *forwa
 
 	if (!is_name(name, false))
 		return 0;
-	uint32_t owner = *name_table_at(&isf->aggregates, name);
+	uint32_t owner = key_table_find(&isf->aggregates, bytes_of_text(name));
 	return owner && kioku_type_kind(isf->types, owner - 1) == kind &&
 			       isf->labels[owner - 1] == LABEL_OWN
 		       ? owner - 1
@@ -369,7 +369,7 @@ static void write_base(struct isf_names *isf, struct json_writer *json, uint32_t
 /* Whether a name is C's own, and this kernel's type of that name is no other. */
 static bool is_c_type(struct isf_names *isf, const struct c_type *type)
 {
-	uint32_t owner = *name_table_at(&isf->bases, type->name);
+	uint32_t owner = key_table_find(&isf->bases, bytes_of_text(type->name));
 	struct btf_record record;
 
 	return !owner || (types_record(isf->types, owner - 1, &record) &&
@@ -400,7 +400,7 @@ static void write_base_types(struct isf_names *isf, struct json_writer *json)
 			write_base(isf, json, id, &record);
 	/* Of what a kernel does not use, plugins may. */
 	for (size_t i = 0; i < C_TYPE_COUNT; i++)
-		if (!*name_table_at(&isf->bases, c_types[i].name))
+		if (!key_table_find(&isf->bases, bytes_of_text(c_types[i].name)))
 			put_base(json, c_types[i].name, c_types[i].size == 1 ? "char" : "int",
 				 c_types[i].size, c_types[i].is_signed);
 	json_end_object(json);

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "base/growing.h"
-#include "base/name_index.h"
+#include "base/key_table.h"
 #include "format/json_cursor.h"
 #include "type/isf_types.h"
 #include "type/type_builder.h"
@@ -12,13 +12,11 @@
 #define SIZE_LIMIT (1u << 31)
 
 /* What dictionary a name is of. */
-enum space { SPACE_BASE, SPACE_USER, SPACE_ENUM };
+enum space { SPACE_BASE, SPACE_USER, SPACE_ENUM, SPACES };
 
 struct entry {
 	struct bytes name;
 	enum space space;
-	uint32_t hash;
-	uint32_t next; /* of its hash, from 1 on; 0: the last */
 	uint32_t id;
 	bool is_defined, is_union;
 };
@@ -40,8 +38,7 @@ struct maker {
 	struct type_builder *builder;
 	struct entry *entries;
 	size_t entry_count, entry_capacity;
-	uint32_t *heads;
-	uint32_t head_count;
+	struct key_table known[SPACES]; /* entries by name */
 	/* Of the type that is being read. */
 	struct field *fields;
 	size_t field_count, field_capacity;
@@ -64,23 +61,18 @@ static void note_flaw(struct maker *maker, struct bytes name, const char *what)
 
 /* --- names */
 
-static bool grow_heads(struct maker *maker)
+static struct bytes name_of(const void *user, uint32_t index)
 {
-	uint32_t count = maker->head_count ? maker->head_count * 2 : 1u << 12;
+	const struct maker *maker = user;
 
-	if (maker->entry_count < maker->head_count)
-		return true;
-	uint32_t *heads = calloc(count, sizeof(*heads));
-	if (!heads)
-		return false;
-	free(maker->heads);
-	maker->heads = heads;
-	maker->head_count = count;
-	for (size_t i = maker->entry_count; i-- > 0;) {
-		uint32_t *head = &heads[maker->entries[i].hash & (count - 1)];
-		maker->entries[i].next = *head;
-		*head = (uint32_t)i + 1;
-	}
+	return maker->entries[index].name;
+}
+
+static bool know_nothing(struct maker *maker)
+{
+	for (size_t space = 0; space < SPACES; space++)
+		if (!key_table_begin(&maker->known[space], 0, name_of, maker))
+			return false;
 	return true;
 }
 
@@ -89,24 +81,17 @@ static struct entry *entry_of(struct maker *maker, enum space space, struct byte
 {
 	if (!name.data)
 		name.data = (const uint8_t *)"";
-	uint32_t hash = name_hash((const char *)name.data, name.size) + space;
+	uint32_t *known = key_table_at(&maker->known[space], name);
 
-	if (!grow_heads(maker) || !GROW(maker->entries, maker->entry_count, maker->entry_capacity))
+	if (known && *known)
+		return &maker->entries[*known - 1];
+	if (!known || !GROW(maker->entries, maker->entry_count, maker->entry_capacity))
 		return NULL;
-	uint32_t *head = &maker->heads[hash & (maker->head_count - 1)];
-	for (uint32_t at = *head; at; at = maker->entries[at - 1].next) {
-		struct entry *entry = &maker->entries[at - 1];
-		if (entry->hash == hash && entry->space == space && entry->name.size == name.size &&
-		    memcmp(entry->name.data, name.data, name.size) == 0)
-			return entry;
-	}
 	struct entry *entry = &maker->entries[maker->entry_count];
 	*entry = (struct entry){ .name = name,
 				 .space = space,
-				 .hash = hash,
-				 .next = *head,
 				 .id = type_builder_reserve(maker->builder) };
-	*head = (uint32_t)++maker->entry_count;
+	*known = (uint32_t)++maker->entry_count;
 	return entry;
 }
 
@@ -382,7 +367,8 @@ static void release(struct maker *maker)
 {
 	type_builder_close(maker->builder);
 	free(maker->entries);
-	free(maker->heads);
+	for (size_t space = 0; space < SPACES; space++)
+		key_table_release(&maker->known[space]);
 	free(maker->fields);
 	free(maker->constants);
 	free(maker->names);
@@ -402,7 +388,7 @@ enum kioku_status types_from_isf(struct bytes text,
 	struct isf_problem problem;
 
 	*summary = (struct isf_summary){ 0 };
-	if (!maker.builder)
+	if (!maker.builder || !know_nothing(&maker))
 		return error_no_memory(error);
 	switch (isf_read(text, &handler, &maker, &problem)) {
 	case ISF_OK: break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 #include "base/growing.h"
-#include "base/name_index.h"
+#include "base/key_table.h"
 #include "type/type_builder.h"
 
 #define SIZE_LIMIT   (1u << 30) /* of all records, and of all strings: BTF counts in 32 bits */
@@ -13,12 +13,6 @@ struct place {
 	uint32_t start, size;
 };
 
-/* A hash table of numbers; 0 is free. */
-struct table {
-	uint32_t *slots;
-	uint32_t used, size; /* a power of two */
-};
-
 struct type_builder {
 	enum kioku_status status;
 	uint8_t *records; /* in the order in which they were made */
@@ -27,15 +21,30 @@ struct type_builder {
 	size_t strings_size, strings_capacity;
 	struct place *places; /* of type 1, 2 ... */
 	size_t count, places_capacity;
-	struct table known_strings; /* by their offset */
-	struct table known_types;   /* by their number: those without parts */
-	uint32_t defined;           /* the number that the next type gets; 0: a new one */
+	struct key_table known_strings; /* by their offset */
+	struct key_table known_types;   /* by their number: those without parts */
+	uint32_t defined;               /* the number that the next type gets; 0: a new one */
 	uint32_t array_index;       /* what arrays say they are indexed by; 0: none so far */
 	/* The last type, as long as parts may follow; 0: none may. */
 	uint32_t open;
 	struct btf_record record; /* of it */
 	bool is_wide;             /* an enumeration, with a value that takes 64 bits */
 };
+
+static struct bytes string_of(const void *user, uint32_t offset)
+{
+	const struct type_builder *builder = user;
+
+	return bytes_of_text(builder->strings + offset);
+}
+
+static struct bytes record_of(const void *user, uint32_t id)
+{
+	const struct type_builder *builder = user;
+	const struct place *place = &builder->places[id - 1];
+
+	return (struct bytes){ builder->records + place->start, place->size };
+}
 
 struct type_builder *type_builder_new(void)
 {
@@ -46,9 +55,11 @@ struct type_builder *type_builder_new(void)
 	builder->strings = calloc(1, 64);
 	builder->strings_capacity = 64;
 	builder->strings_size = 1; /* the empty one */
-	if (builder->strings)
+	if (builder->strings &&
+	    key_table_begin(&builder->known_strings, 0, string_of, builder) &&
+	    key_table_begin(&builder->known_types, 0, record_of, builder))
 		return builder;
-	free(builder);
+	type_builder_close(builder);
 	return NULL;
 }
 
@@ -59,8 +70,8 @@ void type_builder_close(struct type_builder *builder)
 	free(builder->records);
 	free(builder->strings);
 	free(builder->places);
-	free(builder->known_strings.slots);
-	free(builder->known_types.slots);
+	key_table_release(&builder->known_strings);
+	key_table_release(&builder->known_types);
 	free(builder);
 }
 
@@ -96,78 +107,25 @@ static bool make_room(struct type_builder *builder, void *array, size_t used, si
 	return true;
 }
 
-/* --- tables */
-
-static const uint8_t *record_of(const struct type_builder *builder, uint32_t id)
-{
-	return builder->records + builder->places[id - 1].start;
-}
-
-static uint32_t hash_bytes(const void *data, size_t size)
-{
-	return name_hash(data, size);
-}
-
-static uint32_t string_hash(const struct type_builder *builder, uint32_t offset)
-{
-	return hash_bytes(builder->strings + offset, strlen(builder->strings + offset));
-}
-
-static uint32_t type_hash(const struct type_builder *builder, uint32_t id)
-{
-	return hash_bytes(record_of(builder, id), builder->places[id - 1].size);
-}
-
-static void table_put(struct table *table, uint32_t hash, uint32_t value)
-{
-	while (table->slots[hash & (table->size - 1)])
-		hash++;
-	table->slots[hash & (table->size - 1)] = value;
-	table->used++;
-}
-
-/* At most half of a table is used, so that a search ends soon. */
-static bool table_grow(struct type_builder *builder, struct table *table,
-		       uint32_t (*hash)(const struct type_builder *, uint32_t))
-{
-	struct table grown = { .size = table->size ? table->size * 2 : 1024 };
-
-	if (table->used * 2 < table->size)
-		return true;
-	grown.slots = calloc(grown.size, sizeof(*grown.slots));
-	if (!grown.slots) {
-		fail(builder, KIOKU_ERROR_NO_MEMORY);
-		return false;
-	}
-	for (uint32_t i = 0; i < table->size; i++)
-		if (table->slots[i])
-			table_put(&grown, hash(builder, table->slots[i]), table->slots[i]);
-	free(table->slots);
-	*table = grown;
-	return true;
-}
-
 /* The offset of a string, which is added if it is new. */
 static uint32_t intern_string(struct type_builder *builder, const char *text)
 {
-	struct table *table = &builder->known_strings;
 	size_t size = text ? strlen(text) : 0;
 
-	if (size == 0 || builder->status != KIOKU_OK || !table_grow(builder, table, string_hash))
+	if (size == 0 || builder->status != KIOKU_OK)
 		return 0;
-	uint32_t hash = hash_bytes(text, size);
-	for (uint32_t i = hash; table->slots[i & (table->size - 1)]; i++) {
-		uint32_t at = table->slots[i & (table->size - 1)];
-		if (strcmp(builder->strings + at, text) == 0)
-			return at;
-	}
-	if (!make_room(builder, &builder->strings, builder->strings_size,
-		       &builder->strings_capacity, size + 1))
+	uint32_t *known = key_table_at(&builder->known_strings, bytes_of_text(text));
+	if (!known)
+		fail(builder, KIOKU_ERROR_NO_MEMORY);
+	if (known && *known)
+		return *known - 1;
+	if (!known || !make_room(builder, &builder->strings, builder->strings_size,
+				 &builder->strings_capacity, size + 1))
 		return 0;
 	uint32_t at = (uint32_t)builder->strings_size;
 	memcpy(builder->strings + at, text, size + 1);
 	builder->strings_size += size + 1;
-	table_put(table, hash, at);
+	*known = at + 1;
 	return at;
 }
 
@@ -299,24 +257,21 @@ static uint32_t begin(struct type_builder *builder, struct btf_record record, co
 static uint32_t simple(struct type_builder *builder, struct btf_record record, const char *name,
 		       const void *more, size_t more_size)
 {
-	struct table *table = &builder->known_types;
 	bool anew = builder->defined != 0;
 	uint32_t id = begin(builder, record, name, more, more_size);
 
-	if (!id || anew || !table_grow(builder, table, type_hash))
+	if (!id || anew)
 		return id;
-	struct place place = builder->places[id - 1];
-	uint32_t hash = type_hash(builder, id);
-	for (uint32_t i = hash; table->slots[i & (table->size - 1)]; i++) {
-		uint32_t other = table->slots[i & (table->size - 1)];
-		if (builder->places[other - 1].size != place.size ||
-		    memcmp(record_of(builder, other), record_of(builder, id), place.size) != 0)
-			continue;
-		builder->records_size = place.start;
+	uint32_t *known = key_table_at(&builder->known_types, record_of(builder, id));
+	if (known && *known) {
+		builder->records_size = builder->places[id - 1].start;
 		builder->count--;
-		return other;
+		return *known - 1;
 	}
-	table_put(table, hash, id);
+	if (known)
+		*known = id + 1;
+	else
+		fail(builder, KIOKU_ERROR_NO_MEMORY);
 	return id;
 }
 
