@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/gunzip.h"
+#include "base/unpack.h"
 #include "source/source.h"
 
 #define PACKED_LIMIT (1u << 20) /* bytes; they are about 60,000 of a distribution's kernel */
@@ -85,11 +85,11 @@ enum kioku_status ikconfig_read(struct kioku_source *source, uint64_t physical,
 	size_t length = load_le32(packed.data + packed.size - 4);
 	if (length == 0 || length > IKCONFIG_LIMIT)
 		return KIOKU_ERROR_CORRUPT;
-	AUTO_FREE uint8_t *text = malloc(length);
+	AUTO_FREE void *text = NULL;
 	AUTO_FREE struct config_reader *reader = malloc(sizeof(*reader));
-	if (!text || !reader)
+	if (!reader)
 		return KIOKU_ERROR_NO_MEMORY;
-	TRY(gunzip(packed, text, length));
+	TRY(unpack_exactly(packed, length, &text));
 	struct config_text *added = config_texts_add(texts, origin);
 	if (!added)
 		return texts->is_full ? KIOKU_ERROR_LIMIT : KIOKU_ERROR_NO_MEMORY;

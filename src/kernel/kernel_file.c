@@ -3,15 +3,12 @@
 #include <sys/stat.h>
 
 #include "base/growing.h"
-#include "base/gunzip.h"
+#include "base/unpack.h"
 #include "format/bzimage_format.h"
 #include "format/elf_format.h"
 #include "kernel/kernel_file.h"
 #ifdef HAVE_LZ4
 #include <lz4.h>
-#endif
-#ifdef HAVE_LZMA
-#include <lzma.h>
 #endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
@@ -26,22 +23,6 @@ enum {
 };
 
 /* --- unpacking: scripts/Makefile.lib, arch/x86/boot/compressed/Makefile */
-
-static enum kioku_status unpack_xz(struct bytes packed, uint8_t *out, size_t size)
-{
-#ifdef HAVE_LZMA
-	uint64_t memory = LIMIT;
-	size_t in_at = 0, out_at = 0;
-	lzma_ret result = lzma_stream_buffer_decode(&memory, 0, NULL, packed.data, &in_at,
-						    packed.size, out, &out_at, size);
-
-	if (result == LZMA_MEM_ERROR)
-		return KIOKU_ERROR_NO_MEMORY;
-	return result == LZMA_OK && out_at == size ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
-#else
-	return KIOKU_ERROR_UNSUPPORTED;
-#endif
-}
 
 static enum kioku_status unpack_zstd(struct bytes packed, uint8_t *out, size_t size)
 {
@@ -82,27 +63,34 @@ static enum kioku_status unpack_lz4(struct bytes packed, uint8_t *out, size_t si
 #endif
 }
 
-static enum kioku_status unpack(struct bytes packed, struct kernel_file *out)
+/* What writes into a buffer of the right size. */
+static enum kioku_status unpack_into(struct bytes packed, uint8_t *out, size_t size)
+{
+	if (bytes_match(packed, 0, "\x28\xb5\x2f\xfd"))
+		return unpack_zstd(packed, out, size);
+	if (bytes_match(packed, 0, "\x02\x21\x4c\x18"))
+		return unpack_lz4(packed, out, size);
+	return KIOKU_ERROR_UNSUPPORTED;
+}
+
+static enum kioku_status unpack_kernel(struct bytes packed, struct kernel_file *out)
 {
 	size_t size = load_le32(packed.data + packed.size - SIZE_BEHIND);
+	enum packer packer = unpack_packer(packed);
 
 	if (size > LIMIT)
 		return KIOKU_ERROR_LIMIT;
-	out->data = malloc(size ? size : 1);
-	if (!out->data)
-		return KIOKU_ERROR_NO_MEMORY;
 	out->size = size;
-	if (bytes_match(packed, 0, "\x1f\x8b"))
-		return gunzip(packed, out->data, size);
-	if (bytes_match(packed, 0,
-			"\xfd"
-			"7zXZ"))
-		return unpack_xz(packed, out->data, size);
-	if (bytes_match(packed, 0, "\x28\xb5\x2f\xfd"))
-		return unpack_zstd(packed, out->data, size);
-	if (bytes_match(packed, 0, "\x02\x21\x4c\x18"))
-		return unpack_lz4(packed, out->data, size);
-	return KIOKU_ERROR_UNSUPPORTED;
+	if (packer != PACKER_NONE) {
+		void *data = NULL;
+		if (packer == PACKER_XZ) /* gzip ends with the size itself */
+			packed.size -= SIZE_BEHIND;
+		TRY(unpack_exactly(packed, size, &data));
+		out->data = data;
+		return KIOKU_OK;
+	}
+	out->data = malloc(size ? size : 1);
+	return out->data ? unpack_into(packed, out->data, size) : KIOKU_ERROR_NO_MEMORY;
 }
 
 /* --- files */
@@ -130,7 +118,7 @@ static enum kioku_status load_packed(int file, const struct bzimage *image, stru
 	if (!packed)
 		return KIOKU_ERROR_NO_MEMORY;
 	TRY(read_at(file, image->payload, packed, image->payload_size));
-	return unpack((struct bytes){ packed, image->payload_size }, out);
+	return unpack_kernel((struct bytes){ packed, image->payload_size }, out);
 }
 
 /* An ELF file up to the end of what it loads: there may be a gigabyte of debug information behind it. */
@@ -244,7 +232,7 @@ enum kioku_status kernel_file_parse(struct bytes vmlinuz, struct kernel_file *ou
 	*out = (struct kernel_file){ 0 };
 	if (bzimage_decode(vmlinuz, &image))
 		status = bytes_slice(vmlinuz, image.payload, image.payload_size, &packed)
-				 ? unpack(packed, out)
+				 ? unpack_kernel(packed, out)
 				 : KIOKU_ERROR_CORRUPT;
 	if (status == KIOKU_OK)
 		status = find_parts(out);

@@ -5,10 +5,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/unpack.h"
 #include "format/elf_sections.h"
 #include "kernel/profile.h"
 #include "kernel/type_file.h"
-#include "kernel/unpack_file.h"
 #include "symbol/symbol_list.h"
 #include "type/dwarf_types.h"
 #include "type/isf_types.h"
@@ -382,9 +382,9 @@ static enum kioku_status read_file(struct type_file *file, int descriptor, bool 
 	content = file->mapped;
 	if (bytes_match(content, 0, PROFILE_MAGIC) && wants_types)
 		return read_profile(file, error);
-	if (unpack_is_packed(content)) {
+	if (unpack_packer(content) != PACKER_NONE) {
 		size_t size;
-		TRY(unpack_file(content, UNPACKED_LIMIT, &file->unpacked, &size, error));
+		TRY(unpack(content, UNPACKED_LIMIT, &file->unpacked, &size, error));
 		return type_file_read(file, (struct bytes){ file->unpacked, size }, -1, wants_types,
 				      error);
 	}

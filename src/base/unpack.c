@@ -3,7 +3,7 @@
 #include <zlib.h>
 
 #include "base/cleanup.h"
-#include "kernel/unpack_file.h"
+#include "base/unpack.h"
 #ifdef HAVE_LZMA
 #include <lzma.h>
 #endif
@@ -120,18 +120,40 @@ static enum kioku_status unpack_xz(struct bytes packed, struct output *output,
 #endif
 }
 
-bool unpack_is_packed(struct bytes packed)
+enum packer unpack_packer(struct bytes packed)
 {
-	return bytes_match(packed, 0, GZIP_MAGIC) || bytes_match(packed, 0, XZ_MAGIC);
+	return bytes_match(packed, 0, GZIP_MAGIC) ? PACKER_GZIP
+	       : bytes_match(packed, 0, XZ_MAGIC) ? PACKER_XZ
+						  : PACKER_NONE;
 }
 
-enum kioku_status unpack_file(struct bytes packed, size_t limit, void **out, size_t *size,
-			      struct kioku_error *error)
+enum kioku_status unpack(struct bytes packed, size_t limit, void **out, size_t *size,
+			 struct kioku_error *error)
 {
 	CLEANUP(release) struct output output = { .limit = limit };
 
-	TRY((bytes_match(packed, 0, GZIP_MAGIC) ? unpack_gzip : unpack_xz)(packed, &output, error));
+	switch (unpack_packer(packed)) {
+	case PACKER_GZIP: TRY(unpack_gzip(packed, &output, error)); break;
+	case PACKER_XZ: TRY(unpack_xz(packed, &output, error)); break;
+	case PACKER_NONE:
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "it is packed by neither gzip nor xz");
+	}
 	*out = TAKE(output.data);
 	*size = output.used;
 	return KIOKU_OK;
+}
+
+enum kioku_status unpack_exactly(struct bytes packed, size_t size, void **out)
+{
+	AUTO_FREE void *data = NULL;
+	size_t got;
+
+	/* One byte more than there may be, so that the end is met. */
+	enum kioku_status status = unpack(packed, size + 1, &data, &got, NULL);
+	if (status == KIOKU_ERROR_LIMIT || (status == KIOKU_OK && got != size))
+		return KIOKU_ERROR_CORRUPT;
+	if (status == KIOKU_OK)
+		*out = TAKE(data);
+	return status;
 }
