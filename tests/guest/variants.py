@@ -6,7 +6,6 @@ import json
 import os
 import re
 import struct
-from pathlib import Path
 
 import compare
 import memory
@@ -104,20 +103,6 @@ def marked_symbols(tool, image):
         yield f"symbols by module and basis: {bases}"
 
 
-def inferred_profile(tool, image):
-    """What is inferred stays so in a profile."""
-    path = Path(image).with_name("inferred.profile")
-    result = tool.run("profile", image, "-o", path)
-    if result.status != 3:
-        yield result.describe()
-    yield from unmarked(tool, "inferred", "ps", image, "--profile", path)
-    own = tool.run("ps", image, "--format", "json")
-    kept = tool.run("ps", image, "--profile", path, "--format", "json")
-    if (own.status, own.stdout) != (kept.status, kept.stdout):
-        yield f"not what ps shows without the profile: {kept.describe()}"
-    path.unlink(missing_ok=True)
-
-
 def without_types(tool, known, ram):
     """What is worked out from memory must be right; what cannot be must be said."""
     seen = []
@@ -133,7 +118,6 @@ def without_types(tool, known, ram):
             yield from unmarked(tool, "inferred", view, ram.path)
         yield from marked_report(tool, ram.path)
         yield from marked_symbols(tool, ram.path)
-        yield from inferred_profile(tool, ram.path)
         result = tool.run("psscan", ram.path)
         if result.status != 1 or "not known" not in result.stderr or result.stdout:
             yield result.describe()
@@ -338,6 +322,7 @@ def inferred_profile(tool, known, folder):
                        for options in (("--no-btf",), ("--profile", path)))
         if kept.status != 3 or kept.stdout != fresh.stdout or "inferred" not in kept.stderr:
             yield f"not what {view} shows without a profile: {kept.describe()}"
+        yield from unmarked(tool, "inferred", view, known.ram_path, "--profile", path)
     path.unlink()
 
 
