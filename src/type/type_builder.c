@@ -24,7 +24,7 @@ struct type_builder {
 	struct key_table known_strings; /* by their offset */
 	struct key_table known_types;   /* by their number: those without parts */
 	uint32_t defined;               /* the number that the next type gets; 0: a new one */
-	uint32_t array_index;       /* what arrays say they are indexed by; 0: none so far */
+	uint32_t array_index;           /* what arrays say they are indexed by; 0: none so far */
 	/* The last type, as long as parts may follow; 0: none may. */
 	uint32_t open;
 	struct btf_record record; /* of it */
@@ -55,8 +55,7 @@ struct type_builder *type_builder_new(void)
 	builder->strings = calloc(1, 64);
 	builder->strings_capacity = 64;
 	builder->strings_size = 1; /* the empty one */
-	if (builder->strings &&
-	    key_table_begin(&builder->known_strings, 0, string_of, builder) &&
+	if (builder->strings && key_table_begin(&builder->known_strings, 0, string_of, builder) &&
 	    key_table_begin(&builder->known_types, 0, record_of, builder))
 		return builder;
 	type_builder_close(builder);
