@@ -37,13 +37,14 @@ static const struct option_row rows[] = {
 	{ "preserve", 0, NULL, set_preserve, "keep setuid, setgid and sticky bits" },
 };
 
-enum { PATH, START, END, REASON, COLUMNS };
+enum { PATH, START, END, REASON, BASIS, COLUMNS };
 
 static const struct kioku_column columns[COLUMNS] = {
 	[PATH] = { "path", KIOKU_KIND_TEXT, "as it would be restored", 0 },
 	[START] = { "start", KIOKU_KIND_UNSIGNED, "offset of the first byte", 0 },
 	[END] = { "end", KIOKU_KIND_UNSIGNED, "offset behind the last one", 0 },
 	[REASON] = { "reason", KIOKU_KIND_TEXT, "why it cannot be had", 0 },
+	[BASIS] = { "basis", KIOKU_KIND_TEXT, "what the row rests on", 0 },
 };
 
 static enum kioku_status say_missing(void *user, const struct kioku_missing *missing)
@@ -60,16 +61,24 @@ static enum kioku_status say_missing(void *user, const struct kioku_missing *mis
 	return KIOKU_OK;
 }
 
+struct listing {
+	struct output output;
+	const char *mark; /* see output_mark_name() */
+};
+
 static enum kioku_status list_missing(void *user, const struct kioku_missing *missing)
 {
+	struct listing *listing = user;
 	const struct kioku_cell cells[COLUMNS] = {
 		[PATH] = { .value.text = { missing->path, missing->path_size } },
 		[START] = { .value.number = missing->start },
 		[END] = { .value.number = missing->end },
 		[REASON] = { .value.text = { missing->reason, strlen(missing->reason) } },
+		[BASIS] = { .value.text = { listing->mark,
+					    listing->mark ? strlen(listing->mark) : 0 } },
 	};
 
-	return output_row(user, cells, COLUMNS);
+	return output_row(&listing->output, cells, COLUMNS);
 }
 
 static void say_result(const struct kioku_recover_result *result)
@@ -110,27 +119,31 @@ static int recover(struct session *session, struct kioku_recover_options *option
 	return STATUS_COMPLETE;
 }
 
-static void cleanup_output(struct output *output)
+static void release_listing(struct listing *listing)
 {
-	output_release(output);
+	output_release(&listing->output);
 }
 
 static int run_list(struct session *session)
 {
-	CLEANUP(cleanup_output)
-	struct output output = { .columns = columns, .selected_count = COLUMNS, .depth = -1 };
+	CLEANUP(release_listing)
+	struct listing listing = { .output = { .columns = columns, .depth = -1 },
+				   .mark = output_mark_name(session->kernel) };
+	struct output *output = &listing.output;
 	struct kioku_recover_options options = { .only_missing = true,
 						 .missing = list_missing,
-						 .user = &output };
+						 .user = &listing };
 
-	output.selected = calloc(COLUMNS, sizeof(*output.selected));
-	if (!output.selected)
+	output->is_marked = listing.mark;
+	output->selected_count = listing.mark ? COLUMNS : BASIS;
+	output->selected = calloc(COLUMNS, sizeof(*output->selected));
+	if (!output->selected)
 		return message_error("out of memory");
-	for (size_t i = 0; i < COLUMNS; i++)
-		output.selected[i] = i;
-	output_open(&output, stdout, session->options.format);
+	for (size_t i = 0; i < output->selected_count; i++)
+		output->selected[i] = i;
+	output_open(output, stdout, session->options.format);
 	int status = recover(session, &options);
-	if (!output_finish(&output, status == STATUS_COMPLETE))
+	if (!output_finish(output, status == STATUS_COMPLETE))
 		return message_error("out of memory");
 	return status;
 }

@@ -315,6 +315,9 @@ class Rows(unittest.TestCase):
         for where, basis in (("image", None), ("inferred", None), ("forced", "forced")):
             read = json.loads(run("read", where, "0x1000", "16", "--format", "json").text)
             self.assertEqual(read.get("basis"), basis)
+        for where, basis in (("image", None), ("forced", "forced")):
+            done = run("recover", where, "--list-missing", "--format", "json")
+            self.assertEqual({row.get("basis") for row in json.loads(done.text)}, {basis})
         read = json.loads(run("read", "forced", "0x1000", "16", "--format", "json",
                               "--physical").text)
         self.assertNotIn("basis", read)
