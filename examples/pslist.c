@@ -5,7 +5,7 @@
 
 static enum kioku_status print_row(void *user, const struct kioku_cell *cells, size_t count)
 {
-	const struct kioku_cell *pid = &cells[1], *comm = &cells[8]; /* see kioku_view_columns() */
+	const struct kioku_cell *pid = &cells[1], *comm = &cells[8]; /* see kioku_view_column() */
 	int length = comm->presence == KIOKU_CELL_PRESENT ? (int)comm->value.text.size : 0;
 
 	printf("%6lld  %.*s\n", (long long)pid->value.integer, length, comm->value.text.data);
