@@ -3,16 +3,6 @@
 #include "format/transfer_format.h"
 #include "tap.h"
 
-static struct bytes text(const char *string)
-{
-	return (struct bytes){ (const uint8_t *)string, strlen(string) };
-}
-
-static bool bytes_equal(struct bytes one, const char *other)
-{
-	return one.size == strlen(other) && memcmp(one.data, other, one.size) == 0;
-}
-
 static uint8_t buffer[TRANSFER_MESSAGE_LIMIT + 1];
 
 /* The status of decoding what is in the buffer. */
@@ -82,12 +72,12 @@ static void every_message_comes_back(void)
 			.position = 1ull << 50,
 			.expected = 77,
 			.lost = 1ull << 33,
-			.host = text("host"),
-			.name = text("image.lime"),
-			.tool = text("kioku 1.2.3"),
-			.to = text("to"),
-			.folder = text("folder"),
-			.reason = text("reason"),
+			.host = bytes_of_text("host"),
+			.name = bytes_of_text("image.lime"),
+			.tool = bytes_of_text("kioku 1.2.3"),
+			.to = bytes_of_text("to"),
+			.folder = bytes_of_text("folder"),
+			.reason = bytes_of_text("reason"),
 		};
 		size_t size = transfer_encode(&message, buffer);
 		CHECK_EQUAL(size, TRANSFER_HEADER_SIZE + sizes[type]);
@@ -98,8 +88,8 @@ static void every_message_comes_back(void)
 		CHECK_EQUAL(transfer_encode(&back, buffer), size);
 		CHECK(memcmp(first, buffer, size) == 0);
 		if (type == TRANSFER_HELLO) {
-			CHECK(bytes_equal(back.name, "image.lime"));
-			CHECK(bytes_equal(back.tool, "kioku 1.2.3"));
+			CHECK(bytes_equal(back.name, bytes_of_text("image.lime")));
+			CHECK(bytes_equal(back.tool, bytes_of_text("kioku 1.2.3")));
 			CHECK_EQUAL(back.expected, 77);
 		}
 	}
@@ -177,9 +167,9 @@ static void refuses_every_truncation_and_addition(void)
 {
 	struct transfer_message out, message = { .type = TRANSFER_HELLO,
 						 .version = 1,
-						 .host = text("h"),
-						 .name = text("n"),
-						 .tool = text("t") };
+						 .host = bytes_of_text("h"),
+						 .name = bytes_of_text("n"),
+						 .tool = bytes_of_text("t") };
 	size_t size = transfer_encode(&message, buffer);
 
 	for (uint32_t payload = 0; payload < size + 9; payload++) {
@@ -227,16 +217,16 @@ static void names_stay_in_their_folder(void)
 	char longest[TRANSFER_NAME_LIMIT + 2];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-		CHECK(transfer_name_is_valid(text(good[i]), NULL));
+		CHECK(transfer_name_is_valid(bytes_of_text(good[i]), NULL));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		CHECK(!transfer_name_is_valid(text(bad[i]), NULL));
+		CHECK(!transfer_name_is_valid(bytes_of_text(bad[i]), NULL));
 	for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++)
-		CHECK(transfer_name_is_valid(text(beside[i]), "i.lime"));
+		CHECK(transfer_name_is_valid(bytes_of_text(beside[i]), "i.lime"));
 	for (size_t i = 0; i < sizeof(not_beside) / sizeof(*not_beside); i++)
-		CHECK(!transfer_name_is_valid(text(not_beside[i]), "i.lime"));
+		CHECK(!transfer_name_is_valid(bytes_of_text(not_beside[i]), "i.lime"));
 	memset(longest, 'x', sizeof(longest));
 	longest[TRANSFER_NAME_LIMIT] = '\0';
-	CHECK(transfer_name_is_valid(text(longest), NULL));
+	CHECK(transfer_name_is_valid(bytes_of_text(longest), NULL));
 	CHECK(!transfer_name_is_valid((struct bytes){ (uint8_t *)longest, TRANSFER_NAME_LIMIT + 1 },
 				      NULL));
 }
