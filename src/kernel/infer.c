@@ -98,6 +98,15 @@ bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out)
 	return true;
 }
 
+bool infer_is_linked(struct inference *inference, uint64_t node, uint64_t *next)
+{
+	uint64_t previous, forth, back;
+
+	return infer_read(inference, node, next) && infer_read(inference, node + 8, &previous) &&
+	       infer_read(inference, *next + 8, &back) && infer_read(inference, previous, &forth) &&
+	       back == node && forth == node;
+}
+
 bool infer_is_leader(const struct inference *inference, size_t row)
 {
 	return inference->leaders[row] == inference->tasks.addresses[row];

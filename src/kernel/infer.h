@@ -56,6 +56,9 @@ void infer_size(struct inference *inference, const char *type, size_t size);
 /* A word at a kernel address; false if that is no pointer, or leads nowhere, or too many were read. */
 bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out);
 
+/* Whether both neighbours of a struct list_head point back at it, and where its next one is. */
+bool infer_is_linked(struct inference *inference, uint64_t node, uint64_t *next);
+
 /* Whether a row of tasks is the first thread of its process. */
 bool infer_is_leader(const struct inference *inference, size_t row);
 

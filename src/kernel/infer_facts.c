@@ -113,13 +113,13 @@ static void find_states(struct inference *inference)
 	const struct samples *tasks = &inference->tasks;
 	size_t column;
 
-	if (samples_columns(tasks, 4, are_flags, inference, &column, 1) == 1)
+	if (samples_only_column(tasks, 4, are_flags, inference, &column))
 		infer_member(inference, "task_struct", "flags", column, "unsigned int",
 			     "PF_KTHREAD where there is no memory, PF_WQ_WORKER in workers");
-	if (samples_columns(tasks, 4, is_state, inference, &column, 1) == 1)
+	if (samples_only_column(tasks, 4, is_state, inference, &column))
 		infer_member(inference, "task_struct", "__state", column, "unsigned int",
 			     "a state in every task, 0 in the idle one");
-	if (samples_columns(tasks, 4, are_exit_members, inference, &column, 1) == 1) {
+	if (samples_only_column(tasks, 4, are_exit_members, inference, &column)) {
 		infer_member(inference, "task_struct", "exit_signal", column + EXIT_SIGNAL, "int",
 			     "SIGCHLD of processes, -1 of other threads");
 		infer_member(inference, "task_struct", "exit_state", column + EXIT_STATE, "int",
@@ -164,7 +164,7 @@ static void find_pid(struct inference *inference)
 		       samples_add(inference->kernel, &pids, sample_u64(tasks, row, column)))
 			row++;
 		if (row < tasks->count ||
-		    samples_columns(&pids, 8, is_number, inference, &found, 1) != 1)
+		    !samples_only_column(&pids, 8, is_number, inference, &found))
 			continue;
 		pointers++;
 		pointer = column;
@@ -288,13 +288,13 @@ static void find_user(struct inference *inference, const struct samples *creds, 
 	struct user_search search = { creds, uid };
 	size_t pointer, id;
 
-	if (!root_user || samples_columns(creds, 8, is_user, &root_user, &pointer, 1) != 1)
+	if (!root_user || !samples_only_column(creds, 8, is_user, &root_user, &pointer))
 		return;
 	for (size_t row = 0; row < creds->count; row++)
 		if (!samples_add(inference->kernel, &users, sample_u64(creds, row, pointer)))
 			return;
 	infer_member(inference, "cred", "user", pointer, "void *", "root_user of the idle task");
-	if (samples_columns(&users, 4, is_user_id, &search, &id, 1) == 1)
+	if (samples_only_column(&users, 4, is_user_id, &search, &id))
 		infer_member(inference, "user_struct", "uid", id, "unsigned int",
 			     "the same as in all credentials of the user");
 }
@@ -305,7 +305,7 @@ static void find_cred_members(struct inference *inference, const struct samples 
 					      "euid", "egid", "fsuid", "fsgid" };
 	size_t sets;
 
-	if (samples_columns(rows, 4, are_sets, NULL, &sets, 1) != 1)
+	if (!samples_only_column(rows, 4, are_sets, NULL, &sets))
 		return;
 	size_t first = first_id(sets);
 	if (first == NO_COLUMN)
@@ -342,7 +342,7 @@ static bool find_cred_pointers(struct inference *inference, struct samples *rows
 	size_t count = samples_columns(tasks, 8, is_static_cred, inference, columns, FEW);
 	for (size_t i = 0; i < count && i < FEW; i++) {
 		if (!take_creds(inference, columns[i], rows) ||
-		    samples_columns(rows, 4, are_sets, NULL, &sets, 1) != 1)
+		    !samples_only_column(rows, 4, are_sets, NULL, &sets))
 			continue;
 		*column = columns[i];
 		found++;
@@ -483,11 +483,11 @@ static void find_stacks(struct inference *inference)
 	static const char *const evidence = "leads into every stack, to an address of code";
 	size_t sp;
 
-	if (samples_columns(&inference->tasks, 8, is_stack, inference, &search.stack, 1) != 1)
+	if (!samples_only_column(&inference->tasks, 8, is_stack, inference, &search.stack))
 		return;
 	infer_member(inference, "task_struct", "stack", search.stack, "void *",
 		     "leads to the mark at a stack's end");
-	if (samples_columns(&inference->tasks, 8, is_stack_pointer, &search, &sp, 1) != 1)
+	if (!samples_only_column(&inference->tasks, 8, is_stack_pointer, &search, &sp))
 		return;
 	infer_member(inference, "task_struct", "thread", sp - SP_IN_THREAD, "struct thread_struct",
 		     evidence);

@@ -18,12 +18,10 @@ enum {
 /* Rows begin LEAD bytes before the node. */
 static bool take_modules(struct inference *inference, struct samples *out)
 {
-	uint64_t head = kernel_symbol(inference->kernel, "modules"), node = head, previous;
+	uint64_t head = kernel_symbol(inference->kernel, "modules"), node = head;
 
 	for (size_t i = 0; i < MODULES_LIMIT; i++) {
-		uint64_t before = node;
-		if (!infer_read(inference, node, &node) ||
-		    !infer_read(inference, node + 8, &previous) || previous != before)
+		if (!infer_is_linked(inference, node, &node))
 			return false;
 		if (node == head)
 			return out->count > 0;
@@ -146,7 +144,7 @@ static bool is_layout(const struct samples *rows, size_t part)
 static bool find_part(const struct samples *rows, struct self_search *search, size_t *part)
 {
 	for (search->size = 8; search->size <= 24; search->size += 4)
-		if (samples_columns(rows, 8, is_part, search, part, 1) == 1)
+		if (samples_only_column(rows, 8, is_part, search, part))
 			return true;
 	return false;
 }
@@ -180,7 +178,7 @@ void infer_modules(struct inference *inference)
 	size_t name, self, found = 0;
 
 	if (!take_modules(inference, &rows) ||
-	    samples_columns(&rows, 8, are_names, NULL, &name, 1) != 1)
+	    !samples_only_column(&rows, 8, are_names, NULL, &name))
 		return;
 	for (size_t distance = 8; distance <= LEAD; distance += 8) {
 		struct self_search candidate = { .distance = distance };

@@ -88,7 +88,7 @@ static bool find_names(struct paths *paths)
 	for (column = 8; column + 8 <= paths->files->width; column += 8) {
 		struct samples dentries = { .width = DENTRY_ROOM };
 		if (!follow(inference, paths->files, paths->files->count, column, 0, &dentries) ||
-		    samples_columns(&dentries, 8, is_dentry_name, inference, &name, 1) != 1) {
+		    !samples_only_column(&dentries, 8, is_dentry_name, inference, &name)) {
 			samples_release(&dentries);
 			continue;
 		}
@@ -188,7 +188,7 @@ static bool find_pair(struct inference *inference, const struct samples *rows,
 {
 	struct pair_search search = { inference, others, 0, 0 };
 
-	if (samples_columns(rows, 8, is_pair, &search, column, 1) != 1 || search.found != 1)
+	if (!samples_only_column(rows, 8, is_pair, &search, column) || search.found != 1)
 		return false;
 	*other = search.other;
 	return true;
@@ -219,16 +219,16 @@ static void find_file_systems(struct paths *paths)
 {
 	struct inference *inference = paths->inference;
 	const struct samples *superblocks = &paths->superblocks;
+	uint64_t next;
 	size_t root;
 
-	if (samples_columns(superblocks, 8, is_root, paths, &root, 1) != 1)
+	if (!samples_only_column(superblocks, 8, is_root, paths, &root))
 		return;
 	infer_member(inference, "super_block", "s_root", root, "void *",
 		     "what all paths of the file system lead up to");
 	/* The number of the device follows the node in the list of all. */
 	for (size_t row = 0; row < superblocks->count; row++) {
-		uint64_t next = sample_u64(superblocks, row, 0), back;
-		if (!infer_read(inference, next + 8, &back) || back != superblocks->addresses[row])
+		if (!infer_is_linked(inference, superblocks->addresses[row], &next))
 			return;
 	}
 	infer_member(inference, "super_block", "s_list", 0, "struct list_head",
@@ -499,7 +499,7 @@ void infer_paths(struct inference *inference)
 	size_t count = inference->files.count;
 
 	if (!find_names(&paths) ||
-	    samples_columns(&paths.dentries, 8, is_parent, &paths, &paths.parent, 1) != 1 ||
+	    !samples_only_column(&paths.dentries, 8, is_parent, &paths, &paths.parent) ||
 	    !find_pair(inference, paths.files, &paths.dentries, &paths.inode,
 		       &paths.dentry_inode) ||
 	    !follow(inference, paths.files, count, paths.inode, 0, &paths.inodes) ||

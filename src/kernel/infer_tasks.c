@@ -26,16 +26,6 @@ static bool is_printable(const uint8_t *text, size_t size)
 	return true;
 }
 
-/* Whether both neighbours of a struct list_head point back at it. */
-static bool is_linked(struct inference *inference, uint64_t node, uint64_t *next)
-{
-	uint64_t previous, forth, back;
-
-	return infer_read(inference, node, next) && infer_read(inference, node + 8, &previous) &&
-	       infer_read(inference, *next + 8, &back) && infer_read(inference, previous, &forth) &&
-	       back == node && forth == node;
-}
-
 /* Lists through tasks: where the node is in a task, and something that is a name in each. */
 struct ring {
 	struct inference *inference;
@@ -88,7 +78,7 @@ static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, st
 	uint64_t node = first + ring->node, next;
 
 	for (size_t i = 0; i < TASKS_LIMIT; i++) {
-		if (!is_linked(ring->inference, node, &next))
+		if (!infer_is_linked(ring->inference, node, &next))
 			return false;
 		if (next == first + ring->node)
 			return true;
@@ -223,7 +213,7 @@ static bool is_thread_node(const struct samples *tasks, size_t column, void *use
 	if (column + 16 > tasks->width || !has_one_thread(threads->inference, tasks, 0, column))
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
-		if (!is_linked(threads->inference, tasks->addresses[row] + column, &next))
+		if (!infer_is_linked(threads->inference, tasks->addresses[row] + column, &next))
 			return false;
 		alone += has_one_thread(threads->inference, tasks, row, column);
 	}
@@ -250,8 +240,8 @@ static bool find_threads(struct inference *inference, struct threads *threads)
 {
 	const struct samples *tasks = &inference->tasks;
 
-	if (samples_columns(tasks, 8, is_thread_node, threads, &threads->node, 1) != 1 ||
-	    samples_columns(tasks, 8, is_signal, threads, &threads->signal, 1) != 1)
+	if (!samples_only_column(tasks, 8, is_thread_node, threads, &threads->node) ||
+	    !samples_only_column(tasks, 8, is_signal, threads, &threads->signal))
 		return false;
 	threads->head = sample_u64(tasks, 0, threads->node) - sample_u64(tasks, 0, threads->signal);
 	return true;
@@ -395,7 +385,7 @@ static bool has_children(struct inference *inference, const struct samples *task
 	uint64_t child = sample_u64(tasks, row, column + CHILDREN) - column - SIBLING;
 	uint64_t parent, next;
 
-	if (!is_linked(inference, task + column + CHILDREN, &next))
+	if (!infer_is_linked(inference, task + column + CHILDREN, &next))
 		return false;
 	return next == task + column + CHILDREN ||
 	       (infer_read(inference, child + column, &parent) && parent == task);
@@ -421,7 +411,7 @@ static void find_family(struct inference *inference)
 {
 	size_t family;
 
-	if (samples_columns(&inference->tasks, 8, is_family, inference, &family, 1) != 1)
+	if (!samples_only_column(&inference->tasks, 8, is_family, inference, &family))
 		return;
 	infer_member(inference, "task_struct", "real_parent", family, "void *",
 		     "whose list of children the task is in");

@@ -61,3 +61,9 @@ size_t samples_columns(const struct samples *samples, size_t step, column_fn *is
 	}
 	return found;
 }
+
+bool samples_only_column(const struct samples *samples, size_t step, column_fn *is_member,
+			 void *user, size_t *out)
+{
+	return samples_columns(samples, step, is_member, user, out, 1) == 1;
+}

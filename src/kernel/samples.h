@@ -48,4 +48,8 @@ typedef bool column_fn(const struct samples *samples, size_t column, void *user)
 size_t samples_columns(const struct samples *samples, size_t step, column_fn *is_member, void *user,
 		       size_t *out, size_t limit);
 
+/* The only column that may be; false: there is none, or there are several. */
+bool samples_only_column(const struct samples *samples, size_t step, column_fn *is_member,
+			 void *user, size_t *out);
+
 #endif
