@@ -41,7 +41,8 @@ struct inference {
 	struct address_set known; /* all tasks, those that are no rows included */
 	struct samples files;     /* each that is mapped anywhere, once */
 	size_t comm, pid, mm;     /* columns of tasks */
-	size_t reads;             /* from memory so far: hostile memory may have no end */
+	bool is_list_broken; /* tasks are those that can be reached from both ends of their list */
+	size_t reads;        /* from memory so far: hostile memory may have no end */
 };
 
 /* Notes a member down; a column of NO_COLUMN is none that was found. */
@@ -61,6 +62,12 @@ bool infer_is_linked(struct inference *inference, uint64_t node, uint64_t *next)
 
 /* Whether a row of tasks is the first thread of its process. */
 bool infer_is_leader(const struct inference *inference, size_t row);
+
+/*
+ * Whether members that follow each other in all declarations do so in a task, by those whose values prove it. If
+ * not, a structure's layout is randomised, and what is next to a member says nothing.
+ */
+bool infer_is_ordered(const struct inference *inference);
 
 /* A constant of an enumeration, which is the same in all kernels that have it. */
 void infer_constant(struct inference *inference, const char *enumeration, const char *name,

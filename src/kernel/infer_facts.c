@@ -8,7 +8,7 @@
 enum {
 	CRED_ROOM = 256,
 	USER_ROOM = 256,
-	PID_ROOM = 256,
+	PID_ROOM = 512,
 	FEW = 16,
 };
 
@@ -119,7 +119,8 @@ static void find_states(struct inference *inference)
 	if (samples_only_column(tasks, 4, is_state, inference, &column))
 		infer_member(inference, "task_struct", "__state", column, "unsigned int",
 			     "a state in every task, 0 in the idle one");
-	if (samples_only_column(tasks, 4, are_exit_members, inference, &column)) {
+	if (infer_is_ordered(inference) &&
+	    samples_only_column(tasks, 4, are_exit_members, inference, &column)) {
 		infer_member(inference, "task_struct", "exit_signal", column + EXIT_SIGNAL, "int",
 			     "SIGCHLD of processes, -1 of other threads");
 		infer_member(inference, "task_struct", "exit_state", column + EXIT_STATE, "int",
@@ -411,7 +412,7 @@ static void find_times(struct inference *inference)
 				      infer_column(inference, "task_struct", "real_parent") };
 	size_t columns[2];
 
-	if (search.parent == NO_COLUMN || inference->pid == NO_COLUMN ||
+	if (!infer_is_ordered(inference) || inference->pid == NO_COLUMN ||
 	    samples_columns(&inference->tasks, 8, is_start_time, &search, columns, 2) != 2 ||
 	    columns[1] != columns[0] + 8)
 		return;
@@ -461,7 +462,7 @@ static bool is_stack_pointer(const struct samples *tasks, size_t column, void *u
 	size_t asleep = 0;
 	uint64_t code;
 
-	if (column == search->stack || column < SP_IN_THREAD)
+	if (column == search->stack || column < SP_IN_THREAD + 8)
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
 		uint64_t stack = sample_u64(tasks, row, search->stack);
@@ -477,6 +478,20 @@ static bool is_stack_pointer(const struct samples *tasks, size_t column, void *u
 	return asleep * 8 > tasks->count * 7;
 }
 
+/* Until v4.15 (d375cf1530595) where the stack begins comes between: sp0, its upper end. */
+static bool has_stack_top(const struct stack_search *search, size_t sp)
+{
+	const struct samples *tasks = &search->inference->tasks;
+
+	for (size_t row = 0; row < tasks->count; row++) {
+		uint64_t stack = sample_u64(tasks, row, search->stack);
+		uint64_t top = sample_u64(tasks, row, sp - 8);
+		if (stack && (top <= stack || top - stack > STACK_LIMIT || top % PAGE_SIZE))
+			return false;
+	}
+	return true;
+}
+
 static void find_stacks(struct inference *inference)
 {
 	struct stack_search search = { inference, 0 };
@@ -489,9 +504,10 @@ static void find_stacks(struct inference *inference)
 		     "leads to the mark at a stack's end");
 	if (!samples_only_column(&inference->tasks, 8, is_stack_pointer, &search, &sp))
 		return;
-	infer_member(inference, "task_struct", "thread", sp - SP_IN_THREAD, "struct thread_struct",
+	size_t sp_in_thread = SP_IN_THREAD + (has_stack_top(&search, sp) ? 8 : 0);
+	infer_member(inference, "task_struct", "thread", sp - sp_in_thread, "struct thread_struct",
 		     evidence);
-	infer_member(inference, "thread_struct", "sp", SP_IN_THREAD, "unsigned long", evidence);
+	infer_member(inference, "thread_struct", "sp", sp_in_thread, "unsigned long", evidence);
 	infer_member(inference, "inactive_task_frame", "bp", FRAME_BP, "unsigned long", evidence);
 	infer_member(inference, "inactive_task_frame", "ret_addr", FRAME_RETURN, "unsigned long",
 		     evidence);

@@ -14,6 +14,8 @@ enum {
 	TASKS_LIMIT = 1 << 22,
 	HEAD_LIMIT = 256, /* thread_head is among the first members of a signal_struct */
 	FEW = 16,         /* columns that are looked at further */
+	NEXT = 0,         /* in a struct list_head */
+	PREVIOUS = 8,
 };
 
 /* --- rings */
@@ -72,15 +74,18 @@ static bool have_names(const struct ring *ring, const struct addresses *tasks)
 	return printable * 10 >= tasks->count * 9;
 }
 
-/* All of a ring but the node that it is entered by, and its head; false if it is broken. */
-static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, struct addresses *out)
+/* From a task on along links that lead back, to one side; true: all the way round. */
+static bool follow_links(const struct ring *ring, uint64_t first, uint64_t head, size_t forth,
+			 struct addresses *out)
 {
-	uint64_t node = first + ring->node, next;
+	const size_t back = PREVIOUS - forth;
+	uint64_t start = first + ring->node, node = start, next, origin;
 
 	for (size_t i = 0; i < TASKS_LIMIT; i++) {
-		if (!infer_is_linked(ring->inference, node, &next))
+		if (!infer_read(ring->inference, node + forth, &next) ||
+		    !infer_read(ring->inference, next + back, &origin) || origin != node)
 			return false;
-		if (next == first + ring->node)
+		if (next == start)
 			return true;
 		node = next;
 		if (node != head && !addresses_add(out, node - ring->node))
@@ -89,13 +94,47 @@ static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, st
 	return false;
 }
 
-/* The only ring through init_task in which everything has a name. */
+/*
+ * All of a ring but the task that it is entered by, and its head. False: it is broken, and what can be reached
+ * from both ends is there.
+ */
+static bool walk_ring(const struct ring *ring, uint64_t first, uint64_t head, struct addresses *out)
+{
+	if (follow_links(ring, first, head, NEXT, out))
+		return true;
+	size_t low = out->count;
+	(void)follow_links(ring, first, head, PREVIOUS, out);
+	/* In the order of the ring. */
+	for (size_t high = out->count; low + 1 < high; low++) {
+		uint64_t kept = out->list[--high];
+		out->list[high] = out->list[low];
+		out->list[low] = kept;
+	}
+	return false;
+}
+
+/* Whether init_task is in such a ring of tasks, with what is in it; a broken one must have many to be believed. */
+static bool is_ring(const struct ring *ring, struct addresses *out, bool *is_whole)
+{
+	const size_t enough = 2, enough_of_broken = 8;
+	AUTO_ADDRESSES struct addresses found = { 0 };
+
+	*is_whole = walk_ring(ring, ring->inference->kernel->init_task, 0, &found);
+	if (found.count < (*is_whole ? enough : enough_of_broken) || !have_names(ring, &found))
+		return false;
+	free(out->list);
+	*out = found;
+	found = (struct addresses){ 0 };
+	return true;
+}
+
+/* The only ring through init_task in which everything has a name; a broken one where there is no whole one. */
 static bool find_ring(struct inference *inference, size_t room, struct ring *out,
 		      struct addresses *tasks)
 {
 	struct kioku_kernel *kernel = inference->kernel;
 	uint8_t memory[TASK_LIMIT];
-	size_t rings = 0;
+	size_t whole = 0, broken = 0;
 
 	if (kernel_read(kernel, kernel->init_task, memory, room, NULL) != KIOKU_OK)
 		return false;
@@ -106,19 +145,21 @@ static bool find_ring(struct inference *inference, size_t room, struct ring *out
 		for (; ring.node + 16 <= room; ring.node += 8) {
 			AUTO_ADDRESSES struct addresses found = { 0 };
 			uint64_t next = load_le64(memory + ring.node);
+			bool is_whole;
 			if (next == kernel->init_task + ring.node ||
-			    !kernel_is_pointer(kernel, next) ||
-			    !walk_ring(&ring, kernel->init_task, 0, &found) || found.count < 2 ||
-			    !have_names(&ring, &found))
+			    !is_ring(&ring, &found, &is_whole) || (!is_whole && whole > 0))
 				continue;
-			if (rings++ > 0)
-				return false;
-			*out = ring;
+			size_t *count = is_whole ? &whole : &broken;
+			if ((*count)++ > 0)
+				continue;
+			free(tasks->list);
 			*tasks = found;
 			found = (struct addresses){ 0 };
+			*out = ring;
 		}
 	}
-	return rings == 1;
+	inference->is_list_broken = whole == 0;
+	return whole == 1 || (whole == 0 && broken == 1);
 }
 
 /* --- rows */
@@ -190,7 +231,11 @@ struct threads {
 	struct inference *inference;
 	size_t node, signal; /* thread_node and signal in a task */
 	size_t head;         /* thread_head in a signal_struct */
+	bool is_counted;     /* at COUNT of every signal_struct */
 };
+
+/* nr_threads is the third number of a signal_struct, after one of references and one of the living. */
+enum { COUNT = 8 };
 
 /* Most processes have one thread: then there are but the node and its head. */
 static bool has_one_thread(struct inference *inference, const struct samples *tasks, size_t row,
@@ -247,36 +292,28 @@ static bool find_threads(struct inference *inference, struct threads *threads)
 	return true;
 }
 
-/*
- * The other threads of every process, as rows of their own. nr_threads is the third number of a signal_struct,
- * after one of references and one of the living.
- */
-static bool take_threads(struct inference *inference, const struct threads *threads)
+/* The other threads of every process, as rows of their own; of a broken list those that can be reached. */
+static bool take_threads(struct inference *inference, struct threads *threads)
 {
 	const struct samples *tasks = &inference->tasks;
 	const struct ring ring = { inference, threads->node, inference->comm };
 	AUTO_ADDRESSES struct addresses found = { 0 };
 	AUTO_ADDRESSES struct addresses leaders = { 0 };
-	const size_t count_place = 8;
-	bool is_count = threads->head > count_place;
 
+	threads->is_counted = threads->head > COUNT;
 	for (size_t row = 0; row < inference->process_count; row++) {
 		uint64_t signal = sample_u64(tasks, row, threads->signal), counts = 0;
 		size_t before = found.count;
-		if (!walk_ring(&ring, tasks->addresses[row], signal + threads->head, &found))
-			return false;
+		bool is_whole =
+			walk_ring(&ring, tasks->addresses[row], signal + threads->head, &found);
 		while (leaders.count < found.count)
 			if (!addresses_add(&leaders, tasks->addresses[row]))
 				return false;
-		is_count = is_count && infer_read(inference, signal + count_place, &counts) &&
-			   (uint32_t)counts == 1 + found.count - before;
+		threads->is_counted = threads->is_counted &&
+				      infer_read(inference, signal + COUNT, &counts) &&
+				      (!is_whole || (uint32_t)counts == 1 + found.count - before);
 	}
-	if (!have_names(&ring, &found) || !take_rows(inference, &found, &leaders))
-		return false;
-	if (is_count)
-		infer_member(inference, "signal_struct", "nr_threads", count_place, "int",
-			     "number of threads in every process's list");
-	return true;
+	return have_names(&ring, &found) && take_rows(inference, &found, &leaders);
 }
 
 static void note_threads(struct inference *inference, const struct threads *threads)
@@ -287,6 +324,9 @@ static void note_threads(struct inference *inference, const struct threads *thre
 		     "node in the list of threads");
 	infer_member(inference, "signal_struct", "thread_head", threads->head, "struct list_head",
 		     "head of the list of threads");
+	if (threads->is_counted && infer_is_ordered(inference))
+		infer_member(inference, "signal_struct", "nr_threads", COUNT, "int",
+			     "number of threads in every process's list");
 }
 
 /* --- ids */
@@ -349,7 +389,8 @@ static void find_ids(struct inference *inference)
 	size_t thread_count = samples_columns(tasks, 4, is_thread_id, inference, threads, FEW);
 	size_t process_count = samples_columns(tasks, 4, is_process_id, inference, processes, FEW);
 
-	if (thread_count > FEW || process_count > FEW)
+	if (thread_count > FEW || process_count > FEW ||
+	    (!has_threads && !infer_is_ordered(inference)))
 		return;
 	for (size_t i = 0; i < thread_count; i++) {
 		for (size_t j = 0; j < process_count; j++) {
@@ -378,6 +419,17 @@ static void find_ids(struct inference *inference)
  */
 enum { PARENT = 8, CHILDREN = 16, SIBLING = 32, GROUP_LEADER = 48 };
 
+/* One of those that are known; where the list is broken there may be more, which have a name. */
+static bool is_task(struct inference *inference, uint64_t address)
+{
+	const struct ring ring = { inference, 0, inference->comm };
+	const struct addresses one = { .list = &address, .count = 1 };
+
+	return address_set_has(&inference->known, address) ||
+	       (inference->is_list_broken && kernel_is_pointer(inference->kernel, address) &&
+		have_names(&ring, &one));
+}
+
 static bool has_children(struct inference *inference, const struct samples *tasks, size_t row,
 			 size_t column)
 {
@@ -399,8 +451,8 @@ static bool is_family(const struct samples *tasks, size_t column, void *user)
 		return false;
 	for (size_t row = 0; row < tasks->count; row++) {
 		if (sample_u64(tasks, row, column + GROUP_LEADER) != inference->leaders[row] ||
-		    !address_set_has(&inference->known, sample_u64(tasks, row, column)) ||
-		    !address_set_has(&inference->known, sample_u64(tasks, row, column + PARENT)) ||
+		    !is_task(inference, sample_u64(tasks, row, column)) ||
+		    !is_task(inference, sample_u64(tasks, row, column + PARENT)) ||
 		    !has_children(inference, tasks, row, column))
 			return false;
 	}
@@ -425,6 +477,19 @@ static void find_family(struct inference *inference)
 		     "leads every thread to its process");
 }
 
+bool infer_is_ordered(const struct inference *inference)
+{
+	return infer_column(inference, "task_struct", "sibling") != NO_COLUMN;
+}
+
+static void say_broken(const struct inference *inference)
+{
+	diagnose(&inference->kernel->diagnostics, KIOKU_GAP,
+		 "the list of tasks is broken: layouts rest on the %zu that can be reached from "
+		 "its ends",
+		 inference->process_count - 1);
+}
+
 bool infer_tasks(struct inference *inference)
 {
 	struct kioku_kernel *kernel = inference->kernel;
@@ -440,6 +505,8 @@ bool infer_tasks(struct inference *inference)
 	}
 	if (!find_ring(inference, room, &ring, &tasks) || !take_processes(inference, &tasks, room))
 		return false;
+	if (inference->is_list_broken)
+		say_broken(inference);
 	inference->comm = ring.comm;
 	infer_array(inference, "task_struct", "comm", ring.comm, "char", COMM_SIZE,
 		    "a name in every task");
@@ -447,8 +514,8 @@ bool infer_tasks(struct inference *inference)
 		     "the ring through init_task in which everything has a name");
 	if (!find_threads(inference, &threads) || !take_threads(inference, &threads))
 		return true;
+	find_family(inference);
 	note_threads(inference, &threads);
 	find_ids(inference);
-	find_family(inference);
 	return true;
 }

@@ -330,17 +330,57 @@ static void bears_damage(void)
 	}
 }
 
+/* In one place, in two, and a task that both its neighbours have lost: what can be reached is enough. */
+static void bears_a_broken_list(void)
+{
+	for (unsigned kind = 0; kind < 3; kind++) {
+		AUTO_INFERENCE struct inference *inference = NULL;
+		struct guest guest;
+
+		guest_open(&guest, 11 + kind);
+		made_put(&guest.made, task_at(15) + guest.places[LIST], 8, task_at(19));
+		if (kind > 0)
+			made_put(&guest.made, task_at(17) + guest.places[LIST], 8, 0);
+		if (kind > 1)
+			made_put(&guest.made, task_at(15) + guest.places[LIST] + 8, 8, 0);
+		CHECK_EQUAL(infer_types(&guest.made.kernel, &inference, NULL), KIOKU_OK);
+		CHECK_EQUAL(check_places(&guest, inference), EXPECTED);
+		guest_close(&guest);
+	}
+}
+
 static void needs_a_ring(void)
 {
 	AUTO_INFERENCE struct inference *inference = NULL;
 	struct guest guest;
 
+	/* Three tasks can be reached from one end, and two from the other: that proves nothing. */
 	guest_open(&guest, 3);
-	made_put(&guest.made, task_at(5) + guest.places[LIST], 8, task_at(9));
+	made_put(&guest.made, task_at(3) + guest.places[LIST], 8, task_at(9));
+	made_put(&guest.made, task_at(PROCESSES - 2) + guest.places[LIST] + 8, 8, 0);
 	CHECK_EQUAL(infer_types(&guest.made.kernel, &inference, NULL), KIOKU_ERROR_NOT_FOUND);
 	CHECK(!inference && !guest.made.kernel.types);
 	guest_close(&guest);
 }
 
+/* Members that nothing but their order tells are in none where the layout is randomised. */
+static void trusts_no_order_that_is_not(void)
+{
+	AUTO_INFERENCE struct inference *inference = NULL;
+	struct guest guest;
+
+	guest_open(&guest, 5);
+	for (unsigned i = 0; i < guest.task_count; i++) {
+		uint8_t *family = made_memory(&guest.made, task_at(i) + guest.places[FAMILY]);
+		memset(family + 48, 0, 8);
+	}
+	CHECK_EQUAL(infer_types(&guest.made.kernel, &inference, NULL), KIOKU_OK);
+	CHECK_EQUAL(infer_column(inference, "task_struct", "exit_state"), NO_COLUMN);
+	CHECK_EQUAL(infer_column(inference, "task_struct", "start_boottime"), NO_COLUMN);
+	CHECK_EQUAL(infer_column(inference, "signal_struct", "nr_threads"), NO_COLUMN);
+	CHECK(infer_column(inference, "task_struct", "pid") != NO_COLUMN);
+	guest_close(&guest);
+}
+
 TAP_MAIN(TEST(finds_members_anywhere), TEST(takes_no_one_of_two), TEST(bears_damage),
-	 TEST(needs_a_ring))
+	 TEST(bears_a_broken_list), TEST(needs_a_ring), TEST(trusts_no_order_that_is_not))
