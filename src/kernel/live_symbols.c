@@ -212,7 +212,7 @@ enum kioku_status live_symbols_each(struct kioku_kernel *kernel, live_symbol_fn 
 {
 	struct listing listing = { .kernel = kernel, .receive = receive, .user = user };
 
-	if (kernel_symbol(kernel, "modules"))
+	if (module_list(kernel))
 		TRY(settle(&listing, "modules", module_each(kernel, give_module, &listing, NULL)));
 	return live_symbols_each_made(kernel, receive, user);
 }

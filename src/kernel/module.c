@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/infer.h"
 #include "kernel/list.h"
 #include "type/types.h"
 
@@ -129,11 +130,18 @@ const char *module_read(struct kioku_kernel *kernel, uint64_t address, struct mo
 	return NULL;
 }
 
+uint64_t module_list(const struct kioku_kernel *kernel)
+{
+	uint64_t symbol = kernel_symbol(kernel, "modules");
+
+	return symbol || !kernel->inference ? symbol : kernel->inference->module_list;
+}
+
 enum kioku_status module_each(struct kioku_kernel *kernel, module_fn *receive, void *user,
 			      struct kioku_error *error)
 {
 	AUTO_LIST_WALK struct list_walk walk = { 0 };
-	uint64_t head = kernel_symbol(kernel, "modules"), node;
+	uint64_t head = module_list(kernel), node;
 	const struct binding *binding;
 
 	if (!head)

@@ -41,6 +41,9 @@ struct module {
 
 extern const struct record module_record;
 
+/* The head of the kernel's list of them, virtual; 0: it is not known, or the kernel can have none. */
+uint64_t module_list(const struct kioku_kernel *kernel);
+
 /* Not OK: the walk stops with this status. */
 typedef enum kioku_status module_fn(void *user, const struct module *module);
 

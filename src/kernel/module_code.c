@@ -30,8 +30,7 @@ bool modules_read(struct kioku_kernel *kernel, struct modules *out)
 	enum kioku_status status = module_each(kernel, take_module, out, NULL);
 	gap_listener_end(&listener, &kernel->diagnostics);
 	/* A kernel that has no modules can be read nevertheless. */
-	out->is_damaged =
-		listener.has_gap || (status != KIOKU_OK && kernel_symbol(kernel, "modules") != 0);
+	out->is_damaged = listener.has_gap || (status != KIOKU_OK && module_list(kernel) != 0);
 	return status != KIOKU_ERROR_NO_MEMORY;
 }
 
