@@ -255,17 +255,30 @@ static size_t first_id(size_t sets)
 	return aligned == 4 || aligned == 8 || aligned == 20 ? aligned : NO_COLUMN;
 }
 
-static bool is_user(const struct samples *rows, size_t column, void *user)
-{
-	const uint64_t *root_user = user;
-
-	return sample_u64(rows, 0, column) == *root_user;
-}
-
 struct user_search {
+	const struct inference *inference;
 	const struct samples *creds;
 	size_t uid;
+	uint64_t root_user; /* 0: there is no such symbol */
 };
+
+/* The idle task's was placed by the linker; all others that are root's have the same, and nobody else has. */
+static bool is_user(const struct samples *rows, size_t column, void *user)
+{
+	const struct user_search *search = user;
+	const struct kioku_kernel *kernel = search->inference->kernel;
+	uint64_t root = sample_u64(rows, 0, column);
+
+	if (search->root_user ? root != search->root_user : !image_contains(&kernel->image, root))
+		return false;
+	for (size_t row = 1; row < rows->count; row++) {
+		uint64_t pointer = sample_u64(rows, row, column);
+		if (!kernel_is_pointer(kernel, pointer) ||
+		    (pointer == root) != (sample_u32(rows, row, search->uid) == 0))
+			return false;
+	}
+	return true;
+}
 
 static bool is_user_id(const struct samples *users, size_t column, void *user)
 {
@@ -284,18 +297,22 @@ static bool is_user_id(const struct samples *users, size_t column, void *user)
 /* The user's id once more in what the credentials lead to, where anybody is not root. */
 static void find_user(struct inference *inference, const struct samples *creds, size_t uid)
 {
-	uint64_t root_user = kernel_symbol(inference->kernel, "root_user");
 	AUTO_SAMPLES struct samples users = { .width = USER_ROOM };
-	struct user_search search = { creds, uid };
+	struct user_search search = { inference, creds, uid,
+				      kernel_symbol(inference->kernel, "root_user") };
 	size_t pointer, id;
 
-	if (!root_user || !samples_only_column(creds, 8, is_user, &root_user, &pointer))
+	if (!samples_only_column(creds, 8, is_user, &search, &pointer))
 		return;
 	for (size_t row = 0; row < creds->count; row++)
 		if (!samples_add(inference->kernel, &users, sample_u64(creds, row, pointer)))
 			return;
-	infer_member(inference, "cred", "user", pointer, "void *", "root_user of the idle task");
-	if (samples_only_column(&users, 4, is_user_id, &search, &id))
+	bool has_id = samples_only_column(&users, 4, is_user_id, &search, &id);
+	if (!search.root_user && !has_id)
+		return;
+	infer_member(inference, "cred", "user", pointer, "void *",
+		     "the idle task's is that of all that are root's");
+	if (has_id)
 		infer_member(inference, "user_struct", "uid", id, "unsigned int",
 			     "the same as in all credentials of the user");
 }

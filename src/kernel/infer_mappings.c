@@ -12,7 +12,6 @@ enum {
 	MAPPING_ROOM = 256,    /* bytes of a vm_area_struct that are looked at */
 	MAPPINGS_LIMIT = 4096, /* structures that are looked at; more say nothing more */
 	TREE_ROOM = 256,       /* bytes before ma_root in a maple_tree: its lock */
-	FILE_ROOM = 184,       /* bytes of a struct file */
 	FILES_LIMIT = 512,
 	FEW = 16,
 };
@@ -282,7 +281,7 @@ static void take_files(struct mappings *mappings, size_t column)
 {
 	struct inference *inference = mappings->inference;
 
-	inference->files.width = FILE_ROOM;
+	inference->files.width = 8; /* their addresses are what is wanted */
 	for (size_t row = 0; row < mappings->rows.count; row++) {
 		uint64_t file = sample_u64(&mappings->rows, row, column);
 		if (file && inference->files.count < FILES_LIMIT)

@@ -6,8 +6,7 @@
 #include "kernel/infer.h"
 
 enum {
-	DENTRY_ROOM = 192, /* bytes of each that are looked at */
-	INODE_ROOM = 256,
+	INODE_ROOM = 256, /* bytes of each that are looked at */
 	SUPERBLOCK_ROOM = 512,
 	MOUNT_ROOM = 320,
 	NAMES_LIMIT = 255, /* NAME_MAX */
@@ -16,9 +15,19 @@ enum {
 	FEW = 16,
 };
 
+/*
+ * Bytes of a struct file and of a dentry that are looked at. More would be the next one's, but for kernels whose
+ * locks say who has them (CONFIG_DEBUG_LOCK_ALLOC), which take more.
+ */
+struct room {
+	size_t file, dentry;
+};
+static const struct room rooms[] = { { 184, 192 }, { 320, 448 } };
+
 struct paths {
 	struct inference *inference;
-	const struct samples *files;
+	struct room room;
+	struct samples files;
 	struct samples dentries;    /* those of the files, in their order, then all above them */
 	struct samples inodes;      /* likewise, of the files alone */
 	struct samples superblocks; /* likewise */
@@ -31,6 +40,7 @@ struct paths {
 
 static void paths_release(struct paths *paths)
 {
+	samples_release(&paths->files);
 	samples_release(&paths->dentries);
 	samples_release(&paths->inodes);
 	samples_release(&paths->superblocks);
@@ -85,9 +95,9 @@ static bool find_names(struct paths *paths)
 	struct inference *inference = paths->inference;
 	size_t found = 0, column, name;
 
-	for (column = 8; column + 8 <= paths->files->width; column += 8) {
-		struct samples dentries = { .width = DENTRY_ROOM };
-		if (!follow(inference, paths->files, paths->files->count, column, 0, &dentries) ||
+	for (column = 8; column + 8 <= paths->files.width; column += 8) {
+		struct samples dentries = { .width = paths->room.dentry };
+		if (!follow(inference, &paths->files, paths->files.count, column, 0, &dentries) ||
 		    !samples_only_column(&dentries, 8, is_dentry_name, inference, &name)) {
 			samples_release(&dentries);
 			continue;
@@ -227,10 +237,9 @@ static void find_file_systems(struct paths *paths)
 	infer_member(inference, "super_block", "s_root", root, "void *",
 		     "what all paths of the file system lead up to");
 	/* The number of the device follows the node in the list of all. */
-	for (size_t row = 0; row < superblocks->count; row++) {
+	for (size_t row = 0; row < superblocks->count; row++)
 		if (!infer_is_linked(inference, superblocks->addresses[row], &next))
 			return;
-	}
 	infer_member(inference, "super_block", "s_list", 0, "struct list_head",
 		     "node in a list that leads back");
 	infer_member(inference, "super_block", "s_dev", 16, "unsigned int",
@@ -386,7 +395,7 @@ static void find_mounts(struct paths *paths)
 	size_t columns[2];
 
 	if (paths->dentry < 8 ||
-	    !follow(inference, paths->files, paths->files->count, paths->dentry - 8, MOUNT_LEAD,
+	    !follow(inference, &paths->files, paths->files.count, paths->dentry - 8, MOUNT_LEAD,
 		    &paths->mounts) ||
 	    !are_mounts(paths))
 		return;
@@ -426,25 +435,18 @@ static bool is_inside(const struct samples *dentries, size_t pointer, size_t *pl
 	return smallest < dentries->width;
 }
 
-/* Members of a dentry that are declared next to those that were found, in all kernels. */
-static void note_dentry(struct paths *paths)
+/* d_parent, d_name and d_inode follow each other in all kernels whose layouts are not randomised. */
+static bool is_ordered(const struct paths *paths)
 {
-	static const char *const names = "a name of the length that is before it";
+	return paths->name == paths->parent + 8 && paths->dentry_inode == paths->name + 16;
+}
+
+/* Members of a dentry that are declared next to those that were found, in all kernels. */
+static void note_neighbours(struct paths *paths)
+{
 	struct inference *inference = paths->inference;
 	size_t superblock = paths->dentry_superblock, text;
 
-	infer_member(inference, "qstr", "len", NAME_LENGTH, "unsigned int", names);
-	infer_member(inference, "qstr", "name", NAME_POINTER, "void *", names);
-	infer_member(inference, "dentry", "d_name", paths->name, "struct qstr", names);
-	infer_member(inference, "dentry", "d_parent", paths->parent, "void *",
-		     "leads up to what is its own parent");
-	infer_member(inference, "dentry", "d_inode", paths->dentry_inode, "void *",
-		     "the file's inode, too");
-	infer_member(inference, "file", "f_inode", paths->inode, "void *",
-		     "the dentry's inode, too");
-	infer_member(inference, "dentry", "d_sb", superblock, "void *", "the inode's, too");
-	infer_member(inference, "inode", "i_sb", paths->inode_superblock, "void *",
-		     "the dentry's, too");
 	if (paths->parent >= 16)
 		infer_member(inference, "hlist_bl_node", "pprev", 8, "void *", "declaration");
 	if (paths->parent >= 16)
@@ -456,6 +458,26 @@ static void note_dentry(struct paths *paths)
 	if (is_inside(&paths->dentries, paths->name + NAME_POINTER, &text) && text < superblock - 8)
 		infer_array(inference, "dentry", "d_iname", text, "char", superblock - 8 - text,
 			    "where short names are");
+}
+
+static void note_dentry(struct paths *paths)
+{
+	static const char *const names = "a name of the length that is before it";
+	struct inference *inference = paths->inference;
+
+	infer_member(inference, "qstr", "len", NAME_LENGTH, "unsigned int", names);
+	infer_member(inference, "qstr", "name", NAME_POINTER, "void *", names);
+	infer_member(inference, "dentry", "d_name", paths->name, "struct qstr", names);
+	infer_member(inference, "dentry", "d_parent", paths->parent, "void *",
+		     "leads up to what is its own parent");
+	infer_member(inference, "dentry", "d_inode", paths->dentry_inode, "void *",
+		     "the file's inode, too");
+	infer_member(inference, "file", "f_inode", paths->inode, "void *",
+		     "the dentry's inode, too");
+	infer_member(inference, "dentry", "d_sb", paths->dentry_superblock, "void *",
+		     "the inode's, too");
+	infer_member(inference, "inode", "i_sb", paths->inode_superblock, "void *",
+		     "the dentry's, too");
 }
 
 /* Names that are made when they are asked for: operations of both pipes and sockets have that at one place. */
@@ -486,32 +508,56 @@ static void find_dynamic_names(struct inference *inference)
 	}
 }
 
-void infer_paths(struct inference *inference)
+static bool take_files(struct paths *paths)
+{
+	const struct samples *files = &paths->inference->files;
+
+	paths->files.width = paths->room.file;
+	for (size_t row = 0; row < files->count; row++)
+		if (!samples_add(paths->inference->kernel, &paths->files, files->addresses[row]))
+			return false;
+	return files->count > 0;
+}
+
+static bool find_paths(struct inference *inference, struct room room)
 {
 	CLEANUP(paths_release)
 	struct paths paths = {
 		.inference = inference,
-		.files = &inference->files,
+		.room = room,
 		.inodes = { .width = INODE_ROOM },
 		.superblocks = { .width = SUPERBLOCK_ROOM },
 		.mounts = { .width = MOUNT_ROOM },
 	};
 	size_t count = inference->files.count;
 
-	if (!find_names(&paths) ||
+	if (!take_files(&paths) || !find_names(&paths) ||
 	    !samples_only_column(&paths.dentries, 8, is_parent, &paths, &paths.parent) ||
-	    !find_pair(inference, paths.files, &paths.dentries, &paths.inode,
+	    !find_pair(inference, &paths.files, &paths.dentries, &paths.inode,
 		       &paths.dentry_inode) ||
-	    !follow(inference, paths.files, count, paths.inode, 0, &paths.inodes) ||
+	    !follow(inference, &paths.files, count, paths.inode, 0, &paths.inodes) ||
 	    !find_pair(inference, &paths.inodes, &paths.dentries, &paths.inode_superblock,
 		       &paths.dentry_superblock) ||
-	    !follow(inference, &paths.inodes, count, paths.inode_superblock, 0, &paths.superblocks))
-		return;
-	if (!add_folders(&paths))
-		return;
+	    !follow(inference, &paths.inodes, count, paths.inode_superblock, 0,
+		    &paths.superblocks) ||
+	    !add_folders(&paths))
+		return false;
 	note_dentry(&paths);
-	find_file_systems(&paths);
-	find_inode_members(&paths);
 	find_mounts(&paths);
-	find_dynamic_names(inference);
+	if (is_ordered(&paths)) {
+		note_neighbours(&paths);
+		find_file_systems(&paths);
+		find_inode_members(&paths);
+	}
+	return true;
+}
+
+void infer_paths(struct inference *inference)
+{
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(*rooms); i++) {
+		if (!find_paths(inference, rooms[i]))
+			continue;
+		find_dynamic_names(inference);
+		return;
+	}
 }
