@@ -20,7 +20,20 @@ void infer_array(struct inference *inference, const char *type, const char *name
 {
 	if (inference->count < INFERRED_LIMIT)
 		inference->members[inference->count++] =
-			(struct inferred_member){ type, name, column, of_type, elements, evidence };
+			(struct inferred_member){ .type = type,
+						  .name = name,
+						  .offset = column,
+						  .of_type = of_type,
+						  .elements = elements,
+						  .evidence = evidence };
+}
+
+void infer_bits(struct inference *inference, const char *type, const char *name, size_t offset,
+		uint8_t bit, uint8_t bits, const char *evidence)
+{
+	infer_member(inference, type, name, offset, "unsigned int", evidence);
+	inference->members[inference->count - 1].bit = bit;
+	inference->members[inference->count - 1].bits = bits;
 }
 
 void infer_size(struct inference *inference, const char *type, size_t size)
@@ -139,19 +152,21 @@ static size_t size_of(const struct inference *inference, const char *of_type);
 
 static size_t size_of_struct(const struct inference *inference, const char *type)
 {
-	size_t size = 0;
+	size_t size = 0, whole = 0;
 
 	for (size_t i = 0; i < inference->count; i++) {
 		const struct inferred_member *member = &inference->members[i];
 		if (strcmp(member->type, type) != 0)
 			continue;
-		size_t end = member->offset;
-		if (member->name)
-			end += size_of(inference, member->of_type) *
-			       (member->elements ? member->elements : 1);
+		size_t end = 0;
+		if (!member->name)
+			whole = member->offset;
+		else
+			end = member->offset + size_of(inference, member->of_type) *
+						       (member->elements ? member->elements : 1);
 		size = end > size ? end : size;
 	}
-	return (size + 7) & ~(size_t)7;
+	return whole ? whole : (size + 7) & ~(size_t)7;
 }
 
 static size_t size_of(const struct inference *inference, const char *of_type)
@@ -177,7 +192,9 @@ static uint32_t make_type(struct making *making, const struct inferred_member *m
 	else
 		type = type_builder_int(making->builder, name,
 					(uint32_t)size_of(making->inference, name),
-					strcmp(name, "int") == 0 ? BTF_INT_SIGNED : 0);
+					strcmp(name, "int") == 0 || strcmp(name, "short") == 0
+						? BTF_INT_SIGNED
+						: 0);
 	if (member->elements)
 		type = type_builder_array(making->builder, type, (uint32_t)member->elements);
 	return type;
@@ -198,7 +215,9 @@ static void make_struct(struct making *making, size_t first)
 	for (size_t i = first; i < inference->count; i++)
 		if (inference->members[i].name && strcmp(inference->members[i].type, type) == 0)
 			type_builder_member(making->builder, inference->members[i].name, types[i],
-					    8 * (uint64_t)inference->members[i].offset, 0);
+					    8 * (uint64_t)inference->members[i].offset +
+						    inference->members[i].bit,
+					    inference->members[i].bits);
 }
 
 /* Those of one enumeration follow each other. */
@@ -275,6 +294,7 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 	infer_task_facts(inference);
 	infer_modules(inference);
 	infer_clock(inference);
+	infer_orc(inference);
 	if (!infer_is_ordered(inference))
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
 			 "members of a task are not in the order of their declaration: the layout "

@@ -19,6 +19,7 @@ struct inferred_member {
 	size_t offset;       /* bytes; the size of the type where there is no name */
 	const char *of_type; /* its C type: "int", "void *", "struct list_head" ... */
 	size_t elements;     /* of an array; 0: it is none */
+	uint8_t bit, bits;   /* of a bit field, from offset on; 0: it is none */
 	const char *evidence;
 };
 
@@ -52,6 +53,10 @@ void infer_member(struct inference *inference, const char *type, const char *nam
 void infer_array(struct inference *inference, const char *type, const char *name, size_t column,
 		 const char *of_type, size_t elements, const char *evidence);
 
+/* A bit field: the bits from one on of what lies at offset. */
+void infer_bits(struct inference *inference, const char *type, const char *name, size_t offset,
+		uint8_t bit, uint8_t bits, const char *evidence);
+
 /* What a type takes, where that is more than its members do. */
 void infer_size(struct inference *inference, const char *type, size_t size);
 
@@ -79,7 +84,7 @@ size_t infer_column(const struct inference *inference, const char *type, const c
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
- * which; the memory of processes; what mapped files are called; what else tasks say; modules; the clock. Nothing found is no error.
+ * which; the memory of processes; what mapped files are called; what else tasks say; modules; the clock; rules for stacks. Nothing found is no error.
  */
 bool infer_tasks(struct inference *inference);
 void infer_memory_maps(struct inference *inference);
@@ -87,6 +92,7 @@ void infer_paths(struct inference *inference);
 void infer_task_facts(struct inference *inference);
 void infer_modules(struct inference *inference);
 void infer_clock(struct inference *inference);
+void infer_orc(struct inference *inference);
 
 /* Gives the kernel the types that have what was found so far. Errors: NO_MEMORY. */
 enum kioku_status infer_apply(struct inference *inference, struct kioku_error *error);
