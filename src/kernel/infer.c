@@ -297,9 +297,8 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 	infer_orc(inference);
 	if (!infer_is_ordered(inference))
 		diagnose(&kernel->diagnostics, KIOKU_GAP,
-			 "members of a task are not in the order of their declaration: the layout "
-			 "is "
-			 "randomised, or tasks are damaged");
+			 "members of a task are not in the order of their declaration: the "
+			 "layout is randomised, or tasks are damaged");
 	release_rows(inference);
 	TRY(infer_apply(inference, error));
 	*out = TAKE(inference);

@@ -42,9 +42,8 @@ struct inference {
 	struct address_set known; /* all tasks, those that are no rows included */
 	struct samples files;     /* each that is mapped anywhere, once */
 	size_t comm, pid, mm;     /* columns of tasks */
-	bool is_list_broken;  /* tasks are those that can be reached from both ends of their list */
-	uint64_t module_list; /* virtual; 0: a symbol says, or it was not found */
-	size_t reads;         /* from memory so far: hostile memory may have no end */
+	bool is_list_broken; /* tasks are those that can be reached from both ends of their list */
+	size_t reads;        /* from memory so far: hostile memory may have no end */
 };
 
 /* Notes a member down; a column of NO_COLUMN is none that was found. */

@@ -306,7 +306,7 @@ void infer_modules(struct inference *inference)
 	uint64_t head = kernel_symbol(inference->kernel, "modules");
 
 	if (!head)
-		head = inference->module_list = search_list(inference, &modules);
+		head = inference->kernel->module_list = search_list(inference, &modules);
 	if (!head || !are_modules(inference, head, &modules))
 		return;
 	infer_member(inference, "module", "list", MODULE_LEAD - modules.start, "struct list_head",

@@ -60,8 +60,10 @@ struct kioku_kernel {
 	const char *symbols_evidence, *symbols_problem;
 	struct kioku_types *types; /* NULL: none found, types_problem says why */
 	const char *types_evidence, *types_problem;
-	bool ignores_btf;             /* the image's own */
-	bool types_are_inferred;      /* from this image, or from that of a profile */
+	bool ignores_btf;        /* the image's own */
+	bool types_are_inferred; /* from this image, or from that of a profile */
+	uint64_t
+		module_list; /* virtual, found where no symbol says; 0: it was not, see module_list() */
 	struct bytes member_evidence; /* then, see member_evidence.h */
 	bool was_read;      /* by types: a structure, or what is in none. view/view.c clears it */
 	uint64_t init_task; /* virtual; 0 if unknown */

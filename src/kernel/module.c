@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/infer.h"
 #include "kernel/list.h"
 #include "type/types.h"
 
@@ -134,7 +133,7 @@ uint64_t module_list(const struct kioku_kernel *kernel)
 {
 	uint64_t symbol = kernel_symbol(kernel, "modules");
 
-	return symbol || !kernel->inference ? symbol : kernel->inference->module_list;
+	return symbol ? symbol : kernel->module_list;
 }
 
 enum kioku_status module_each(struct kioku_kernel *kernel, module_fn *receive, void *user,
