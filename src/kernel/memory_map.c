@@ -289,8 +289,12 @@ enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map 
 		path_mark_deleted(out);
 		return KIOKU_OK;
 	}
-	if (vma->operations && vma->operations == kernel_symbol(kernel, "special_mapping_vmops"))
+	uint64_t special = kernel_symbol(kernel, "special_mapping_vmops");
+	if (vma->operations && vma->operations == special)
 		return name_special(kernel, vma, out);
+	/* Without the symbol nobody knows whose operations these are. */
+	if (vma->operations && !special)
+		return KIOKU_ERROR_UNSUPPORTED;
 	if (vma->start <= map->brk_end && vma->end >= map->brk_start)
 		name_it(out, "[heap]");
 	else if (vma->start <= map->stack && vma->end >= map->stack)

@@ -145,7 +145,9 @@ enum kioku_status module_each(struct kioku_kernel *kernel, module_fn *receive, v
 
 	if (!head)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "this kernel has no list of modules");
+				 kernel->symbols ? "this kernel has no list of modules"
+						 : "this image has no symbols (kallsyms), and "
+						   "no list of modules was found");
 	TRY(record_bind(kernel, &module_record, &binding, error));
 	uint64_t offset = BINDING_OFFSET(binding, struct module, list_next);
 	list_begin(&walk, kernel, head, "list of modules");

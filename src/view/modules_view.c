@@ -195,7 +195,6 @@ const struct kioku_view modules_view = {
 	.name = "modules",
 	.help = "what is loaded into the kernel",
 	VIEW_COLUMNS(columns),
-	.needs_symbols = true,
 	.records = records,
 	.run = run_modules,
 };
