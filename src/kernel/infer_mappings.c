@@ -37,7 +37,7 @@ static void add_nodes(struct inference *inference)
 
 struct tree_search {
 	struct inference *inference;
-	size_t distance; /* from the tree's start to ma_root; 0: not known yet */
+	size_t distance; /* from the tree's start to ma_root, which locks of no size leave 0; NO_COLUMN: not known yet */
 };
 
 /* The first node of a tree names the tree for its parent (MA_ROOT_PARENT, lib/maple_tree.c). */
@@ -47,15 +47,15 @@ static bool is_tree_root(const struct samples *maps, size_t column, void *user)
 	const uint64_t node_mask = 255, is_root_mark = 1;
 	uint64_t parent;
 
-	search->distance = 0;
+	search->distance = NO_COLUMN;
 	for (size_t row = 0; row < maps->count; row++) {
 		uint64_t root = sample_u64(maps, row, column);
 		if ((root & 3) != 2 || !infer_read(search->inference, root & ~node_mask, &parent) ||
 		    !(parent & is_root_mark))
 			return false;
 		uint64_t distance = maps->addresses[row] + column - (parent & ~is_root_mark);
-		if (distance == 0 || distance > TREE_ROOM ||
-		    (search->distance && distance != search->distance))
+		if (distance > TREE_ROOM ||
+		    (search->distance != NO_COLUMN && distance != search->distance))
 			return false;
 		search->distance = distance;
 	}
@@ -392,7 +392,7 @@ void infer_mappings(struct inference *inference, const struct samples *maps, siz
 		.rows = { .width = MAPPING_ROOM },
 		.counts = calloc(maps->count, sizeof(size_t)),
 	};
-	struct tree_search search = { inference, 0 };
+	struct tree_search search = { inference, NO_COLUMN };
 	size_t root, list;
 
 	if (!mappings.counts)
