@@ -300,10 +300,13 @@ static void find_user(struct inference *inference, const struct samples *creds, 
 	AUTO_SAMPLES struct samples users = { .width = USER_ROOM };
 	struct user_search search = { inference, creds, uid,
 				      kernel_symbol(inference->kernel, "root_user") };
-	size_t pointer, id;
+	size_t columns[2], id;
 
-	if (!samples_only_column(creds, 8, is_user, &search, &pointer))
+	/* Since v5.14 (905ae01c4ae2a) ucounts are the user's, too, one member behind. */
+	size_t count = samples_columns(creds, 8, is_user, &search, columns, 2);
+	if (count != 1 && (count != 2 || columns[1] != columns[0] + 16))
 		return;
+	size_t pointer = columns[0];
 	for (size_t row = 0; row < creds->count; row++)
 		if (!samples_add(inference->kernel, &users, sample_u64(creds, row, pointer)))
 			return;
