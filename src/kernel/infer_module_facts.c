@@ -327,13 +327,16 @@ static bool has_letters(const struct module_search *search, size_t column)
 	return true;
 }
 
-static bool is_text_in_all(const struct samples *rows, size_t column, void *user)
+/* A text in every module, outside its memory: the command line was copied before there was any. */
+static bool are_arguments(const struct module_search *search, size_t column)
 {
-	const struct module_search *search = user;
+	const struct samples *rows = &search->modules->rows;
 
-	for (size_t row = 0; row < rows->count; row++)
-		if (!is_text(search, sample_u64(rows, row, column)))
+	for (size_t row = 0; row < rows->count; row++) {
+		uint64_t text = sample_u64(rows, row, column);
+		if (module_rows_own(search->modules, row, text) || !is_text(search, text))
 			return false;
+	}
 	return true;
 }
 
@@ -377,7 +380,7 @@ static size_t find_kallsyms(struct module_search *search)
 static void find_arguments(struct module_search *search, size_t column)
 {
 	if (column != NO_COLUMN && column + 8 <= search->modules->rows.width &&
-	    is_text_in_all(&search->modules->rows, column, search))
+	    are_arguments(search, column))
 		note(search, "args", column, "void *", "a text in every module");
 }
 
