@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import built
+
 LAB = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("KIOKU_LAB_CACHE", LAB / "cache"))
 
@@ -72,16 +74,27 @@ def say(text):
     sys.stderr.flush()
 
 
+def known():
+    """All lab names."""
+    return [*NAMES, *built.names()]
+
+
 def get(name):
-    """The kernel with a lab name, or of a linux-image-*.deb; fetched if it is not here yet."""
-    if name in NAMES:
+    """The kernel with a lab name, or of a linux-image-*.deb; fetched or built if it is not here yet."""
+    if name in built.names():
+        with alone("building"):
+            if not built.is_ready(name):
+                built.build(name)
+        folder = built.folder_of(name)
+    elif name in NAMES:
         folder = CACHE / "kernels" / name
     elif name.endswith(".deb"):
         # Two packages may share a file name; the size tells a replaced one apart.
         deb = Path(name)
         folder = CACHE / "kernels" / f"{deb.stem}-{deb.stat().st_size}"
     else:
-        raise FetchError(f"no kernel is called {name!r}; there are: {', '.join(NAMES)}, or a .deb")
+        raise FetchError(f"no kernel is called {name!r}; there are: {', '.join(known())}, or "
+                         "a .deb")
     if not (folder / "kernel.json").exists():
         with alone():
             if not (folder / "kernel.json").exists():
@@ -91,10 +104,11 @@ def get(name):
 
 
 @contextlib.contextmanager
-def alone():
-    """Two programs that want kernels at the same time take turns."""
+def alone(what="lock"):
+    """Two programs that want kernels at the same time take turns; those that build one, apart from
+    the others, who would wait for long."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
+    with open(CACHE / what, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -56,7 +56,7 @@ def parse(archive):
                     (line.split() for line in text(files, "run/sockets").splitlines())},
         "mounts": text(files, "proc/mounts").splitlines(),
         "dmesg": text(files, "dmesg").splitlines(),
-        "kallsyms": files["proc/kallsyms"],
+        "kallsyms": files.get("proc/kallsyms", b""),
     }
 
 
@@ -100,10 +100,12 @@ def thread(pid, tid, folder, files):
     stat = files[f"{folder}/stat"].rpartition(b")")[2].split()
     field = {number: int(value) for number, value in enumerate(stat[1:], 4)}
     status = text(files, f"{folder}/status")
-    uid, gid, inner = (list(map(int, re.findall(rf"^{key}:\s+(.*)", status, re.M)[-1].split()))
-                       for key in ("Uid", "Gid", "NSpid"))
+    uid, gid = (list(map(int, re.findall(rf"^{key}:\s+(.*)", status, re.M)[-1].split()))
+                for key in ("Uid", "Gid"))
+    # A kernel without namespaces of pids has no such line.
+    inner = re.search(r"^NSpid:\s+(.*)", status, re.M)
     return {
-        "pid": pid, "tid": tid, "ppid": field[4], "namespace_tids": inner,
+        "pid": pid, "tid": tid, "ppid": field[4], "namespace_tids": list(map(int, inner[1].split())) if inner else [tid],
         "state": stat[0].decode(), "threads": field[20],
         "uid": uid[0], "euid": uid[1], "suid": uid[2],
         "gid": gid[0], "egid": gid[1], "sgid": gid[2],

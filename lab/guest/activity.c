@@ -49,6 +49,28 @@ void record(const char *file, const char *format, ...)
 	fclose(stream);
 }
 
+int offers(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+int namespaces_of(int kinds)
+{
+	static const struct {
+		int kind;
+		const char *path;
+	} known[] = {
+		{ CLONE_NEWPID, "/proc/self/ns/pid" },   { CLONE_NEWUTS, "/proc/self/ns/uts" },
+		{ CLONE_NEWIPC, "/proc/self/ns/ipc" },   { CLONE_NEWNET, "/proc/self/ns/net" },
+		{ CLONE_NEWUSER, "/proc/self/ns/user" }, { CLONE_NEWCGROUP, "/proc/self/ns/cgroup" }
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (!offers(known[i].path))
+			kinds &= ~known[i].kind;
+	return kinds;
+}
+
 void ready(void)
 {
 	need(write(READY_FD, ".", 1) == 1, "tell the launcher");
@@ -284,11 +306,14 @@ static void chain(void)
 /* Process 1 of its own pid namespace: its two pids differ. */
 static void namespaced(void)
 {
-	need(!unshare(CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWNS), "unshare");
+	const int kinds = namespaces_of(CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWNS);
+
+	need(!unshare(kinds), "unshare");
 	pid_t child = fork();
 	if (!child) {
 		prctl(PR_SET_NAME, "namespaced");
-		sethostname("kioku-inner", 11);
+		if (kinds & CLONE_NEWUTS)
+			sethostname("kioku-inner", 11);
 		ready();
 		rest();
 	}
@@ -398,7 +423,7 @@ static void namespaces(void)
 {
 	prctl(PR_SET_NAME, "namespaces");
 	hold_namespaces();
-	if (!fork()) {
+	if (offers("/proc/self/ns/user") && !fork()) {
 		prctl(PR_SET_NAME, "user-namespace");
 		record("roles", "user-namespace %d\n", getpid());
 		hold_user_namespace();
@@ -409,12 +434,43 @@ static void namespaces(void)
 	rest();
 }
 
-static void (*const activities[])(void) = {
-	threads,      leaderless,   deleted,    memfd,      impostor,   escape_comm,  title_comm,
-	newline_comm, invalid_comm, empty_comm, user,       split_user, stopped,      traced,
-	zombie,       vfork_parent, chain,      namespaced, marker,     files,        sockets,
-	descriptors,  mounts,       other_root, sleepers,   vectors,    capabilities, strict,
-	cgroups,      namespaces,   network,    timers,
+/* What runs, and the paths of what it needs of a kernel that not every one has. */
+static const struct {
+	void (*run)(void);
+	const char *needs[2];
+} activities[] = {
+	{ threads, { NULL } },
+	{ leaderless, { NULL } },
+	{ deleted, { NULL } },
+	{ memfd, { NULL } },
+	{ impostor, { NULL } },
+	{ escape_comm, { NULL } },
+	{ title_comm, { NULL } },
+	{ newline_comm, { NULL } },
+	{ invalid_comm, { NULL } },
+	{ empty_comm, { NULL } },
+	{ user, { NULL } },
+	{ split_user, { NULL } },
+	{ stopped, { NULL } },
+	{ traced, { NULL } },
+	{ zombie, { NULL } },
+	{ vfork_parent, { NULL } },
+	{ chain, { NULL } },
+	{ namespaced, { "/proc/self/ns/pid" } },
+	{ marker, { NULL } },
+	{ files, { NULL } },
+	{ sockets, { NULL } },
+	{ descriptors, { NULL } },
+	{ mounts, { NULL } },
+	{ other_root, { NULL } },
+	{ sleepers, { NULL } },
+	{ vectors, { NULL } },
+	{ capabilities, { NULL } },
+	{ strict, { NULL } },
+	{ cgroups, { "/sys/fs/cgroup" } },
+	{ namespaces, { NULL } },
+	{ network, { "/proc/self/ns/net", "/proc/net/tcp" } },
+	{ timers, { NULL } },
 };
 enum { ACTIVITIES = sizeof activities / sizeof *activities };
 
@@ -439,9 +495,17 @@ static void __attribute__((noreturn)) executed(int count, char *arguments[])
 	settle(role);
 }
 
+static int can_run(int activity)
+{
+	for (int i = 0; i < 2; i++)
+		if (activities[activity].needs[i] && !offers(activities[activity].needs[i]))
+			return 0;
+	return 1;
+}
+
 int main(int count, char *arguments[])
 {
-	int pipe_ends[2];
+	int pipe_ends[2], started = 0;
 	char dot;
 
 	if (count > 1)
@@ -449,12 +513,15 @@ int main(int count, char *arguments[])
 	need(!pipe(pipe_ends) && dup2(pipe_ends[1], READY_FD) == READY_FD, "pipe");
 	close(pipe_ends[1]);
 	for (int i = 0; i < ACTIVITIES; i++) {
+		if (!can_run(i))
+			continue;
+		started++;
 		if (!fork()) {
 			close(pipe_ends[0]);
-			activities[i]();
+			activities[i].run();
 		}
 	}
-	for (int i = 0; i < ACTIVITIES; i++) {
+	for (int i = 0; i < started; i++) {
 		if (read(pipe_ends[0], &dot, 1) != 1 || dot != '.')
 			return 1; /* the one that failed said why */
 	}

@@ -15,6 +15,12 @@ void rest(void) __attribute__((noreturn));
 /* End loudly when a step of the set-up failed: a silent gap would pass for truth. */
 void need(int good, const char *what);
 
+/* Whether this kernel has something, of which such a path is the evidence. */
+int offers(const char *path);
+
+/* Those of some kinds of namespaces (CLONE_NEW...) that this kernel has. */
+int namespaces_of(int kinds);
+
 void hold_memory(void);         /* memory.c */
 void hold_files(void);          /* files.c */
 void hold_sockets(void);        /* files.c */

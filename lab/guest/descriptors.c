@@ -69,6 +69,8 @@ static void hold_names(void)
 
 static void hold_nameless(void)
 {
+	static const char *const namespaces[] = { "/proc/self/ns/net",
+						  "/proc/self/ns/pid_for_children" };
 	sigset_t signals;
 
 	sigemptyset(&signals);
@@ -83,8 +85,9 @@ static void hold_nameless(void)
 	int secret = memfd_create("odd/name with blanks", MFD_CLOEXEC);
 	need(secret >= 0 && !ftruncate(secret, 12345), "memfd");
 	syscall(SYS_pidfd_open, getpid(), 0); /* since v5.3 */
-	opened("/proc/self/ns/net", O_RDONLY);
-	opened("/proc/self/ns/pid_for_children", O_RDONLY);
+	for (int i = 0; i < 2; i++)
+		if (offers(namespaces[i]))
+			opened(namespaces[i], O_RDONLY);
 	opened("/proc/self/status", O_RDONLY);
 	opened("/dev/null", O_WRONLY);
 	int ends[2];
@@ -114,7 +117,8 @@ static void hold_more_sockets(void)
 	need(!bind(routes, (struct sockaddr *)&all, sizeof all), "netlink");
 	need(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) >= 0, "netlink");
 	socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
-	need(socket(AF_INET, SOCK_STREAM, 0) >= 0, "a socket that is not bound");
+	if (offers("/proc/net/tcp"))
+		need(socket(AF_INET, SOCK_STREAM, 0) >= 0, "a socket that is not bound");
 }
 
 /* A table of its own: what this thread has open is in no list of its process. */
@@ -185,7 +189,8 @@ void hold_mounts(void)
 	need(!unlink("/mnt/file"), "unlink what is bound elsewhere");
 	mounted(NULL, "/mnt/name", NULL, MS_UNBINDABLE, NULL);
 	close(opened("/mnt/ns", O_RDWR | O_CREAT));
-	mounted("/proc/self/ns/uts", "/mnt/ns", NULL, MS_BIND, NULL);
+	if (offers("/proc/self/ns/uts"))
+		mounted("/proc/self/ns/uts", "/mnt/ns", NULL, MS_BIND, NULL);
 	mounted("one", "/mnt/inner", "tmpfs", 0, "size=64k"); /* on top of the other */
 	mounted(NULL, "/mnt/inner", NULL, MS_SHARED, NULL);
 	opened("/mnt/bound here", O_RDONLY);

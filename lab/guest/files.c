@@ -54,7 +54,7 @@ static int bound(int family, int type, const void *address, socklen_t size)
 	return file;
 }
 
-void hold_sockets(void)
+static void hold_internet_sockets(void)
 {
 	struct sockaddr_in here = { .sin_family = AF_INET,
 				    .sin_port = htons(4000),
@@ -82,7 +82,14 @@ void hold_sockets(void)
 		listen(six_listener, 5);
 	six.sin6_addr = (struct in6_addr)IN6ADDR_ANY_INIT;
 	bound(AF_INET6, SOCK_DGRAM, &six, sizeof six);
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	need(raw >= 0, "raw socket");
+}
 
+void hold_sockets(void)
+{
+	if (offers("/proc/net/tcp"))
+		hold_internet_sockets();
 	struct sockaddr_un path = { .sun_family = AF_UNIX, .sun_path = "/lab/socket" };
 	int local = bound(AF_UNIX, SOCK_STREAM, &path, sizeof path);
 	need(!listen(local, 5), "listen");
@@ -95,8 +102,6 @@ void hold_sockets(void)
 
 	int pair[2];
 	need(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), "socketpair");
-	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-	need(raw >= 0, "raw socket");
 	/* Sniffing is what a packet socket in an image usually means; its module may be absent. */
 	socket(AF_PACKET, SOCK_RAW, htons(0x0003));
 }
