@@ -82,9 +82,10 @@ def known():
 def get(name):
     """The kernel with a lab name, or of a linux-image-*.deb; fetched or built if it is not here yet."""
     if name in built.names():
-        with alone("building"):
-            if not built.is_ready(name):
-                built.build(name)
+        if not built.is_ready(name):
+            with alone("building"):
+                if not built.is_ready(name):
+                    built.build(name)
         folder = built.folder_of(name)
     elif name in NAMES:
         folder = CACHE / "kernels" / name

@@ -423,14 +423,15 @@ static void namespaces(void)
 {
 	prctl(PR_SET_NAME, "namespaces");
 	hold_namespaces();
-	if (offers("/proc/self/ns/user") && !fork()) {
+	record("roles", "namespaces %d\n", getpid());
+	if (offers("/proc/self/ns/user")) {
+		if (fork())
+			rest();
 		prctl(PR_SET_NAME, "user-namespace");
 		record("roles", "user-namespace %d\n", getpid());
 		hold_user_namespace();
-		ready();
-		rest();
 	}
-	record("roles", "namespaces %d\n", getpid());
+	ready();
 	rest();
 }
 

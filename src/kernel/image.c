@@ -41,22 +41,32 @@ enum kioku_status image_map(struct kioku_address_space *space, struct image *out
 				     .last = KERNEL_MAP_LAST,
 				     .receive = add_run,
 				     .user = &image };
-	uint64_t consistent = 0;
+	uint64_t consistent = 0, proved = 0;
+	size_t count = 0;
 
 	enum kioku_status status = address_space_walk(space, &walk);
 	if (status == KIOKU_OK && image.run_count > 0) {
 		image.start = image.runs[0].virtual;
 		image.physical = image.runs[0].physical;
+		/*
+		 * A damaged entry or two must not cost the kernel; a random page has no such order. What is too
+		 * far behind is no part of it: a kernel that cannot move has its modules 512 MiB after
+		 * KERNEL_MAP_START (KERNEL_IMAGE_SIZE, arch/x86/include/asm/page_64_types.h).
+		 */
 		for (size_t i = 0; i < image.run_count; i++) {
 			const struct mapping *run = &image.runs[i];
-			image.end = run->virtual + run->size;
+			uint64_t end = run->virtual + run->size;
 			if (run->physical == image_to_physical(&image, run->virtual))
 				consistent += run->size;
+			if (consistent < (end - image.start) / 4)
+				continue;
+			image.end = end;
+			proved = consistent;
+			count = i + 1;
 		}
+		image.run_count = count;
 	}
-	/* A damaged entry or two must not cost the kernel; a random page has no such order. */
-	if (status != KIOKU_OK || consistent < IMAGE_MINIMUM ||
-	    consistent < (image.end - image.start) / 4) {
+	if (status != KIOKU_OK || proved < IMAGE_MINIMUM) {
 		image_release(&image);
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "the page tables at 0x%llx map no kernel image",
