@@ -5,6 +5,7 @@
  */
 #include "kernel/clock.h"
 #include "kernel/record.h"
+#include "kernel/timekeeper.h"
 
 #define NANOSECONDS 1000000000ll
 
@@ -58,21 +59,36 @@ static bool take(struct kioku_kernel *kernel, const struct binding *binding, uin
 	return true;
 }
 
+/* Where no symbol leads to it, as in kernels built without KALLSYMS_ALL. */
+static bool take_by_times(struct kioku_kernel *kernel, const struct binding *binding)
+{
+	struct type_place seconds;
+	uint64_t times;
+
+	return types_find_place(kernel->types, timekeeper_record.type, "xtime_sec", &seconds) &&
+	       (times = timekeeper_search(kernel)) != 0 &&
+	       take(kernel, binding, times - seconds.offset);
+}
+
 void clock_read(struct kioku_kernel *kernel)
 {
 	/* The first of timekeeper_data since v6.17; tk_core since v3.17. */
 	static const char *const names[] = { "timekeeper_data", "tk_core", "timekeeper" };
 	const struct binding *binding;
+	bool is_named = false;
 
 	if (record_bind(kernel, &timekeeper_record, &binding, NULL) != KIOKU_OK)
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		uint64_t address = kernel_symbol(kernel, names[i]);
+		is_named |= address != 0;
 		/* The sequence counter before it is 4 bytes, more with lock debugging. */
 		for (uint64_t skip = 0; address && skip <= 128; skip += 8)
 			if (take(kernel, binding, address + skip))
 				return;
 	}
+	if (!is_named)
+		take_by_times(kernel, binding);
 }
 
 bool clock_from_boot(const struct kioku_kernel *kernel, uint64_t since_boot, int64_t *utc)
