@@ -290,8 +290,8 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "no list through init_task is one of tasks");
 	infer_memory_maps(inference);
-	infer_paths(inference);
 	infer_task_facts(inference);
+	infer_paths(inference);
 	infer_modules(inference);
 	infer_clock(inference);
 	infer_orc(inference);

@@ -83,12 +83,12 @@ size_t infer_column(const struct inference *inference, const char *type, const c
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
- * which; the memory of processes; what mapped files are called; what else tasks say; modules; the clock; rules for stacks. Nothing found is no error.
+ * which; the memory of processes; what else tasks say; what mapped files are called; modules; the clock; rules for stacks. Nothing found is no error.
  */
 bool infer_tasks(struct inference *inference);
 void infer_memory_maps(struct inference *inference);
-void infer_paths(struct inference *inference);
 void infer_task_facts(struct inference *inference);
+void infer_paths(struct inference *inference);
 void infer_modules(struct inference *inference);
 void infer_clock(struct inference *inference);
 void infer_orc(struct inference *inference);

@@ -423,7 +423,7 @@ static bool is_start_time(const struct samples *tasks, size_t column, void *user
 		ordered += (sample_u32(tasks, row, inference->pid) >
 			    sample_u32(tasks, row - 1, inference->pid)) == (start >= before);
 	}
-	return ordered * 20 >= compared * 19 && moments * 2 > compared;
+	return ordered * 20 >= compared * 19 && moments * 4 > compared;
 }
 
 static void find_times(struct inference *inference)

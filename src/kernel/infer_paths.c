@@ -350,20 +350,56 @@ static bool are_mounts(struct paths *paths)
 	return true;
 }
 
-/* In struct nsproxy the namespace of mounts follows those of names and of messages, which have symbols. */
+/*
+ * In struct nsproxy (include/linux/nsproxy.h, v4.9 to v7.0) the namespaces of names, of messages, of mounts and of
+ * processes follow each other.
+ */
+enum { PROXY_ROOM = 64, NAMES = 0, MOUNTS = 16, PROCESSES = 24 };
+
+/* The namespace of processes that the first task has a number in. */
+static uint64_t initial_processes(struct inference *inference)
+{
+	const size_t pointer = infer_column(inference, "task_struct", "thread_pid");
+	const size_t number = infer_column(inference, "pid", "numbers");
+	uint64_t value;
+
+	if (pointer == NO_COLUMN || number == NO_COLUMN ||
+	    !infer_read(inference, sample_u64(&inference->tasks, 0, pointer) + number + 8, &value))
+		return 0;
+	return value;
+}
+
+/* That of mounts, if what is at an address is the first nsproxy, which the linker placed as the first others. */
+static uint64_t mounts_of_proxy(struct inference *inference, uint64_t proxy, uint64_t processes)
+{
+	uint64_t names, mounts, value;
+
+	for (size_t at = 0; at + PROCESSES < PROXY_ROOM; at += 8)
+		if (infer_read(inference, proxy + at + PROCESSES, &value) && value == processes &&
+		    infer_read(inference, proxy + at + NAMES, &names) &&
+		    image_contains(&inference->kernel->image, names) &&
+		    infer_read(inference, proxy + at + MOUNTS, &mounts) &&
+		    kernel_is_pointer(inference->kernel, mounts))
+			return mounts;
+	return 0;
+}
+
+/* By what the first task leads to; 0: nowhere, or to several. */
 static uint64_t initial_namespace(struct inference *inference)
 {
-	uint64_t proxy = kernel_symbol(inference->kernel, "init_nsproxy");
-	uint64_t messages = kernel_symbol(inference->kernel, "init_ipc_ns"), value, before = 0;
+	const uint64_t processes = initial_processes(inference);
+	uint64_t found = 0;
 
-	for (size_t at = 0; proxy && messages && at < 64; at += 8) {
-		if (!infer_read(inference, proxy + at, &value))
+	for (size_t column = 0; processes && column + 8 <= inference->tasks.width; column += 8) {
+		uint64_t proxy = sample_u64(&inference->tasks, 0, column);
+		if (!image_contains(&inference->kernel->image, proxy))
+			continue;
+		uint64_t mounts = mounts_of_proxy(inference, proxy, processes);
+		if (mounts && found && mounts != found)
 			return 0;
-		if (before == messages)
-			return value;
-		before = value;
+		found = mounts ? mounts : found;
 	}
-	return 0;
+	return found;
 }
 
 struct namespace_search {

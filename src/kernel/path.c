@@ -331,7 +331,8 @@ static enum kioku_status start_climb(struct climb *climb, const struct path *pat
 	TRY(read_mount(climb->kernel, &mount_place_record, path->mount - offset, &mount));
 	if (at.superblock != mount.superblock)
 		return KIOKU_ERROR_CORRUPT;
-	if (at.parent != at.address || at.address != mount.root) {
+	/* Such names are of dentries that hang in no tree (d_alloc_pseudo(), d_alloc_anon(), fs/dcache.c). */
+	if (at.parent == at.address && at.address != mount.root) {
 		bool has_one;
 		TRY(dynamic_name(climb->kernel, &at, climb->out, &has_one));
 		if (has_one)
