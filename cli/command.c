@@ -6,9 +6,10 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct command *const commands[] = {
-	&info_command,     &type_command,   &read_command,    &profile_command, &isf_command,
-	&acquire_command,  &dump_command,   &recover_command, &report_command,  &convert_command,
-	&snapshot_command, &verify_command, &receive_command, &serve_command,   &help_command,
+	&info_command,    &type_command,    &read_command,    &profile_command,
+	&isf_command,     &layout_command,  &acquire_command, &dump_command,
+	&recover_command, &report_command,  &convert_command, &snapshot_command,
+	&verify_command,  &receive_command, &serve_command,   &help_command,
 };
 
 /* volatility3's plugins, by module name: "linux.pslist", with or without ".PsList"; the longer first. */

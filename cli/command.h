@@ -28,7 +28,8 @@ struct command {
 
 extern const struct command info_command, type_command, read_command, profile_command, help_command,
 	acquire_command, convert_command, verify_command, receive_command, serve_command,
-	snapshot_command, dump_command, recover_command, report_command, isf_command;
+	snapshot_command, dump_command, recover_command, report_command, isf_command,
+	layout_command;
 
 /* The command that shows a view. */
 struct command view_command(const struct kioku_view *view);

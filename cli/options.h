@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include <kioku/capture.h>
+#include <kioku/layout.h>
 #include <kioku/receive.h>
 #include <kioku/serve.h>
 #include <kioku/snapshot.h>
@@ -140,6 +141,7 @@ struct options {
 	struct kioku_receive_options receive; /* likewise */
 	struct kioku_serve_options serve;     /* likewise */
 	struct snapshot_request snapshot;     /* likewise */
+	struct kioku_layout_options layout;   /* likewise */
 	bool list_missing, preserve;          /* of recover */
 	struct search_request search;
 	const char *dump;    /* of maps */

@@ -14,6 +14,7 @@
 #include <kioku/error.h>
 #include <kioku/isf.h>
 #include <kioku/kernel.h>
+#include <kioku/layout.h>
 #include <kioku/receive.h>
 #include <kioku/recover.h>
 #include <kioku/serve.h>

@@ -35,6 +35,10 @@ bool profile_header_decode(struct bytes bytes, struct profile_header *out)
 	decode_text(data + 1024, out->forced, sizeof(out->forced));
 	out->evidence_offset = load_le64(data + 1328);
 	out->evidence_size = load_le64(data + 1336);
+	decode_text(data + 1344, out->source_version, sizeof(out->source_version));
+	decode_text(data + 1408, out->local_version, sizeof(out->local_version));
+	if (out->source_version[0])
+		return out->build_id_size == 0 && out->banner_size == 0 && out->symbols_size == 0;
 	return out->build_id_size > 0 && out->build_id_size <= sizeof(out->build_id) &&
 	       out->banner_size > 0 && out->banner_size <= sizeof(out->banner);
 }
@@ -61,4 +65,6 @@ void profile_header_encode(const struct profile_header *header, uint8_t out[PROF
 	memcpy(out + 1024, header->forced, sizeof(header->forced));
 	store_le64(out + 1328, header->evidence_offset);
 	store_le64(out + 1336, header->evidence_size);
+	memcpy(out + 1344, header->source_version, sizeof(header->source_version));
+	memcpy(out + 1408, header->local_version, sizeof(header->local_version));
 }

@@ -23,7 +23,10 @@
  *	1024	304	why they did not fit the image and were used by force; empty: they did
  *	1328	8, 8	offset and size of what says where members of inferred types are, see
  *			kernel/member_evidence.h; size 0: the types were not inferred
- *	1344		these three, the first two aligned to 64 bytes
+ *	1344	64	of layouts made from source, which have neither symbols, nor build id, nor banner: the version
+ *			of the source, "6.1.192"; empty: a located kernel's
+ *	1408	64	  "  what its configuration adds to that for the release (CONFIG_LOCALVERSION)
+ *	1472		symbols, types and evidence, the first two aligned to 64 bytes
  */
 #ifndef FORMAT_PROFILE_FORMAT_H
 #define FORMAT_PROFILE_FORMAT_H
@@ -34,12 +37,13 @@
 #define PROFILE_DIGEST_OFFSET 8
 #define PROFILE_DIGEST_SIZE   16
 #define PROFILE_DIGEST_START  24 /* what the digest covers starts here */
-#define PROFILE_HEADER_SIZE   1344
+#define PROFILE_HEADER_SIZE   1472
 #define PROFILE_ALIGNMENT     64
 #define PROFILE_BUILD_ID_MAX  32
 #define PROFILE_BANNER_MAX    512
 #define PROFILE_EVIDENCE_MAX  192
 #define PROFILE_FORCED_MAX    304
+#define PROFILE_VERSION_MAX   64
 
 struct profile_header {
 	uint8_t digest[PROFILE_DIGEST_SIZE];
@@ -53,6 +57,7 @@ struct profile_header {
 	/* These end in a NUL. */
 	char symbols_evidence[PROFILE_EVIDENCE_MAX], types_evidence[PROFILE_EVIDENCE_MAX];
 	char forced[PROFILE_FORCED_MAX];
+	char source_version[PROFILE_VERSION_MAX], local_version[PROFILE_VERSION_MAX];
 };
 
 /* False if the bytes do not start a profile. Sections are not checked against the file's size. */

@@ -4,29 +4,10 @@
 #include <stdlib.h>
 
 #include "base/scan.h"
+#include "kernel/banner.h"
 
 #define BANNER_START "Linux version "
 #define FILE_START   "config-"
-
-static bool is_of_version(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || c == '.';
-}
-
-/* Whether a version stands in a text, and not as a part of another number: 6.1.19 is not in 6.1.192. */
-static bool has_version(struct bytes text, struct bytes version)
-{
-	const uint8_t *end = text.data + text.size;
-
-	for (const uint8_t *at = text.data;
-	     (at = memmem(at, (size_t)(end - at), version.data, version.size)); at++) {
-		const uint8_t *behind = at + version.size;
-		if ((at == text.data || !is_of_version(at[-1])) &&
-		    (behind == end || !is_of_version(*behind)))
-			return true;
-	}
-	return false;
-}
 
 static bool has_text(struct bytes text, struct bytes part)
 {
@@ -71,7 +52,7 @@ enum config_match config_match(const struct kioku_kernel *kernel, const struct c
 	struct bytes named = release_of_path(text->path);
 
 	if (text->version.size)
-		compare(&found, has_version(banner, text->version));
+		compare(&found, banner_has_version(banner, text->version));
 	if (is_release(named))
 		compare(&found, bytes_equal(named, release));
 	if (is_release(text->salt))

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/scan.h"
 #include "format/vmcoreinfo_format.h"
+#include "kernel/banner.h"
 #include "kernel/given.h"
 #include "kernel/layout_check.h"
 #include "kernel/locate.h"
@@ -104,6 +106,30 @@ static bool compare_build_ids(struct kioku_kernel *kernel, const struct type_fil
 	return true;
 }
 
+/*
+ * Source is of a version, which the banner has in it, but for distributors that count otherwise, from 0. What else a
+ * release ends in, a configuration says in part: the rest may have been added by whoever built it.
+ */
+static enum kioku_status check_source(struct kioku_kernel *kernel, const struct type_file *file,
+				      struct bytes banner, const char **known,
+				      struct kioku_error *error)
+{
+	struct bytes release = { banner.data, strcspn((const char *)banner.data, " ") };
+	struct bytes version = bytes_of_text(file->version);
+
+	if (banner_has_version(banner, version))
+		*known = "the image's banner names the version of its source";
+	else if (!banner_may_be_version(release, version))
+		TRY(contradict(kernel, file, error,
+			       "it was made from source %s, the image is of %.*s", file->version,
+			       (int)release.size, release.data));
+	if (!memmem(release.data, release.size, file->local_version, strlen(file->local_version)))
+		TRY(contradict(kernel, file, error,
+			       "its configuration names releases \"%s\", the image is of %.*s",
+			       file->local_version, (int)release.size, release.data));
+	return KIOKU_OK;
+}
+
 /* Compares what a file says of its kernel. *known: by what it was recognised; NULL: it says nothing of it. */
 static enum kioku_status check_identity(struct kioku_kernel *kernel, const struct type_file *file,
 					const char **known, struct kioku_error *error)
@@ -134,7 +160,8 @@ static enum kioku_status check_identity(struct kioku_kernel *kernel, const struc
 				       "it was made for %s, the image is of %.*s", file->release,
 				       (int)strcspn(release, " "), release));
 	}
-	return KIOKU_OK;
+	return file->version[0] ? check_source(kernel, file, bytes_of_text(release), known, error)
+				: KIOKU_OK;
 }
 
 /* --- symbols */

@@ -113,7 +113,8 @@ static bool image_has(struct kioku_kernel *kernel, uint64_t distance, const void
 
 static bool fits(struct kioku_kernel *kernel, const struct profile_header *header)
 {
-	return image_has(kernel, header->build_id_distance, header->build_id,
+	return header->build_id_size &&
+	       image_has(kernel, header->build_id_distance, header->build_id,
 			 header->build_id_size) &&
 	       image_has(kernel, header->banner_distance, header->banner, header->banner_size);
 }
@@ -124,6 +125,10 @@ enum kioku_status profile_apply(struct kioku_kernel *kernel, const struct profil
 	const struct profile_header *header = &profile->header;
 	struct bytes symbols, types, evidence;
 
+	if (header->source_version[0])
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "the profile has layouts alone, of source %s: give it as --types",
+				 header->source_version);
 	if (!fits(kernel, header))
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "the profile is of another kernel (%.*s): its build id and banner "
@@ -241,12 +246,36 @@ static enum kioku_status write_file(const char *path, const struct bytes *parts,
 	return KIOKU_OK;
 }
 
+static enum kioku_status save(const char *path, struct profile_header *header, struct bytes symbols,
+			      struct bytes types, struct bytes evidence, struct kioku_error *error)
+{
+	static const uint8_t padding[PROFILE_ALIGNMENT];
+	uint8_t encoded[PROFILE_HEADER_SIZE];
+	size_t symbols_end = PROFILE_HEADER_SIZE + symbols.size;
+	struct bytes gap = { padding, -symbols_end % PROFILE_ALIGNMENT };
+
+	header->symbols_offset = PROFILE_HEADER_SIZE;
+	header->symbols_size = symbols.size;
+	header->types_offset = symbols_end + gap.size;
+	header->types_size = types.size;
+	header->evidence_offset = header->types_offset + types.size;
+	header->evidence_size = evidence.size;
+	profile_header_encode(header, encoded);
+	struct bytes parts[] = { { 0 }, symbols, gap, types, evidence };
+	const size_t count = sizeof(parts) / sizeof(*parts);
+	parts[0] = (struct bytes){ encoded + PROFILE_DIGEST_START,
+				   sizeof(encoded) - PROFILE_DIGEST_START };
+	if (!digest_parts(parts, count, header->digest))
+		return error_no_memory(error);
+	parts[0] = (struct bytes){ encoded, sizeof(encoded) };
+	profile_header_encode(header, encoded);
+	return write_file(path, parts, count, error);
+}
+
 enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const char *path,
 					    struct kioku_error *error)
 {
-	static const uint8_t padding[PROFILE_ALIGNMENT];
 	struct profile_header header = { 0 };
-	uint8_t encoded[PROFILE_HEADER_SIZE];
 
 	if (!kernel->symbols || !kernel->types || !kernel->build_id_size)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
@@ -255,12 +284,6 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 				 !kernel->symbols ? "symbols"
 				 : !kernel->types ? "types"
 						  : "a build id");
-	struct bytes symbols = symbols_blob(kernel->symbols);
-	struct bytes types = types_blob(kernel->types);
-	struct bytes evidence = kernel->member_evidence;
-	size_t symbols_end = PROFILE_HEADER_SIZE + symbols.size;
-	struct bytes gap = { padding, -symbols_end % PROFILE_ALIGNMENT };
-
 	header.build_id_distance = kernel->build_id_virtual - kernel->image.start;
 	header.build_id_size = (uint32_t)kernel->build_id_size;
 	memcpy(header.build_id, kernel->build_id, kernel->build_id_size);
@@ -274,23 +297,22 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 	snprintf(header.types_evidence, sizeof(header.types_evidence), "%s",
 		 kernel->types_evidence);
 	snprintf(header.forced, sizeof(header.forced), "%s", kernel->forced ? kernel->forced : "");
-	header.symbols_offset = PROFILE_HEADER_SIZE;
-	header.symbols_size = symbols.size;
-	header.types_offset = symbols_end + gap.size;
-	header.types_size = types.size;
-	header.evidence_offset = header.types_offset + types.size;
-	header.evidence_size = evidence.size;
+	return save(path, &header, symbols_blob(kernel->symbols), types_blob(kernel->types),
+		    kernel->member_evidence, error);
+}
 
-	profile_header_encode(&header, encoded);
-	struct bytes parts[] = { { 0 }, symbols, gap, types, evidence };
-	const size_t count = sizeof(parts) / sizeof(*parts);
-	parts[0] = (struct bytes){ encoded + PROFILE_DIGEST_START,
-				   sizeof(encoded) - PROFILE_DIGEST_START };
-	if (!digest_parts(parts, count, header.digest))
-		return error_no_memory(error);
-	parts[0] = (struct bytes){ encoded, sizeof(encoded) };
-	profile_header_encode(&header, encoded);
-	return write_file(path, parts, count, error);
+enum kioku_status profile_save_layouts(const struct kioku_types *types,
+				       const struct profile_origin *origin, const char *path,
+				       struct kioku_error *error)
+{
+	struct profile_header header = { .types_are_foreign = true };
+
+	snprintf(header.source_version, sizeof(header.source_version), "%s", origin->version);
+	snprintf(header.local_version, sizeof(header.local_version), "%s", origin->local_version);
+	snprintf(header.types_evidence, sizeof(header.types_evidence), "%s", origin->evidence);
+	snprintf(header.forced, sizeof(header.forced), "%s", origin->forced ? origin->forced : "");
+	return save(path, &header, (struct bytes){ 0 }, types_blob(types),
+		    (struct bytes){ 0 }, error);
 }
 
 static bool make_folders(char *path)

@@ -39,6 +39,19 @@ bool profile_evidence(const struct profile *profile, struct bytes *out);
 /* Looks in a folder for a profile that fits and applies it; false if none does. */
 bool profile_find(struct kioku_kernel *kernel, const char *folder);
 
+/* Of layouts that were made from source: no kernel, no symbols. They are for --types. */
+struct profile_origin {
+	const char *version;       /* of the source, as in its Makefile: "6.1.192" */
+	const char *local_version; /* CONFIG_LOCALVERSION; "": none */
+	const char *evidence;      /* in words */
+	const char *forced;        /* what was against it; NULL: nothing */
+};
+
+/* An existing file is replaced as a whole or not at all. Errors: OS, ARGUMENT (the path is no file's), NO_MEMORY. */
+enum kioku_status profile_save_layouts(const struct kioku_types *types,
+				       const struct profile_origin *origin, const char *path,
+				       struct kioku_error *error);
+
 /* Keeps the kernel in the folder, under its build id. Failure only costs the next run's time. */
 void profile_keep(struct kioku_kernel *kernel, const char *folder);
 

@@ -275,7 +275,9 @@ static enum kioku_status read_profile(struct type_file *file, struct kioku_error
 	file->build_id_size = header->build_id_size;
 	snprintf(file->banner, sizeof(file->banner), "%.*s", (int)header->banner_size,
 		 header->banner);
-	file->form = "profile";
+	snprintf(file->version, sizeof(file->version), "%s", header->source_version);
+	snprintf(file->local_version, sizeof(file->local_version), "%s", header->local_version);
+	file->form = file->version[0] ? "made from source" : "profile";
 	if (header->forced[0])
 		snprintf(file->flaw, sizeof(file->flaw), "it was saved by force: %.90s",
 			 header->forced);

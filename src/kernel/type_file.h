@@ -26,7 +26,9 @@ struct type_file {
 	uint8_t build_id[ELF_BUILD_ID_LIMIT];
 	size_t build_id_size; /* 0: it does not say */
 	char release[128]; /* of a module's file: the kernel that it was made for; "" otherwise */
-	char flaw[128];    /* what of it is missing; "": nothing */
+	char version[64]; /* of layouts made from source: the source's; "" otherwise, as the next */
+	char local_version[64]; /* what the release has of its configuration */
+	char flaw[128];         /* what of it is missing; "": nothing */
 	/* What the above is read from, as far as it still is. */
 	struct bytes mapped;
 	void *unpacked;

@@ -145,7 +145,7 @@ static enum kioku_status start(const struct ssh_client *client, struct child *ch
 
 	*child = CHILD_NONE;
 	TRY(make_command(&command, client, shares, script, first, second, error));
-	return child_start(child, command.words, input, CHILD_ERRORS_ARE_OURS, error);
+	return child_start(child, command.words, &(struct child_way){ .input = input }, error);
 }
 
 enum kioku_status ssh_start(const struct ssh_client *client, struct child *child,
@@ -235,8 +235,9 @@ static enum kioku_status find_kind(struct ssh_client *client, struct kioku_error
 	char text[256] = "";
 	size_t used = 0;
 
-	enum kioku_status status =
-		child_start(&child, words, CHILD_READS_NOTHING, CHILD_ERRORS_ARE_OUTPUT, error);
+	const struct child_way way = { .errors = CHILD_ERRORS_ARE_OUTPUT };
+
+	enum kioku_status status = child_start(&child, words, &way, error);
 	for (ssize_t part = 1; status == KIOKU_OK && part > 0 && used < sizeof(text) - 1;) {
 		part = child_read(&child, text + used, sizeof(text) - 1 - used, END_LIMIT);
 		used += part > 0 ? (size_t)part : 0;

@@ -7,7 +7,7 @@
 #ifndef TRANSFER_SSH_CLIENT_H
 #define TRANSFER_SSH_CLIENT_H
 
-#include "transfer/child.h"
+#include "base/child.h"
 
 /* In a script, which must have neither a single quote nor a line feed. */
 #define SSH_ANSWER "kioku-answer: "

@@ -15,6 +15,9 @@ struct dwarf_summary {
 	char flaw[96];
 };
 
+/* Whether this build can read DWARF at all. */
+bool dwarf_is_readable(void);
+
 /*
  * Reads the types of an ELF file. The descriptor stays the caller's. Errors: UNSUPPORTED (built without libdw),
  * NOT_FOUND (no DWARF in it), CORRUPT, LIMIT (more of it than any kernel has), NO_MEMORY.

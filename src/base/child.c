@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "transfer/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static int own_errors(void)
  * Blocked, and not ignored: ssh sets handlers whatever was ignored, but does not unblock. What this
  * process or thread blocks and ignores on its own account is not handed on.
  */
-static void set_signals(posix_spawnattr_t *attributes)
+static void set_attributes(posix_spawnattr_t *attributes, bool is_apart)
 {
 	sigset_t blocked, defaults;
 
@@ -50,12 +50,16 @@ static void set_signals(posix_spawnattr_t *attributes)
 	sigaddset(&defaults, SIGXFSZ);
 	posix_spawnattr_setsigmask(attributes, &blocked);
 	posix_spawnattr_setsigdefault(attributes, &defaults);
-	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(attributes,
+				 (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+					 (is_apart ? POSIX_SPAWN_SETPGROUP : 0)));
 }
 
 /* input, output, errors: what becomes 0, 1 and 2; -1: /dev/null, and for errors, ours. */
-static int spawn(pid_t *pid, const char *const *words, int input, int output, int errors)
+static int spawn(pid_t *pid, const char *const *words, const struct child_way *way, int input,
+		 int output, int errors)
 {
+	char *const *environment = way->environment ? (char *const *)way->environment : environ;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 
@@ -68,30 +72,32 @@ static int spawn(pid_t *pid, const char *const *words, int input, int output, in
 	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
 	if (errors >= 0)
 		posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
-	set_signals(&attributes);
-	int failed =
-		posix_spawnp(pid, words[0], &actions, &attributes, (char *const *)words, environ);
+	set_attributes(&attributes, way->is_apart);
+	int failed = posix_spawnp(pid, words[0], &actions, &attributes, (char *const *)words,
+				  environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return failed;
 }
 
 /* The pipes' far ends belong to the child alone. */
-static enum kioku_status start(struct child *child, const char *const *words, int input, int output,
-			       enum child_errors errors, struct kioku_error *error)
+static enum kioku_status start(struct child *child, const char *const *words,
+			       const struct child_way *way, int input, int output,
+			       struct kioku_error *error)
 {
-	AUTO_CLOSE int own = errors == CHILD_ERRORS_ARE_OURS ? own_errors() : -1;
+	AUTO_CLOSE int own = way->errors == CHILD_ERRORS_ARE_OURS ? own_errors() : -1;
 
-	errno = spawn(&child->pid, words, input, output,
-		      errors == CHILD_ERRORS_ARE_OUTPUT ? output : own);
+	child->is_apart = way->is_apart;
+	errno = spawn(&child->pid, words, way, input, output,
+		      way->errors == CHILD_ERRORS_ARE_OUTPUT ? output : own);
 	if (errno == 0)
 		return KIOKU_OK;
 	child->pid = 0;
 	return error_os(error, "cannot run %s", words[0]);
 }
 
-enum kioku_status child_start(struct child *child, const char *const *words, enum child_input input,
-			      enum child_errors errors, struct kioku_error *error)
+enum kioku_status child_start(struct child *child, const char *const *words,
+			      const struct child_way *way, struct kioku_error *error)
 {
 	AUTO_CLOSE int input_end = -1;
 	AUTO_CLOSE int output_end = -1;
@@ -102,7 +108,7 @@ enum kioku_status child_start(struct child *child, const char *const *words, enu
 		return error_os(error, "cannot make a pipe");
 	child->output = ends[0];
 	output_end = ends[1];
-	if (input == CHILD_READS_US) {
+	if (way->input == CHILD_READS_US) {
 		if (pipe2(ends, O_CLOEXEC) != 0)
 			return error_os(error, "cannot make a pipe");
 		input_end = ends[0];
@@ -110,7 +116,7 @@ enum kioku_status child_start(struct child *child, const char *const *words, enu
 		fcntl(child->input, F_SETPIPE_SZ, PIPE_SIZE); /* or less, if it must be */
 		fcntl(child->input, F_SETFL, O_NONBLOCK);
 	}
-	return start(child, words, input_end, output_end, errors, error);
+	return start(child, words, way, input_end, output_end, error);
 }
 
 static bool is_ready(int descriptor, short events, int milliseconds)
@@ -163,13 +169,18 @@ bool child_wait(struct child *child, int milliseconds)
 	return true;
 }
 
+static void signal_child(const struct child *child, int number)
+{
+	kill(child->is_apart ? -child->pid : child->pid, number);
+}
+
 void child_end(struct child *child, int milliseconds)
 {
 	close_end(&child->input);
 	if (!child_wait(child, milliseconds)) {
-		kill(child->pid, SIGTERM);
+		signal_child(child, SIGTERM);
 		if (!child_wait(child, MERCY)) {
-			kill(child->pid, SIGKILL);
+			signal_child(child, SIGKILL);
 			child_wait(child, MERCY);
 		}
 	}
