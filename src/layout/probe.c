@@ -80,6 +80,7 @@ static const char *const headers[] = {
 	"linux/static_call.h",
 	"linux/swap.h",
 	"linux/sysfs.h",
+	"linux/sysrq.h",
 	"linux/tcp.h",
 	"linux/time_namespace.h",
 	"linux/timekeeper_internal.h",

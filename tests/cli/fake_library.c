@@ -391,6 +391,12 @@ enum kioku_status kioku_kernel_save_profile(struct kioku_kernel *kernel, const c
 	return fail(error, KIOKU_ERROR_UNSUPPORTED, "nothing to save");
 }
 
+enum kioku_status kioku_layout_build(const struct kioku_layout_options *options,
+				     struct kioku_error *error)
+{
+	return fail(error, KIOKU_ERROR_UNSUPPORTED, "make failed");
+}
+
 enum kioku_status kioku_kernel_export_isf(struct kioku_kernel *kernel,
 					  const struct kioku_isf_options *options,
 					  kioku_isf_fn *function, void *user,

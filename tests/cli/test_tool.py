@@ -111,6 +111,7 @@ class Usage(unittest.TestCase):
         self.refused("where", "image")
         self.refused("profile", "image")
         self.refused("isf", "image")
+        self.refused("layout", "--source", ".", "--config", "x")
         self.refused("type", "image")
         self.refused("read", "image", "0")
 
