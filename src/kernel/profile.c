@@ -311,8 +311,8 @@ enum kioku_status profile_save_layouts(const struct kioku_types *types,
 	snprintf(header.local_version, sizeof(header.local_version), "%s", origin->local_version);
 	snprintf(header.types_evidence, sizeof(header.types_evidence), "%s", origin->evidence);
 	snprintf(header.forced, sizeof(header.forced), "%s", origin->forced ? origin->forced : "");
-	return save(path, &header, (struct bytes){ 0 }, types_blob(types),
-		    (struct bytes){ 0 }, error);
+	return save(path, &header, (struct bytes){ 0 }, types_blob(types), (struct bytes){ 0 },
+		    error);
 }
 
 static bool make_folders(char *path)

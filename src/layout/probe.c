@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/scan.h"
 
 /*
  * Where the kernel has its structures, v4.18 to v7.0: what is not in a tree is passed over. Some of these come with
@@ -124,7 +125,6 @@ static const char *const headers[] = {
 	"drivers/block/zram/zram_drv.h",
 	"fs/mount.h",
 	"fs/proc/internal.h",
-	"kernel/cgroup/cgroup-internal.h",
 	"kernel/module/internal.h",
 	"kernel/module-internal.h",
 	"kernel/printk/internal.h",
@@ -140,25 +140,31 @@ static const char *const headers[] = {
 	"net/packet/internal.h",
 };
 
-/* Structures that are nobody else's; and what was, in older kernels. */
-static const char *const sources[] = {
-	"arch/x86/kernel/nmi.c",
-	"fs/timerfd.c",
-	"kernel/bpf/btf.c",
-	"kernel/bpf/core.c",
-	"kernel/kprobes.c",
-	"kernel/module.c",
-	"kernel/module/sysfs.c",
-	"kernel/printk/printk.c",
-	"kernel/time/timekeeping.c",
-	"kernel/time/timer.c",
-	"mm/execmem.c",
-	"mm/z3fold.c",
-	"mm/zpool.c",
-	"mm/zsmalloc.c",
-	"mm/zswap.c",
-	"net/ipv4/fib_trie.c",
-	"net/ipv4/ping.c",
+/*
+ * Structures that are nobody else's; and what was, in older kernels. Without the option a kernel has none of them, and
+ * the file may be none that compiles.
+ */
+static const struct {
+	const char *path, *option;
+} sources[] = {
+	{ "arch/x86/kernel/nmi.c", NULL },
+	{ "fs/timerfd.c", "CONFIG_TIMERFD" },
+	{ "kernel/bpf/btf.c", "CONFIG_BPF_SYSCALL" },
+	{ "kernel/bpf/core.c", NULL },
+	{ "kernel/cgroup/cgroup-internal.h", "CONFIG_CGROUPS" },
+	{ "kernel/kprobes.c", "CONFIG_KPROBES" },
+	{ "kernel/module.c", "CONFIG_MODULES" },
+	{ "kernel/module/sysfs.c", "CONFIG_MODULES" },
+	{ "kernel/printk/printk.c", NULL },
+	{ "kernel/time/timekeeping.c", NULL },
+	{ "kernel/time/timer.c", NULL },
+	{ "mm/execmem.c", "CONFIG_EXECMEM" },
+	{ "mm/z3fold.c", "CONFIG_Z3FOLD" },
+	{ "mm/zpool.c", "CONFIG_ZPOOL" },
+	{ "mm/zsmalloc.c", "CONFIG_ZSMALLOC" },
+	{ "mm/zswap.c", "CONFIG_ZSWAP" },
+	{ "net/ipv4/fib_trie.c", "CONFIG_INET" },
+	{ "net/ipv4/ping.c", "CONFIG_INET" },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -171,12 +177,22 @@ static bool is_there(const struct probe *probe, const char *path)
 	       access(whole, R_OK) == 0;
 }
 
-void probe_begin(struct probe *probe, const char *source, const char *folder)
+static bool is_on(const struct config_text *config, const char *option)
+{
+	const struct config_line *line =
+		option ? config_text_find(config, bytes_of_text(option)) : NULL;
+
+	return !option || (line && (bytes_equal(line->value, SCAN_LITERAL("y")) ||
+				    bytes_equal(line->value, SCAN_LITERAL("m"))));
+}
+
+void probe_begin(struct probe *probe, const char *source, const char *folder,
+		 const struct config_text *config)
 {
 	*probe = (struct probe){ .source = source, .folder = folder, .count = 1 };
 	probe->units[0] = (struct probe_unit){ .count = COUNT(headers) };
 	for (size_t i = 0; i < COUNT(sources); i++)
-		if (is_there(probe, sources[i]))
+		if (is_there(probe, sources[i].path) && is_on(config, sources[i].option))
 			probe->units[probe->count++] =
 				(struct probe_unit){ .first = i, .count = 1, .is_source = true };
 }
@@ -207,6 +223,8 @@ static void write_unit(FILE *file, const struct probe *probe, const struct probe
 			probe->source, probe_file(unit));
 		return;
 	}
+	/* Not all of them include what they use. */
+	fputs("#include <linux/mm.h>\n", file);
 	for (size_t i = 0; i < unit->count; i++)
 		fprintf(file, "#if __has_include(\"%1$s\")\n#include \"%1$s\"\n#endif\n",
 			headers[unit->first + i]);
@@ -288,5 +306,5 @@ void probe_look(struct probe *probe)
 
 const char *probe_file(const struct probe_unit *unit)
 {
-	return unit->is_source ? sources[unit->first] : headers[unit->first];
+	return unit->is_source ? sources[unit->first].path : headers[unit->first];
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "kconfig/config_text.h"
 
 #define PROBE_UNIT_LIMIT 256
 
@@ -28,7 +29,9 @@ struct probe {
 	size_t count;
 };
 
-void probe_begin(struct probe *probe, const char *source, const char *folder);
+/* config: what the tree is compiled with, sorted; not needed afterwards. */
+void probe_begin(struct probe *probe, const char *source, const char *folder,
+		 const struct config_text *config);
 
 /*
  * Writes the units that wait, and the Kbuild file that says how they are compiled. False: none waits.

@@ -9,7 +9,7 @@
 #include "base/scan.h"
 #include "kernel/profile.h"
 #include "kernel/type_file.h"
-#include "kernel/unpack_file.h"
+#include "base/unpack.h"
 #include "layout/build_tree.h"
 #include "layout/compiler.h"
 #include "layout/config_change.h"
@@ -95,10 +95,10 @@ static enum kioku_status read_asked(struct configurations *configurations, const
 {
 	TRY(file_text_read(&configurations->file, AT_FDCWD, path, CONFIG_SIZE_LIMIT, error));
 	configurations->content = file_text_bytes(&configurations->file);
-	if (unpack_is_packed(configurations->content)) {
+	if (unpack_packer(configurations->content) != PACKER_NONE) {
 		size_t size;
-		enum kioku_status status = unpack_file(configurations->content, CONFIG_SIZE_LIMIT,
-						       &configurations->unpacked, &size, error);
+		enum kioku_status status = unpack(configurations->content, CONFIG_SIZE_LIMIT,
+						  &configurations->unpacked, &size, error);
 		if (status != KIOKU_OK) {
 			error_prefix(error, "%s", path);
 			return status;
@@ -369,7 +369,7 @@ enum kioku_status kioku_layout_build(const struct kioku_layout_options *given,
 	TRY(configure(&tree, &configurations, error));
 	/* Headers that are made, and no more: not the tools that kernels and modules are finished with. */
 	TRY(build_tree_make(&tree, "making the headers", &targets, false, error));
-	probe_begin(&probe, tree.source, tree.units);
+	probe_begin(&probe, tree.source, tree.units, configurations.made);
 	TRY(compile(&tree, &probe, error));
 	TRY(join(&tree, &probe, error));
 	return save(&tree, &configurations, error);
