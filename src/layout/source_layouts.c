@@ -248,15 +248,9 @@ static enum kioku_status compile(struct build_tree *tree, struct probe *probe,
 		char complaint[BUILD_LINE];
 		TRY(probe_write(probe, &any, error));
 		if (!any)
-			return KIOKU_OK;
+			break;
 		TRY(compile_waiting(tree, probe, error));
 		probe_look(probe);
-		if (count_done(probe) == 0) {
-			build_tree_say_log(tree);
-			return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-					 "nothing of the source can be compiled: %s",
-					 tree->log.complaint);
-		}
 		snprintf(complaint, sizeof(complaint), "%s", tree->log.complaint);
 		for (size_t i = 0; i < probe->count; i++) {
 			struct probe_unit *unit = &probe->units[i];
@@ -268,6 +262,11 @@ static enum kioku_status compile(struct build_tree *tree, struct probe *probe,
 				 probe_file(unit), complaint);
 		}
 	}
+	if (count_done(probe) > 0)
+		return KIOKU_OK;
+	build_tree_say_log(tree);
+	return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+			 "nothing of the source can be compiled: %s", tree->log.complaint);
 }
 
 /* One object of all, so that a structure that many of them have is there once. */
