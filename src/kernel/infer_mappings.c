@@ -289,17 +289,24 @@ static void take_files(struct mappings *mappings, size_t column)
 	}
 }
 
-/* What the kernel itself maps (mm/mmap.c, special_mapping_vmops) leads to a name in brackets: "[vdso]". */
+/*
+ * What the kernel itself maps (mm/mmap.c, special_mapping_vmops) leads to a name in brackets: "[vdso]". Without a symbol
+ * for that, it is what has operations and no file.
+ */
 static void find_special_names(struct mappings *mappings, size_t column)
 {
 	struct inference *inference = mappings->inference;
 	uint64_t special = kernel_symbol(inference->kernel, "special_mapping_vmops"), pointer, text;
+	const struct samples *rows = &mappings->rows;
 	size_t found = 0;
 
-	for (size_t row = 0; special && row < mappings->rows.count; row++) {
-		if (sample_u64(&mappings->rows, row, column + OPERATIONS) != special)
+	for (size_t row = 0; row < rows->count; row++) {
+		uint64_t operations = sample_u64(rows, row, column + OPERATIONS);
+		if (!special && operations && !sample_u64(rows, row, column + FILE_POINTER))
+			special = operations;
+		if (!operations || operations != special)
 			continue;
-		uint64_t mapping = sample_u64(&mappings->rows, row, column + PRIVATE);
+		uint64_t mapping = sample_u64(rows, row, column + PRIVATE);
 		if (!infer_read(inference, mapping, &pointer) ||
 		    !infer_read(inference, pointer, &text) || (text & 0xff) != '[')
 			return;

@@ -258,6 +258,19 @@ static enum kioku_status name_special(struct kioku_kernel *kernel, const struct 
 	return KIOKU_OK;
 }
 
+/* Nothing but what the kernel itself maps has a name in brackets in the kernel's own data. */
+static bool looks_special(struct kioku_kernel *kernel, const struct vma *vma, struct path_text *out)
+{
+	bool good = image_contains(&kernel->image, vma->operations) &&
+		    image_contains(&kernel->image, vma->private) &&
+		    name_special(kernel, vma, out) == KIOKU_OK && out->size > 2 &&
+		    out->data[0] == '[' && out->data[out->size - 1] == ']';
+
+	if (!good)
+		out->size = 0;
+	return good;
+}
+
 /* PR_SET_VMA_ANON_NAME. form has a %s for it. */
 static enum kioku_status name_anonymous(struct kioku_kernel *kernel, const struct vma *vma,
 					const char *before, struct path_text *out)
@@ -292,9 +305,9 @@ enum kioku_status vma_name(struct kioku_kernel *kernel, const struct memory_map 
 	uint64_t special = kernel_symbol(kernel, "special_mapping_vmops");
 	if (vma->operations && vma->operations == special)
 		return name_special(kernel, vma, out);
-	/* Without the symbol nobody knows whose operations these are. */
+	/* Without the symbol nobody knows whose operations these are, but for what they lead to. */
 	if (vma->operations && !special)
-		return KIOKU_ERROR_UNSUPPORTED;
+		return looks_special(kernel, vma, out) ? KIOKU_OK : KIOKU_ERROR_UNSUPPORTED;
 	if (vma->start <= map->brk_end && vma->end >= map->brk_start)
 		name_it(out, "[heap]");
 	else if (vma->start <= map->stack && vma->end >= map->stack)

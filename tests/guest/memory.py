@@ -63,17 +63,27 @@ def variable(row):
     return name + text_bytes(row, "value")
 
 
-def maps(tool, known, image):
+def maps(tool, known, image, may_lack_names=False):
+    """may_lack_names: of a kernel whose types are inferred, if it is said so, as for the names of memfds."""
     found = by_pid(tool.rows("maps", image))
     yield from wrong_processes(known, found)
     for before, after in owners(known):
-        told = [mapping(row) for row in found.get(before["pid"], [])]
+        rows = found.get(before["pid"], [])
+        told = [mapping(row) for row in rows]
         allowed = [[wanted(area) for area in process["maps"]] for process in (before, after)]
+        if may_lack_names:
+            allowed = [without_names(areas, rows) for areas in allowed]
         if told not in allowed:
             yield f"process {before['pid']}: " + difference(told, allowed[0])
         elif before["pages"] == after["pages"]:
             yield from wrong_residence(before, found[before["pid"]])
     return f"{sum(map(len, found.values()))} mappings"
+
+
+def without_names(areas, rows):
+    """What is to be told where the rows have names that cannot be had."""
+    lacking = {int(row["start"], 16) for row in rows if row.get("absent", {}).get("path") == "unsupported"}
+    return [(*area[:-1], None) if area[0] in lacking else area for area in areas]
 
 
 def mapping(row):

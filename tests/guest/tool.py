@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEMORY_LIMIT = 4 << 30      # bytes of private memory; mapped images do not count
-WITHOUT_CACHE = ("acquire", "convert", "verify")  # commands that look for no kernel
+WITHOUT_CACHE = ("acquire", "convert", "layout", "verify")  # commands that look for no kernel
 SANITIZER_STATUS = 99
 SANITIZER_REPORT = re.compile(
     r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|Sanitizer:DEADLYSIGNAL")
