@@ -147,7 +147,7 @@ enum kioku_status unpack(struct bytes packed, size_t limit, void **out, size_t *
 enum kioku_status unpack_exactly(struct bytes packed, size_t size, void **out)
 {
 	AUTO_FREE void *data = NULL;
-	size_t got;
+	size_t got = 0;
 
 	/* One byte more than there may be, so that the end is met. */
 	enum kioku_status status = unpack(packed, size + 1, &data, &got, NULL);
