@@ -426,19 +426,30 @@ static bool is_start_time(const struct samples *tasks, size_t column, void *user
 	return ordered * 20 >= compared * 19 && moments * 4 > compared;
 }
 
+/* The second clock is never behind the first. */
+static bool are_start_times(const struct samples *tasks, size_t column, void *user)
+{
+	if (!is_start_time(tasks, column, user) || column + 16 > tasks->width ||
+	    !is_start_time(tasks, column + 8, user))
+		return false;
+	for (size_t row = 0; row < tasks->count; row++)
+		if (sample_u64(tasks, row, column + 8) < sample_u64(tasks, row, column))
+			return false;
+	return true;
+}
+
 static void find_times(struct inference *inference)
 {
 	struct time_search search = { inference,
 				      infer_column(inference, "task_struct", "real_parent") };
-	size_t columns[2];
+	size_t column;
 
 	if (!infer_is_ordered(inference) || inference->pid == NO_COLUMN ||
-	    samples_columns(&inference->tasks, 8, is_start_time, &search, columns, 2) != 2 ||
-	    columns[1] != columns[0] + 8)
+	    !samples_only_column(&inference->tasks, 8, are_start_times, &search, &column))
 		return;
-	infer_member(inference, "task_struct", "start_time", columns[0], "unsigned long",
+	infer_member(inference, "task_struct", "start_time", column, "unsigned long",
 		     "nobody is older than his parent");
-	infer_member(inference, "task_struct", "start_boottime", columns[1], "unsigned long",
+	infer_member(inference, "task_struct", "start_boottime", column + 8, "unsigned long",
 		     "nobody is older than his parent, by two clocks");
 }
 

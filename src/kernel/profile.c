@@ -210,7 +210,8 @@ bool profile_find(struct kioku_kernel *kernel, const char *folder)
 static bool write_all(FILE *file, const struct bytes *parts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (fwrite(parts[i].data, 1, parts[i].size, file) != parts[i].size)
+		if (parts[i].size > 0 &&
+		    fwrite(parts[i].data, 1, parts[i].size, file) != parts[i].size)
 			return false;
 	return fflush(file) == 0;
 }
