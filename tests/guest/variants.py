@@ -167,16 +167,10 @@ def without_anything(tool, known, ram):
         yield from (f"{place} is {left.get(place)}, not {own[place]}" for place in PLACES
                     if left.get(place) != own[place]
                     and not (known.facts["uefi"] and place in OFFSETS and place not in left))
-        result = tool.run("ps", ram.path, "--format", "json")
-        found = [row for row in result.rows()
-                 if not known.may_be_new(compare.text_bytes(row, "comm"))]
-        if result.status != 3 or "start times are missing" not in result.stderr:
-            yield result.describe()
-        yield from compare.wrong_set(known, found, "pid", compare.leaders(known))
-        for row in found:
-            yield from compare.wrong_cells(known, row, row["pid"],
-                                           ("pid", "ppid", "uid", "gid", "threads"))
-        return f"{len(found)} processes"
+        lacking = tool.ending_with(3)
+        for view in (compare.pstree, compare.threads, memory.args):
+            yield from view(lacking, known, ram.path)
+        return (yield from compare.ps(lacking, known, ram.path))
 
 
 # --- other formats
