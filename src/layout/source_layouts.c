@@ -232,37 +232,45 @@ static enum kioku_status compile_waiting(struct build_tree *tree, const struct p
 	return build_tree_make(tree, "compiling the structures", &targets, true, error);
 }
 
-static size_t count_done(const struct probe *probe)
+static size_t count_units(const struct probe *probe, enum probe_state state)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < probe->count; i++)
-		count += probe->units[i].state == PROBE_DONE;
+		count += probe->units[i].state == state;
 	return count;
+}
+
+/* The first complaint is said with a file only if it must be of that one. */
+static void say_failed(struct build_tree *tree, struct probe *probe)
+{
+	bool is_known = count_units(probe, PROBE_FAILED) == 1 &&
+			count_units(probe, PROBE_WAITS) == 0 && tree->log.complaint[0];
+
+	for (size_t i = 0; i < probe->count; i++) {
+		struct probe_unit *unit = &probe->units[i];
+		if (unit->state != PROBE_FAILED)
+			continue;
+		unit->state = PROBE_SAID;
+		diagnose(&tree->diagnostics, KIOKU_GAP,
+			 "%s cannot be compiled, and its structures are missing%s%s",
+			 probe_file(unit), is_known ? ": " : "",
+			 is_known ? tree->log.complaint : "");
+	}
 }
 
 static enum kioku_status compile(struct build_tree *tree, struct probe *probe,
 				 struct kioku_error *error)
 {
 	for (bool any = true;;) {
-		char complaint[BUILD_LINE];
 		TRY(probe_write(probe, &any, error));
 		if (!any)
 			break;
 		TRY(compile_waiting(tree, probe, error));
 		probe_look(probe);
-		snprintf(complaint, sizeof(complaint), "%s", tree->log.complaint);
-		for (size_t i = 0; i < probe->count; i++) {
-			struct probe_unit *unit = &probe->units[i];
-			if (unit->state != PROBE_FAILED)
-				continue;
-			unit->state = PROBE_SAID;
-			diagnose(&tree->diagnostics, KIOKU_GAP,
-				 "%s cannot be compiled, and its structures are missing: %s",
-				 probe_file(unit), complaint);
-		}
+		say_failed(tree, probe);
 	}
-	if (count_done(probe) > 0)
+	if (count_units(probe, PROBE_DONE) > 0)
 		return KIOKU_OK;
 	build_tree_say_log(tree);
 	return error_set(error, KIOKU_ERROR_UNSUPPORTED,
