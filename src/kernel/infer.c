@@ -31,9 +31,13 @@ void infer_array(struct inference *inference, const char *type, const char *name
 void infer_bits(struct inference *inference, const char *type, const char *name, size_t offset,
 		uint8_t bit, uint8_t bits, const char *evidence)
 {
+	size_t count = inference->count;
+
 	infer_member(inference, type, name, offset, "unsigned int", evidence);
-	inference->members[inference->count - 1].bit = bit;
-	inference->members[inference->count - 1].bits = bits;
+	if (inference->count == count)
+		return; /* no room */
+	inference->members[count].bit = bit;
+	inference->members[count].bits = bits;
 }
 
 void infer_size(struct inference *inference, const char *type, size_t size)
