@@ -162,3 +162,17 @@ void image_window_close(struct image_window *window)
 	free(window->fetched);
 	*window = (struct image_window){ 0 };
 }
+
+const struct mapping *image_next_data(struct kioku_address_space *space, const struct image *image,
+				      size_t *index, struct image_window *out)
+{
+	while (*index < image->run_count) {
+		const struct mapping *run = &image->runs[(*index)++];
+		if (image_run_is_rodata(run) ||
+		    image_window_open(space, run->virtual, run->size, out, NULL) != KIOKU_OK)
+			continue;
+		window_need(&out->window, 0, run->size);
+		return run;
+	}
+	return NULL;
+}

@@ -59,4 +59,11 @@ enum kioku_status image_window_open(struct kioku_address_space *space, uint64_t 
 void image_window_close(struct image_window *window);
 #define AUTO_IMAGE_WINDOW CLEANUP(image_window_close)
 
+/*
+ * Opens a window on all of the next run from *index on that may hold data, that is, all but constants, and moves
+ * *index behind it. NULL: there is none any more. What cannot be opened is passed over.
+ */
+const struct mapping *image_next_data(struct kioku_address_space *space, const struct image *image,
+				      size_t *index, struct image_window *out);
+
 #endif

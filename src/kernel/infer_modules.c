@@ -103,14 +103,12 @@ static uint64_t search_list(struct inference *inference, struct module_rows *mod
 	struct kioku_kernel *kernel = inference->kernel;
 	uint64_t found = 0;
 
-	for (size_t i = 0; i < kernel->image.run_count; i++) {
+	for (size_t next = 0;;) {
 		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
-		const struct mapping *run = &kernel->image.runs[i];
-		if (image_run_is_rodata(run) ||
-		    image_window_open(&kernel->space, run->virtual, run->size, &window, NULL) !=
-			    KIOKU_OK)
-			continue;
-		window_need(&window.window, 0, run->size);
+		const struct mapping *run =
+			image_next_data(&kernel->space, &kernel->image, &next, &window);
+		if (!run)
+			return found;
 		for (uint64_t at = 0; at + 16 <= run->size; at += 8) {
 			if (!is_of_modules(kernel, load_le64(window.buffer + at)) ||
 			    !is_of_modules(kernel, load_le64(window.buffer + at + 8)) ||
@@ -121,7 +119,6 @@ static uint64_t search_list(struct inference *inference, struct module_rows *mod
 			found = run->virtual + at;
 		}
 	}
-	return found;
 }
 
 /* --- their memory */

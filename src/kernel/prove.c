@@ -378,14 +378,12 @@ static void search_init_task(struct kioku_kernel *kernel)
 		kioku_types_find(kernel->types, "struct task_struct", &id, NULL) == KIOKU_OK &&
 		kioku_type_member(kernel->types, id, "comm", &comm, NULL) == KIOKU_OK;
 
-	for (size_t i = 0; i < kernel->image.run_count; i++) {
+	for (size_t next = 0;;) {
 		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
-		const struct mapping *run = &kernel->image.runs[i];
-		if (image_run_is_rodata(run) ||
-		    image_window_open(&kernel->space, run->virtual, run->size, &window, NULL) !=
-			    KIOKU_OK)
-			continue;
-		window_need(&window.window, 0, run->size);
+		const struct mapping *run =
+			image_next_data(&kernel->space, &kernel->image, &next, &window);
+		if (!run)
+			return;
 		const uint8_t *end = window.buffer + run->size;
 		const uint8_t *at = window.buffer;
 		while ((at = memmem(at, (size_t)(end - at), "swapper", 7))) {

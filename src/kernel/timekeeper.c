@@ -49,14 +49,12 @@ uint64_t timekeeper_search(struct kioku_kernel *kernel)
 {
 	struct search search = { 0 };
 
-	for (size_t i = 0; i < kernel->image.run_count; i++) {
+	for (size_t next = 0;;) {
 		AUTO_IMAGE_WINDOW struct image_window window = { 0 };
-		const struct mapping *run = &kernel->image.runs[i];
-		if (image_run_is_rodata(run) ||
-		    image_window_open(&kernel->space, run->virtual, run->size, &window, NULL) !=
-			    KIOKU_OK)
-			continue;
-		window_need(&window.window, 0, run->size);
+		const struct mapping *run =
+			image_next_data(&kernel->space, &kernel->image, &next, &window);
+		if (!run)
+			break;
 		for (uint64_t at = 0; at + TIMES_SIZE <= run->size; at += 8)
 			if (timekeeper_are_times(window.buffer + at))
 				consider(&search, run->virtual + at, window.buffer + at);
