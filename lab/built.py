@@ -31,6 +31,25 @@ IDENTITY = {"KBUILD_BUILD_USER": "kioku", "KBUILD_BUILD_HOST": "lab",
             "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 2026"}
 NEEDS = ["make", "gcc", "flex", "bison", "bc", "kmod"]
 
+# What compiling code for a kernel needs of its objects, and where it is kept.
+OBJECTS = "objects"
+COMPILING = [".config", "Makefile", "include", "arch/x86/include", "scripts"]
+# The head of a unit that says in its assembly where members are.
+PROBE = """\
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/fs.h>
+#include <linux/fdtable.h>
+#include <linux/dcache.h>
+#define PLACE(type, member) \\
+	asm volatile("\\n=" #type " " #member " %c0" : : "i"(offsetof(struct type, member)));
+void probe(void);
+void probe(void)
+{
+"""
+
 
 def names():
     """The lab names of all kernels that can be built."""
@@ -147,6 +166,41 @@ def keep(make, target, release):
         make("modules_install", f"INSTALL_MOD_PATH={make.objects}/installed", "INSTALL_MOD_STRIP=1")
         shutil.copytree(make.objects / f"installed/lib/modules/{release}", target / "modules",
                         ignore=shutil.ignore_patterns("build", "source"))
+    if make.has("RANDSTRUCT"):
+        # Code with this kernel's layouts comes only of the compiler's plugin with this build's seed.
+        for part in COMPILING:
+            copy = shutil.copytree if (make.objects / part).is_dir() else shutil.copy
+            (target / OBJECTS / part).parent.mkdir(parents=True, exist_ok=True)
+            copy(make.objects / part, target / OBJECTS / part)
+
+
+def offsets(name, wanted):
+    """{(type, member): offset} as the compiler lays structures out in a kernel that was built with
+    RANDSTRUCT; None: it knows no such member."""
+    rest = sorted(wanted)
+    found = dict.fromkeys(rest)
+    with tempfile.TemporaryDirectory(dir=folder_of(name)) as folder:
+        source_file, log = Path(folder) / "probe.c", Path(folder) / "log"
+        (Path(folder) / "Kbuild").write_text("obj-m := probe.o\n")
+        make = Make(source(name), folder_of(name) / OBJECTS, log)
+        while rest:
+            source_file.write_text(PROBE + "".join(
+                f'#line {line} "member"\nPLACE({kind}, {member})\n'
+                for line, (kind, member) in enumerate(rest)) + "}\n")
+            log.write_text("")
+            try:
+                make(f"M={folder}", "probe.s")
+                break
+            except kernels.FetchError:
+                unknown = {int(line) for line in re.findall(r"^member:(\d+):.* error:", log.read_text(), re.M)}
+                if not unknown:
+                    raise
+                rest = [place for line, place in enumerate(rest) if line not in unknown]
+        if rest:
+            text = source_file.with_suffix(".s").read_text()
+            for kind, member, offset in re.findall(r"^=(\S+) (\S+) \$?(\d+)$", text, re.M):
+                found[kind, member] = int(offset)
+    return found
 
 
 def source(name):

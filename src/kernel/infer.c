@@ -124,6 +124,16 @@ bool infer_is_linked(struct inference *inference, uint64_t node, uint64_t *next)
 	       back == node && forth == node;
 }
 
+bool infer_follow(struct inference *inference, const struct samples *rows, size_t count,
+		  size_t column, size_t lead, struct samples *out)
+{
+	out->count = 0;
+	for (size_t row = 0; row < count; row++)
+		if (!samples_add(inference->kernel, out, sample_u64(rows, row, column) - lead))
+			return false;
+	return count > 0;
+}
+
 bool infer_is_leader(const struct inference *inference, size_t row)
 {
 	return inference->leaders[row] == inference->tasks.addresses[row];
@@ -295,6 +305,7 @@ enum kioku_status infer_types(struct kioku_kernel *kernel, struct inference **ou
 				 "no list through init_task is one of tasks");
 	infer_memory_maps(inference);
 	infer_task_facts(inference);
+	infer_credentials(inference);
 	infer_paths(inference);
 	infer_modules(inference);
 	infer_clock(inference);

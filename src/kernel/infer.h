@@ -65,6 +65,13 @@ bool infer_read(struct inference *inference, uint64_t virtual, uint64_t *out);
 /* Whether both neighbours of a struct list_head point back at it, and where its next one is. */
 bool infer_is_linked(struct inference *inference, uint64_t node, uint64_t *next);
 
+/*
+ * Rows of what a column of the first so many rows points at, from lead bytes before it on; out->width says how much
+ * of it. False: one leads nowhere, or there are none.
+ */
+bool infer_follow(struct inference *inference, const struct samples *rows, size_t count,
+		  size_t column, size_t lead, struct samples *out);
+
 /* Whether a row of tasks is the first thread of its process. */
 bool infer_is_leader(const struct inference *inference, size_t row);
 
@@ -83,11 +90,13 @@ size_t infer_column(const struct inference *inference, const char *type, const c
 
 /*
  * The parts, in the order in which they stand on each other: the list of tasks, with whatever says which is
- * which; the memory of processes; what else tasks say; what mapped files are called; modules; the clock; rules for stacks. Nothing found is no error.
+ * which; the memory of processes; what else tasks say; who they are; what mapped files are called; modules; the
+ * clock; rules for stacks. Nothing found is no error.
  */
 bool infer_tasks(struct inference *inference);
 void infer_memory_maps(struct inference *inference);
 void infer_task_facts(struct inference *inference);
+void infer_credentials(struct inference *inference);
 void infer_paths(struct inference *inference);
 void infer_modules(struct inference *inference);
 void infer_clock(struct inference *inference);

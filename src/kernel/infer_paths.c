@@ -1,42 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a file is called: struct file, dentry, inode, super_block and mount, from files that are mapped. */
+/* What a file is called: struct file, dentry, inode and super_block, from files that are mapped. */
 #include <string.h>
 #include <sys/stat.h>
 
-#include "kernel/infer.h"
+#include "kernel/infer_paths.h"
 
 enum {
 	INODE_ROOM = 256, /* bytes of each that are looked at */
 	SUPERBLOCK_ROOM = 512,
-	MOUNT_ROOM = 320,
 	NAMES_LIMIT = 255, /* NAME_MAX */
-	STEPS_LIMIT = 64,  /* folders, or mounts, above one another */
 	DENTRIES_LIMIT = 4096,
-	FEW = 16,
 };
 
-/*
- * Bytes of a struct file and of a dentry that are looked at. More would be the next one's, but for kernels whose
- * locks say who has them (CONFIG_DEBUG_LOCK_ALLOC), which take more.
- */
-struct room {
-	size_t file, dentry;
-};
 static const struct room rooms[] = { { 184, 192 }, { 320, 448 } };
-
-struct paths {
-	struct inference *inference;
-	struct room room;
-	struct samples files;
-	struct samples dentries;    /* those of the files, in their order, then all above them */
-	struct samples inodes;      /* likewise, of the files alone */
-	struct samples superblocks; /* likewise */
-	struct samples mounts;      /* likewise, from MOUNT_LEAD before the struct vfsmount on */
-	size_t dentry; /* column of files, as all that follow are of what they are in */
-	size_t inode;
-	size_t name, parent, dentry_inode, dentry_superblock;
-	size_t inode_superblock;
-};
 
 static void paths_release(struct paths *paths)
 {
@@ -44,18 +20,6 @@ static void paths_release(struct paths *paths)
 	samples_release(&paths->dentries);
 	samples_release(&paths->inodes);
 	samples_release(&paths->superblocks);
-	samples_release(&paths->mounts);
-}
-
-/* What a column points at, row by row. */
-static bool follow(struct inference *inference, const struct samples *rows, size_t count,
-		   size_t column, size_t lead, struct samples *out)
-{
-	out->count = 0;
-	for (size_t row = 0; row < count; row++)
-		if (!samples_add(inference->kernel, out, sample_u64(rows, row, column) - lead))
-			return false;
-	return count > 0;
 }
 
 /* --- names: struct qstr has a sum, the length, and a pointer, to the dentry itself where the name is short */
@@ -97,7 +61,8 @@ static bool find_names(struct paths *paths)
 
 	for (column = 8; column + 8 <= paths->files.width; column += 8) {
 		struct samples dentries = { .width = paths->room.dentry };
-		if (!follow(inference, &paths->files, paths->files.count, column, 0, &dentries) ||
+		if (!infer_follow(inference, &paths->files, paths->files.count, column, 0,
+				  &dentries) ||
 		    !samples_only_column(&dentries, 8, is_dentry_name, inference, &name)) {
 			samples_release(&dentries);
 			continue;
@@ -113,7 +78,7 @@ static bool find_names(struct paths *paths)
 
 /* --- folders */
 
-static bool has_name(struct paths *paths, uint64_t dentry)
+bool paths_has_name(struct paths *paths, uint64_t dentry)
 {
 	uint64_t pointer, sum;
 
@@ -127,13 +92,13 @@ static bool climb(struct paths *paths, size_t column, uint64_t dentry, uint64_t 
 {
 	uint64_t parent;
 
-	for (size_t i = 0; i < STEPS_LIMIT; i++) {
+	for (size_t i = 0; i < PATH_STEPS_LIMIT; i++) {
 		if (!infer_read(paths->inference, dentry + column, &parent))
 			return false;
 		*root = dentry;
 		if (parent == dentry)
 			return true;
-		if (!has_name(paths, parent))
+		if (!paths_has_name(paths, parent))
 			return false;
 		dentry = parent;
 	}
@@ -304,156 +269,6 @@ static void find_inode_members(struct paths *paths)
 	infer_member(inference, "inode", "i_size", number + 16, "long", evidence);
 }
 
-/* --- mounts: mnt_parent and mnt_mountpoint are before the struct vfsmount in each, of which others have a pointer */
-
-enum {
-	MOUNT_LEAD = 32,
-	MOUNT_PARENT = 16,
-	MOUNT_POINT = 24,
-	MOUNT_ROOT = 32,
-	MOUNT_SUPERBLOCK = 40,
-	MOUNT_FLAGS = 48
-};
-
-static bool is_dentry_of(struct paths *paths, uint64_t dentry, uint64_t superblock)
-{
-	uint64_t own;
-
-	return has_name(paths, dentry) &&
-	       infer_read(paths->inference, dentry + paths->dentry_superblock, &own) &&
-	       own == superblock;
-}
-
-/* Whether all mounts lead to one that is its own parent, and are where they say. */
-static bool are_mounts(struct paths *paths)
-{
-	const struct samples *mounts = &paths->mounts;
-
-	for (size_t row = 0; row < mounts->count; row++) {
-		uint64_t mount = mounts->addresses[row], parent, point, root, superblock;
-		bool is_top = false;
-		for (size_t i = 0; i < STEPS_LIMIT && !is_top; i++) {
-			if (!infer_read(paths->inference, mount + MOUNT_PARENT, &parent) ||
-			    !infer_read(paths->inference, mount + MOUNT_POINT, &point) ||
-			    !infer_read(paths->inference, mount + MOUNT_ROOT, &root) ||
-			    !infer_read(paths->inference, mount + MOUNT_SUPERBLOCK, &superblock) ||
-			    !is_dentry_of(paths, root, superblock) ||
-			    !infer_read(paths->inference, parent + MOUNT_SUPERBLOCK, &superblock) ||
-			    !is_dentry_of(paths, point, superblock))
-				return false;
-			is_top = parent == mount;
-			mount = parent;
-		}
-		if (!is_top)
-			return false;
-	}
-	return true;
-}
-
-/*
- * In struct nsproxy (include/linux/nsproxy.h, v4.9 to v7.0) the namespaces of names, of messages, of mounts and of
- * processes follow each other.
- */
-enum { PROXY_ROOM = 64, NAMES = 0, MOUNTS = 16, PROCESSES = 24 };
-
-/* The namespace of processes that the first task has a number in. */
-static uint64_t initial_processes(struct inference *inference)
-{
-	const size_t pointer = infer_column(inference, "task_struct", "thread_pid");
-	const size_t number = infer_column(inference, "pid", "numbers");
-	uint64_t value;
-
-	if (pointer == NO_COLUMN || number == NO_COLUMN ||
-	    !infer_read(inference, sample_u64(&inference->tasks, 0, pointer) + number + 8, &value))
-		return 0;
-	return value;
-}
-
-/* That of mounts, if what is at an address is the first nsproxy, which the linker placed as the first others. */
-static uint64_t mounts_of_proxy(struct inference *inference, uint64_t proxy, uint64_t processes)
-{
-	uint64_t names, mounts, value;
-
-	for (size_t at = 0; at + PROCESSES < PROXY_ROOM; at += 8)
-		if (infer_read(inference, proxy + at + PROCESSES, &value) && value == processes &&
-		    infer_read(inference, proxy + at + NAMES, &names) &&
-		    image_contains(&inference->kernel->image, names) &&
-		    infer_read(inference, proxy + at + MOUNTS, &mounts) &&
-		    kernel_is_pointer(inference->kernel, mounts))
-			return mounts;
-	return 0;
-}
-
-/* By what the first task leads to; 0: nowhere, or to several. */
-static uint64_t initial_namespace(struct inference *inference)
-{
-	const uint64_t processes = initial_processes(inference);
-	uint64_t found = 0;
-
-	for (size_t column = 0; processes && column + 8 <= inference->tasks.width; column += 8) {
-		uint64_t proxy = sample_u64(&inference->tasks, 0, column);
-		if (!image_contains(&inference->kernel->image, proxy))
-			continue;
-		uint64_t mounts = mounts_of_proxy(inference, proxy, processes);
-		if (mounts && found && mounts != found)
-			return 0;
-		found = mounts ? mounts : found;
-	}
-	return found;
-}
-
-struct namespace_search {
-	const struct inference *inference;
-	uint64_t initial;
-};
-
-static bool is_namespace(const struct samples *mounts, size_t column, void *user)
-{
-	const struct namespace_search *search = user;
-	size_t initial = 0;
-
-	for (size_t row = 0; row < mounts->count; row++) {
-		uint64_t value = sample_u64(mounts, row, column);
-		/* What the kernel alone mounts has an error for one. */
-		if (value && value < (uint64_t)-4095 &&
-		    !kernel_is_pointer(search->inference->kernel, value))
-			return false;
-		initial += value == search->initial;
-	}
-	return initial > 0;
-}
-
-static void find_mounts(struct paths *paths)
-{
-	static const char *const evidence = "mounts lead up to one that is its own parent";
-	struct inference *inference = paths->inference;
-	struct namespace_search search = { inference, initial_namespace(inference) };
-	size_t columns[2];
-
-	if (paths->dentry < 8 ||
-	    !follow(inference, &paths->files, paths->files.count, paths->dentry - 8, MOUNT_LEAD,
-		    &paths->mounts) ||
-	    !are_mounts(paths))
-		return;
-	infer_member(inference, "path", "mnt", 0, "void *", evidence);
-	infer_member(inference, "path", "dentry", 8, "void *", evidence);
-	infer_member(inference, "file", "f_path", paths->dentry - 8, "struct path", evidence);
-	infer_member(inference, "vfsmount", "mnt_root", 0, "void *", evidence);
-	infer_member(inference, "vfsmount", "mnt_sb", MOUNT_SUPERBLOCK - MOUNT_ROOT, "void *",
-		     evidence);
-	infer_member(inference, "vfsmount", "mnt_flags", MOUNT_FLAGS - MOUNT_ROOT, "int", evidence);
-	infer_member(inference, "mount", "mnt_parent", MOUNT_PARENT, "void *", evidence);
-	infer_member(inference, "mount", "mnt_mountpoint", MOUNT_POINT, "void *", evidence);
-	infer_member(inference, "mount", "mnt", MOUNT_LEAD, "struct vfsmount", evidence);
-	if (!search.initial)
-		return;
-	/* Since v6.18 one more member, behind it, has the namespace that a mount was in before. */
-	size_t count = samples_columns(&paths->mounts, 8, is_namespace, &search, columns, 2);
-	if (count == 1 || count == 2)
-		infer_member(inference, "mount", "mnt_ns", columns[0], "void *",
-			     "the initial namespace, of mounts in it");
-}
-
 /* --- all of it */
 
 static bool is_inside(const struct samples *dentries, size_t pointer, size_t *place)
@@ -563,7 +378,6 @@ static bool find_paths(struct inference *inference, struct room room)
 		.room = room,
 		.inodes = { .width = INODE_ROOM },
 		.superblocks = { .width = SUPERBLOCK_ROOM },
-		.mounts = { .width = MOUNT_ROOM },
 	};
 	size_t count = inference->files.count;
 
@@ -571,15 +385,15 @@ static bool find_paths(struct inference *inference, struct room room)
 	    !samples_only_column(&paths.dentries, 8, is_parent, &paths, &paths.parent) ||
 	    !find_pair(inference, &paths.files, &paths.dentries, &paths.inode,
 		       &paths.dentry_inode) ||
-	    !follow(inference, &paths.files, count, paths.inode, 0, &paths.inodes) ||
+	    !infer_follow(inference, &paths.files, count, paths.inode, 0, &paths.inodes) ||
 	    !find_pair(inference, &paths.inodes, &paths.dentries, &paths.inode_superblock,
 		       &paths.dentry_superblock) ||
-	    !follow(inference, &paths.inodes, count, paths.inode_superblock, 0,
-		    &paths.superblocks) ||
+	    !infer_follow(inference, &paths.inodes, count, paths.inode_superblock, 0,
+			  &paths.superblocks) ||
 	    !add_folders(&paths))
 		return false;
 	note_dentry(&paths);
-	find_mounts(&paths);
+	infer_mounts(&paths);
 	if (is_ordered(&paths)) {
 		note_neighbours(&paths);
 		find_file_systems(&paths);
