@@ -53,15 +53,19 @@ static enum kioku_status give(struct view_run *run, const struct record *record,
 	return view_row(run, cells);
 }
 
-/* Whether a record was there already, in a view before or in this one. */
-static bool is_known(const struct kioku_view *const *view, const struct record *const *record)
+/* Whether a member of a view's record was there already, as one of the same struct. */
+static bool is_known(const struct kioku_view *const *view, const struct record *const *record,
+		     const struct member *member)
 {
-	for (const struct kioku_view *const *at = kioku_views(); *at; at++) {
+	for (const struct kioku_view *const *at = kioku_views(); at <= view; at++) {
 		for (const struct record *const *seen = (*at)->records; seen && *seen; seen++) {
 			if (at == view && seen == record)
 				return false;
-			if (*seen == *record)
-				return true;
+			if (strcmp((*seen)->type, (*record)->type) != 0)
+				continue;
+			for (size_t i = 0; i < (*seen)->count; i++)
+				if (strcmp((*seen)->members[i].names[0], member->names[0]) == 0)
+					return true;
 		}
 	}
 	return false;
@@ -78,8 +82,9 @@ static enum kioku_status run_members(struct view_run *run, struct kioku_error *e
 	for (; *view; view++) {
 		const struct record *const *record = (*view)->records;
 		for (; record && *record; record++)
-			for (size_t i = 0; i < (*record)->count && !is_known(view, record); i++)
-				TRY(give(run, *record, &(*record)->members[i]));
+			for (size_t i = 0; i < (*record)->count; i++)
+				if (!is_known(view, record, &(*record)->members[i]))
+					TRY(give(run, *record, &(*record)->members[i]));
 	}
 	return KIOKU_OK;
 }
