@@ -16,14 +16,8 @@ enum { PAGE = 4096, CHUNK = 1 << 20, NAME_ROOM = 64 };
 
 static const char missing_name[] = "missing.csv";
 
-static bool parse_dump(struct options *options, const struct command *command, const char *text)
-{
-	options->dump = text;
-	return text[0] != '\0';
-}
-
 const struct option_row area_dump_options[AREA_DUMP_OPTION_COUNT] = {
-	{ "dump", 0, "DIR", parse_dump, "write the memory of each area to a file in there" },
+	{ "dump", 0, "DIR", TEXT_OF(dump), "write the memory of each area to a file in there" },
 };
 
 /* --- one area */

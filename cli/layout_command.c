@@ -9,36 +9,14 @@
 #include "message.h"
 #include "session.h"
 
-static bool parse_source(struct options *options, const struct command *command, const char *text)
-{
-	options->layout.source = text;
-	return text[0] != '\0';
-}
-
-static bool parse_config(struct options *options, const struct command *command, const char *text)
-{
-	options->layout.config = text;
-	return text[0] != '\0';
-}
-
-static bool parse_compiler(struct options *options, const struct command *command, const char *text)
-{
-	options->layout.compiler = text;
-	return text[0] != '\0';
-}
-
-static bool set_force(struct options *options, const struct command *command, const char *text)
-{
-	options->layout.force = true;
-	return true;
-}
-
 static const struct option_row rows[] = {
-	{ "source", 0, "DIR", parse_source, "the kernel's source, which is only read; required" },
-	{ "config", 0, "FILE", parse_config, "the kernel's configuration; required" },
-	{ "cc", 0, "PROGRAM", parse_compiler,
+	{ "source", 0, "DIR", TEXT_OF(layout.source),
+	  "the kernel's source, which is only read; required" },
+	{ "config", 0, "FILE", TEXT_OF(layout.config), "the kernel's configuration; required" },
+	{ "cc", 0, "PROGRAM", TEXT_OF(layout.compiler),
 	  "compile with this; the default is what the configuration names, if it is there" },
-	{ "force", 0, NULL, set_force, "use a configuration that the source makes another one of" },
+	{ "force", 0, NULL, FLAG_OF(layout.force),
+	  "use a configuration that the source makes another one of" },
 };
 
 /* What is being done, on a terminal alone. */

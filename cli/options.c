@@ -11,86 +11,90 @@
 
 typedef bool parse_fn(struct options *options, const struct command *command, const char *text);
 
-static parse_fn parse_format, parse_columns, parse_pids, parse_cr3, parse_name, parse_output,
-	parse_map, parse_profile, parse_as, parse_compress, parse_digest, parse_sign,
-	parse_manifest, parse_rate, parse_timeout, parse_threads, parse_key, parse_range, parse_to,
-	parse_token_file, parse_retry, parse_listen, parse_advertise, parse_out, parse_tokens,
-	parse_quota, parse_count, parse_connections, parse_store, parse_region, parse_credentials,
-	parse_store_ca, parse_area, parse_swap, parse_fstype, parse_path, parse_vmlinux,
-	parse_types, parse_symbols;
+static parse_fn parse_format, parse_pids, parse_cr3, parse_map, parse_as, parse_compress,
+	parse_digest, parse_rate, parse_timeout, parse_threads, parse_range, parse_to, parse_retry,
+	parse_tokens, parse_quota, parse_count, parse_connections, parse_area, parse_swap;
 
 /* Row i belongs to OPTION_ bit i. */
 static const struct option_row table[] = {
-	{ "help", 'h', NULL, NULL, "print this text" },
-	{ "format", 'f', "FORMATS", parse_format, "how to print; the first is the default" },
-	{ "columns", 'c', "LIST", parse_columns,
+	{ "help", 'h', NULL, GIVEN, "print this text" },
+	{ "format", 'f', "FORMATS", BY(parse_format), "how to print; the first is the default" },
+	{ "columns", 'c', "LIST", TEXT_OF(columns),
 	  "show these columns, in this order; \"all\" shows every one" },
-	{ "pid", 'p', "LIST", parse_pids, "only these processes: 1,17 or --pid 1 --pid 17" },
-	{ "pid", 'p', "PID", parse_pids, "in the address space of this process" },
-	{ "cr3", 0, "VALUE", parse_cr3, "in the address space whose page tables start here" },
-	{ "physical", 0, NULL, NULL, "ADDRESS is physical" },
-	{ "all", 'a', NULL, NULL, "show the rows that are hidden by default, too" },
-	{ "name", 'n', "GLOB", parse_name, "only names that match, as in 'tcp_*'" },
-	{ "steps", 0, NULL, NULL, "show every page table entry on the way" },
-	{ "pad", 0, NULL, NULL, "write zeros for bytes that cannot be read" },
-	{ "output", 'o', "FILE", parse_output, "write to FILE" },
-	{ "map", 0, "START-END@OFFSET", parse_map,
+	{ "pid", 'p', "LIST", BY(parse_pids), "only these processes: 1,17 or --pid 1 --pid 17" },
+	{ "pid", 'p', "PID", BY(parse_pids), "in the address space of this process" },
+	{ "cr3", 0, "VALUE", BY(parse_cr3), "in the address space whose page tables start here" },
+	{ "physical", 0, NULL, GIVEN, "ADDRESS is physical" },
+	{ "all", 'a', NULL, GIVEN, "show the rows that are hidden by default, too" },
+	{ "name", 'n', "GLOB", TEXT_OF(name), "only names that match, as in 'tcp_*'" },
+	{ "steps", 0, NULL, GIVEN, "show every page table entry on the way" },
+	{ "pad", 0, NULL, GIVEN, "write zeros for bytes that cannot be read" },
+	{ "output", 'o', "FILE", TEXT_OF(output), "write to FILE" },
+	{ "map", 0, "START-END@OFFSET", BY(parse_map),
 	  "in a raw image, END included, these physical addresses are at OFFSET" },
-	{ "profile", 0, "FILE", parse_profile, "use a profile that \"kioku profile\" saved" },
-	{ "no-cache", 0, NULL, NULL, "neither use nor keep cached profiles" },
-	{ "stats", 0, NULL, NULL, "say on stderr what reading the source has cost" },
-	{ "list", 0, NULL, NULL, "only the names: of all commands, or of COMMAND's columns" },
-	{ "output", 'o', "FILE|DIR/|-", parse_output, "where the image goes; required" },
-	{ "as", 0, "FORMAT", parse_as, "the image's format; kdump:CODEC says how it packs pages" },
-	{ "compress", 0, "CODEC[:LEVEL]", parse_compress, "pack the image, or \"none\"" },
-	{ "digest", 0, "LIST", parse_digest,
+	{ "profile", 0, "FILE", TEXT_OF(profile), "use a profile that \"kioku profile\" saved" },
+	{ "no-cache", 0, NULL, GIVEN, "neither use nor keep cached profiles" },
+	{ "stats", 0, NULL, GIVEN, "say on stderr what reading the source has cost" },
+	{ "list", 0, NULL, GIVEN, "only the names: of all commands, or of COMMAND's columns" },
+	{ "output", 'o', "FILE|DIR/|-", TEXT_OF(output), "where the image goes; required" },
+	{ "as", 0, "FORMAT", BY(parse_as),
+	  "the image's format; kdump:CODEC says how it packs pages" },
+	{ "compress", 0, "CODEC[:LEVEL]", BY(parse_compress), "pack the image, or \"none\"" },
+	{ "digest", 0, "LIST", BY(parse_digest),
 	  "of md5 and sha256 (the default is both), or \"none\"" },
-	{ "sign", 0, "KEY", parse_sign, "sign the manifest with this Ed25519 key, in PEM" },
-	{ "manifest", 0, "FILE", parse_manifest, "the manifest is here, and not beside the image" },
-	{ "context", 0, NULL, NULL,
+	{ "sign", 0, "KEY", TEXT_OF(capture.signing_key),
+	  "sign the manifest with this Ed25519 key, in PEM" },
+	{ "manifest", 0, "FILE", TEXT_OF(manifest),
+	  "the manifest is here, and not beside the image" },
+	{ "context", 0, NULL, GIVEN,
 	  "archive what makes the image readable, the default when live" },
-	{ "no-context", 0, NULL, NULL, "do not archive it" },
-	{ "swap", 0, NULL, NULL, "copy swap areas, too" },
-	{ "rate", 0, "BYTES", parse_rate, "read at most so many bytes (or K, M, G) a second" },
-	{ "timeout", 0, "MS", parse_timeout, "give up a page after so long; 0: never" },
-	{ "threads", 0, "COUNT", parse_threads, "use so many threads; 0: one for each CPU" },
-	{ "low-priority", 0, NULL, NULL, "use the CPU and the disk only when nobody else does" },
-	{ "key", 0, "FILE", parse_key, "the manifest must be signed for this public key, in PEM" },
-	{ "range", 0, "START-END|START+SIZE", parse_range,
+	{ "no-context", 0, NULL, GIVEN, "do not archive it" },
+	{ "swap", 0, NULL, GIVEN, "copy swap areas, too" },
+	{ "rate", 0, "BYTES", BY(parse_rate), "read at most so many bytes (or K, M, G) a second" },
+	{ "timeout", 0, "MS", BY(parse_timeout), "give up a page after so long; 0: never" },
+	{ "threads", 0, "COUNT", BY(parse_threads), "use so many threads; 0: one for each CPU" },
+	{ "low-priority", 0, NULL, GIVEN, "use the CPU and the disk only when nobody else does" },
+	{ "key", 0, "FILE", TEXT_OF(key),
+	  "the manifest must be signed for this public key, in PEM" },
+	{ "range", 0, "START-END|START+SIZE", BY(parse_range),
 	  "only these bytes of the file, END included" },
-	{ "to", 0, "DEST", parse_to,
+	{ "to", 0, "DEST", BY(parse_to),
 	  "tcp://, tcp-listen://, ssh:// or kioku://: where the image is sent" },
-	{ "token-file", 0, "FILE", parse_token_file,
+	{ "token-file", 0, "FILE", TEXT_OF(token_file),
 	  "what proves who sends, kept off the command line" },
-	{ "retry", 0, "SECONDS", parse_retry, "how long a lost link is tried again" },
-	{ "listen", 0, "ADDR:PORT", parse_listen, "the default is every address, port 7633" },
-	{ "advertise", 0, "ADDR", parse_advertise, "the address that senders are told" },
-	{ "out", 'o', "DIR", parse_out, "images go to folders in DIR; the default is here" },
-	{ "standing", 0, NULL, NULL, "tokens may be used again and again" },
-	{ "tokens", 0, "COUNT", parse_tokens, "keep so many unused tokens ready" },
-	{ "quota", 0, "BYTES", parse_quota, "take at most so many bytes by one token" },
-	{ "count", 0, "COUNT", parse_count, "end after so many images" },
-	{ "connections", 0, "COUNT", parse_connections, "at once; the default is 256" },
-	{ "json", 0, NULL, NULL, "print an event a line" },
-	{ "store", 0, "URL", parse_store, "upload what is done to this bucket: https://..." },
-	{ "store-region", 0, "NAME", parse_region, "of the bucket; the default is us-east-1" },
-	{ "store-credentials", 0, "FILE", parse_credentials,
+	{ "retry", 0, "SECONDS", BY(parse_retry), "how long a lost link is tried again" },
+	{ "listen", 0, "ADDR:PORT", TEXT_OF(receive.listen),
+	  "the default is every address, port 7633" },
+	{ "advertise", 0, "ADDR", TEXT_OF(receive.advertise), "the address that senders are told" },
+	{ "out", 'o', "DIR", TEXT_OF(receive.folder),
+	  "images go to folders in DIR; the default is here" },
+	{ "standing", 0, NULL, GIVEN, "tokens may be used again and again" },
+	{ "tokens", 0, "COUNT", BY(parse_tokens), "keep so many unused tokens ready" },
+	{ "quota", 0, "BYTES", BY(parse_quota), "take at most so many bytes by one token" },
+	{ "count", 0, "COUNT", BY(parse_count), "end after so many images" },
+	{ "connections", 0, "COUNT", BY(parse_connections), "at once; the default is 256" },
+	{ "json", 0, NULL, GIVEN, "print an event a line" },
+	{ "store", 0, "URL", TEXT_OF(receive.store),
+	  "upload what is done to this bucket: https://..." },
+	{ "store-region", 0, "NAME", TEXT_OF(receive.store_region),
+	  "of the bucket; the default is us-east-1" },
+	{ "store-credentials", 0, "FILE", TEXT_OF(receive.store_credentials),
 	  "for the bucket; the default is the environment" },
-	{ "store-ca", 0, "FILE", parse_store_ca, "certificates to trust, in PEM" },
-	{ "area", 0, "heap|stack|START-END|NAME", parse_area,
+	{ "store-ca", 0, "FILE", TEXT_OF(receive.store_ca), "certificates to trust, in PEM" },
+	{ "area", 0, "heap|stack|START-END|NAME", BY(parse_area),
 	  "only this part of memory, END included; may be given again" },
-	{ "swap", 0, "FILE", parse_swap,
+	{ "swap", 0, "FILE", BY(parse_swap),
 	  "the image of a swap area of this machine; may be given again" },
-	{ "fstype", 0, "NAME", parse_fstype, "only file systems of this type, as in tmpfs" },
-	{ "path", 0, "GLOB", parse_path, "only files that match, and what is below them" },
-	{ "vmlinux", 0, "FILE", parse_vmlinux,
+	{ "fstype", 0, "NAME", TEXT_OF(fstype), "only file systems of this type, as in tmpfs" },
+	{ "path", 0, "GLOB", TEXT_OF(path), "only files that match, and what is below them" },
+	{ "vmlinux", 0, "FILE", TEXT_OF(vmlinux),
 	  "compare its code with this vmlinux or vmlinuz of the same build" },
-	{ "no-btf", 0, NULL, NULL, "work out layouts from memory, as if the kernel had no BTF" },
-	{ "types", 0, "FILE", parse_types,
+	{ "no-btf", 0, NULL, GIVEN, "work out layouts from memory, as if the kernel had no BTF" },
+	{ "types", 0, "FILE", TEXT_OF(types),
 	  "the kernel's types: vmlinux, debug file, BTF, ISF or profile" },
-	{ "symbols", 0, "FILE", parse_symbols,
+	{ "symbols", 0, "FILE", TEXT_OF(symbols),
 	  "the kernel's symbols: System.map, kallsyms, vmlinux" },
-	{ "force", 0, NULL, NULL, "use FILE even if it does not fit the image" },
+	{ "force", 0, NULL, GIVEN, "use FILE even if it does not fit the image" },
 };
 
 enum {
@@ -108,12 +112,6 @@ static bool parse_format(struct options *options, const struct command *command,
 		}
 	}
 	return false;
-}
-
-static bool parse_columns(struct options *options, const struct command *command, const char *text)
-{
-	options->columns = text;
-	return true;
 }
 
 static bool parse_pids(struct options *options, const struct command *command, const char *text)
@@ -136,36 +134,6 @@ static bool parse_pids(struct options *options, const struct command *command, c
 static bool parse_cr3(struct options *options, const struct command *command, const char *text)
 {
 	return address_parse(text, &options->cr3);
-}
-
-static bool parse_name(struct options *options, const struct command *command, const char *text)
-{
-	options->name = text;
-	return true;
-}
-
-static bool parse_output(struct options *options, const struct command *command, const char *text)
-{
-	options->output = text;
-	return text[0] != '\0';
-}
-
-static bool parse_profile(struct options *options, const struct command *command, const char *text)
-{
-	options->profile = text;
-	return text[0] != '\0';
-}
-
-static bool parse_types(struct options *options, const struct command *command, const char *text)
-{
-	options->types = text;
-	return text[0] != '\0';
-}
-
-static bool parse_symbols(struct options *options, const struct command *command, const char *text)
-{
-	options->symbols = text;
-	return text[0] != '\0';
 }
 
 static bool parse_map(struct options *options, const struct command *command, const char *text)
@@ -258,18 +226,6 @@ static bool parse_digest(struct options *options, const struct command *command,
 	return copy;
 }
 
-static bool parse_sign(struct options *options, const struct command *command, const char *text)
-{
-	options->capture.signing_key = text;
-	return text[0] != '\0';
-}
-
-static bool parse_manifest(struct options *options, const struct command *command, const char *text)
-{
-	options->manifest = text;
-	return text[0] != '\0';
-}
-
 static bool parse_rate(struct options *options, const struct command *command, const char *text)
 {
 	return size_parse(text, &options->capture.rate) && options->capture.rate > 0;
@@ -293,12 +249,6 @@ static bool parse_threads(struct options *options, const struct command *command
 		return false;
 	options->threads = (unsigned)value;
 	return true;
-}
-
-static bool parse_key(struct options *options, const struct command *command, const char *text)
-{
-	options->key = text;
-	return text[0] != '\0';
 }
 
 static bool parse_range(struct options *options, const struct command *command, const char *text)
@@ -337,13 +287,6 @@ static bool parse_to(struct options *options, const struct command *command, con
 	return options->to && text[0];
 }
 
-static bool parse_token_file(struct options *options, const struct command *command,
-			     const char *text)
-{
-	options->token_file = text;
-	return text[0] != '\0';
-}
-
 static bool parse_swap(struct options *options, const struct command *command, const char *text)
 {
 	if (options->swap_count == SWAP_LIMIT)
@@ -368,25 +311,6 @@ static bool parse_retry(struct options *options, const struct command *command, 
 	return parse_unsigned(text, INT32_MAX, &options->capture.retry);
 }
 
-static bool parse_listen(struct options *options, const struct command *command, const char *text)
-{
-	options->receive.listen = text;
-	return text[0] != '\0';
-}
-
-static bool parse_advertise(struct options *options, const struct command *command,
-			    const char *text)
-{
-	options->receive.advertise = text;
-	return text[0] != '\0';
-}
-
-static bool parse_out(struct options *options, const struct command *command, const char *text)
-{
-	options->receive.folder = text;
-	return text[0] != '\0';
-}
-
 static bool parse_tokens(struct options *options, const struct command *command, const char *text)
 {
 	return parse_unsigned(text, 1024, &options->receive.tokens);
@@ -406,25 +330,6 @@ static bool parse_connections(struct options *options, const struct command *com
 			      const char *text)
 {
 	return parse_unsigned(text, 65536, &options->receive.connections);
-}
-
-static bool parse_store(struct options *options, const struct command *command, const char *text)
-{
-	options->receive.store = text;
-	return text[0] != '\0';
-}
-
-static bool parse_region(struct options *options, const struct command *command, const char *text)
-{
-	options->receive.store_region = text;
-	return text[0] != '\0';
-}
-
-static bool parse_credentials(struct options *options, const struct command *command,
-			      const char *text)
-{
-	options->receive.store_credentials = text;
-	return text[0] != '\0';
 }
 
 /* START-END, END included, or a name: no name of a mapping looks like that. */
@@ -448,30 +353,6 @@ static bool parse_area(struct options *options, const struct command *command, c
 	}
 	area->name = text;
 	return true;
-}
-
-static bool parse_store_ca(struct options *options, const struct command *command, const char *text)
-{
-	options->receive.store_ca = text;
-	return text[0] != '\0';
-}
-
-static bool parse_fstype(struct options *options, const struct command *command, const char *text)
-{
-	options->fstype = text;
-	return text[0] != '\0';
-}
-
-static bool parse_path(struct options *options, const struct command *command, const char *text)
-{
-	options->path = text;
-	return text[0] != '\0';
-}
-
-static bool parse_vmlinux(struct options *options, const struct command *command, const char *text)
-{
-	options->vmlinux = text;
-	return text[0] != '\0';
 }
 
 /* The positional arguments that a usage line such as "SOURCE [COMMAND]" asks for. */
@@ -553,13 +434,27 @@ static int index_of(const struct command *command, int value)
 static const char *argument_text(const struct command *command, const struct option_row *row,
 				 char *out, size_t size)
 {
-	if (row->parse != parse_format)
+	if (row->action.parse != parse_format)
 		return row->argument ? row->argument : "";
 	size_t used = 0;
 	for (size_t i = 0; command->formats[i] && used < size; i++)
 		used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? "|" : "",
 					 command->formats[i]);
 	return out;
+}
+
+/* False for an argument that is empty. */
+static bool keep(struct options *options, const struct option_row *row, const char *text)
+{
+	void *member = (char *)options + row->action.member;
+
+	if (row->action.member == 0)
+		return true;
+	if (row->argument)
+		*(const char **)member = text;
+	else
+		*(bool *)member = true;
+	return !row->argument || text[0] != '\0';
 }
 
 /* Takes the option that getopt_long() found. */
@@ -570,7 +465,8 @@ static int take_option(struct options *options, const struct command *command, i
 
 	if (index < OPTION_COUNT)
 		options->given |= UINT64_C(1) << index;
-	if (!row->parse || row->parse(options, command, optarg))
+	if (row->action.parse ? row->action.parse(options, command, optarg)
+			      : keep(options, row, optarg))
 		return STATUS_COMPLETE;
 	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name, row->name,
 			     optarg, argument_text(command, row, expected, sizeof(expected)));

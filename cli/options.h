@@ -7,6 +7,7 @@
 #define CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -88,12 +89,38 @@ struct command;
 
 struct options;
 
+/* What becomes of an option that was given. */
+struct option_action {
+	/* False when the argument (NULL of a flag) cannot be read. */
+	bool (*parse)(struct options *options, const struct command *command, const char *text);
+	size_t member; /* without it: where in struct options it is kept; 0: nowhere */
+};
+
+#define GIVEN           \
+	{               \
+		NULL, 0 \
+	} /* it is enough to know that it was */
+#define BY(function)        \
+	{                   \
+		function, 0 \
+	}
+/* A member that keeps an argument, which must not be empty, or that a flag was given. */
+#define TEXT_OF(name)                                                                 \
+	{                                                                             \
+		NULL, offsetof(struct options, name) +                                \
+			      _Generic(((struct options *)0)->name, const char * : 0) \
+	}
+#define FLAG_OF(name)                                                         \
+	{                                                                     \
+		NULL, offsetof(struct options, name) +                        \
+			      _Generic(((struct options *)0)->name, bool : 0) \
+	}
+
 struct option_row {
 	const char *name;
 	char letter;          /* 0: none */
 	const char *argument; /* what it looks like, for help and errors; NULL: a flag */
-	/* False when the argument (NULL of a flag) cannot be read. NULL: it is enough that it was given. */
-	bool (*parse)(struct options *options, const struct command *command, const char *text);
+	struct option_action action;
 	const char *help;
 };
 

@@ -10,31 +10,12 @@
 #include "output.h"
 #include "session.h"
 
-static bool set_list_missing(struct options *options, const struct command *command,
-			     const char *text)
-{
-	options->list_missing = true;
-	return true;
-}
-
-static bool set_preserve(struct options *options, const struct command *command, const char *text)
-{
-	options->preserve = true;
-	return true;
-}
-
-static bool parse_place(struct options *options, const struct command *command, const char *text)
-{
-	options->output = text;
-	return text[0] != '\0';
-}
-
 static const struct option_row rows[] = {
-	{ "output", 'o', "DIR|-", parse_place,
+	{ "output", 'o', "DIR|-", TEXT_OF(output),
 	  "restore to this folder, new or empty, or a tar archive to stdout" },
-	{ "list-missing", 0, NULL, set_list_missing,
+	{ "list-missing", 0, NULL, FLAG_OF(list_missing),
 	  "print which bytes are not in memory, and restore nothing" },
-	{ "preserve", 0, NULL, set_preserve, "keep setuid, setgid and sticky bits" },
+	{ "preserve", 0, NULL, FLAG_OF(preserve), "keep setuid, setgid and sticky bits" },
 };
 
 enum { PATH, START, END, REASON, BASIS, COLUMNS };

@@ -21,34 +21,18 @@ static bool parse_encoding(struct options *options, const struct command *comman
 	       strcmp(text, "all") == 0;
 }
 
-static bool parse_owners(struct options *options, const struct command *command, const char *text)
-{
-	options->search.owners = true;
-	return true;
-}
-
-static bool parse_rules(struct options *options, const struct command *command, const char *text)
-{
-	options->search.rules = text;
-	return text[0] != '\0';
-}
-
-static bool parse_physical(struct options *options, const struct command *command, const char *text)
-{
-	options->search.physical = true;
-	return true;
-}
-
 const struct option_row strings_options[STRINGS_OPTION_COUNT] = {
-	{ "owners", 0, NULL, parse_owners, "say whose memory each string is in" },
-	{ "min", 0, "COUNT", parse_minimum, "characters at least; the default is 4" },
-	{ "encoding", 0, "ascii|utf16le|all", parse_encoding, "of strings; the default is all" },
+	{ "owners", 0, NULL, FLAG_OF(search.owners), "say whose memory each string is in" },
+	{ "min", 0, "COUNT", BY(parse_minimum), "characters at least; the default is 4" },
+	{ "encoding", 0, "ascii|utf16le|all", BY(parse_encoding),
+	  "of strings; the default is all" },
 };
 
 const struct option_row rules_options[RULES_OPTION_COUNT] = {
-	{ "rules", 0, "FILE", parse_rules, "what to look for; required" },
-	{ "physical", 0, NULL, parse_physical, "look into all memory, and not into processes" },
-	{ "owners", 0, NULL, parse_owners, "say whose memory each match is in" },
+	{ "rules", 0, "FILE", TEXT_OF(search.rules), "what to look for; required" },
+	{ "physical", 0, NULL, FLAG_OF(search.physical),
+	  "look into all memory, and not into processes" },
+	{ "owners", 0, NULL, FLAG_OF(search.owners), "say whose memory each match is in" },
 };
 
 const char *search_columns(const struct options *options, unsigned view_options)

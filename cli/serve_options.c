@@ -17,24 +17,6 @@ struct word {
 	unsigned bit;
 };
 
-static bool parse_nettlp(struct options *options, const struct command *command, const char *text)
-{
-	options->serve.nettlp = text;
-	return text[0] != '\0';
-}
-
-static bool parse_client(struct options *options, const struct command *command, const char *text)
-{
-	options->serve.client = text;
-	return text[0] != '\0';
-}
-
-static bool parse_ranges(struct options *options, const struct command *command, const char *text)
-{
-	options->serve.ranges = text;
-	return text[0] != '\0';
-}
-
 static bool parse_number(const char *text, uint64_t first, uint64_t last, unsigned *out)
 {
 	uint64_t value;
@@ -63,19 +45,6 @@ static bool parse_completer(struct options *options, const struct command *comma
 	return device_parse(text, &options->serve.completer);
 }
 
-static bool parse_no_messages(struct options *options, const struct command *command,
-			      const char *text)
-{
-	options->serve.no_messages = true;
-	return true;
-}
-
-static bool parse_no_clock(struct options *options, const struct command *command, const char *text)
-{
-	options->serve.no_clock = true;
-	return true;
-}
-
 static bool parse_mps(struct options *options, const struct command *command, const char *text)
 {
 	unsigned *payload = &options->serve.payload;
@@ -101,12 +70,6 @@ static bool parse_iommu(struct options *options, const struct command *command, 
 static bool parse_seed(struct options *options, const struct command *command, const char *text)
 {
 	return number_parse(text, &options->serve.seed);
-}
-
-static bool parse_split(struct options *options, const struct command *command, const char *text)
-{
-	options->serve.split = true;
-	return true;
 }
 
 static bool parse_latency(struct options *options, const struct command *command, const char *text)
@@ -204,27 +167,30 @@ static bool parse_corrupt(struct options *options, const struct command *command
 }
 
 const struct option_row serve_options[SERVE_OPTION_COUNT] = {
-	{ "nettlp", 0, "ADDR", parse_nettlp, "the IPv4 address to listen at; required" },
-	{ "client", 0, "ADDR", parse_client, "answer this IPv4 address only" },
-	{ "ranges", 0, "FILE", parse_ranges, "RAM is what this copy of /proc/iomem says" },
-	{ "tags", 0, "COUNT", parse_tags, "listen for so many tags; the default is 256" },
-	{ "requester", 0, "XX:XX", parse_requester,
+	{ "nettlp", 0, "ADDR", TEXT_OF(serve.nettlp), "the IPv4 address to listen at; required" },
+	{ "client", 0, "ADDR", TEXT_OF(serve.client), "answer this IPv4 address only" },
+	{ "ranges", 0, "FILE", TEXT_OF(serve.ranges), "RAM is what this copy of /proc/iomem says" },
+	{ "tags", 0, "COUNT", BY(parse_tags), "listen for so many tags; the default is 256" },
+	{ "requester", 0, "XX:XX", BY(parse_requester),
 	  "the adapter's bus and function, told to who asks" },
-	{ "completer", 0, "XX:XX", parse_completer, "bus and function of who answers" },
-	{ "no-messages", 0, NULL, parse_no_messages, "the target's driver does not answer" },
-	{ "no-clock", 0, NULL, parse_no_clock, "send zeros as sequence numbers and timestamps" },
-	{ "mps", 0, "BYTES", parse_mps, "data of a completion, 128 to 4096; the default is 256" },
-	{ "rcb", 0, "64|128", parse_rcb, "where completions may be split" },
-	{ "iommu", 0, "ur|abort", parse_iommu, "refuse everything, as an IOMMU does" },
-	{ "seed", 0, "NUMBER", parse_seed, "of what follows; the same seed, the same faults" },
-	{ "split", 0, NULL, parse_split, "split completions wherever that is allowed" },
-	{ "latency", 0, "TIME", parse_latency, "answer after so long: 12us, 0.5ms" },
-	{ "jitter", 0, "TIME", parse_jitter, "up to so much more latency" },
-	{ "loss", 0, "PERCENT", parse_loss, "of datagrams, both ways, are lost" },
-	{ "duplicate", 0, "PERCENT", parse_duplicate, "of datagrams, both ways, come twice" },
-	{ "reorder", 0, "PERCENT", parse_reorder, "of completions are overtaken" },
-	{ "late", 0, "PERCENT:TIME", parse_late, "of requests are answered so much later" },
-	{ "error", 0, "PERCENT:ur|ca|crs|poison,...", parse_error, "of requests fail" },
-	{ "corrupt", 0, "PERCENT:FIELD,...", parse_corrupt,
+	{ "completer", 0, "XX:XX", BY(parse_completer), "bus and function of who answers" },
+	{ "no-messages", 0, NULL, FLAG_OF(serve.no_messages),
+	  "the target's driver does not answer" },
+	{ "no-clock", 0, NULL, FLAG_OF(serve.no_clock),
+	  "send zeros as sequence numbers and timestamps" },
+	{ "mps", 0, "BYTES", BY(parse_mps),
+	  "data of a completion, 128 to 4096; the default is 256" },
+	{ "rcb", 0, "64|128", BY(parse_rcb), "where completions may be split" },
+	{ "iommu", 0, "ur|abort", BY(parse_iommu), "refuse everything, as an IOMMU does" },
+	{ "seed", 0, "NUMBER", BY(parse_seed), "of what follows; the same seed, the same faults" },
+	{ "split", 0, NULL, FLAG_OF(serve.split), "split completions wherever that is allowed" },
+	{ "latency", 0, "TIME", BY(parse_latency), "answer after so long: 12us, 0.5ms" },
+	{ "jitter", 0, "TIME", BY(parse_jitter), "up to so much more latency" },
+	{ "loss", 0, "PERCENT", BY(parse_loss), "of datagrams, both ways, are lost" },
+	{ "duplicate", 0, "PERCENT", BY(parse_duplicate), "of datagrams, both ways, come twice" },
+	{ "reorder", 0, "PERCENT", BY(parse_reorder), "of completions are overtaken" },
+	{ "late", 0, "PERCENT:TIME", BY(parse_late), "of requests are answered so much later" },
+	{ "error", 0, "PERCENT:ur|ca|crs|poison,...", BY(parse_error), "of requests fail" },
+	{ "corrupt", 0, "PERCENT:FIELD,...", BY(parse_corrupt),
 	  "of completions are wrong: length, tag, status, address, requester, type, short, count" },
 };

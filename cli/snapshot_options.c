@@ -17,29 +17,10 @@ static bool parse_method(struct options *options, const struct command *command,
 	return false;
 }
 
-static bool parse_allow_stop(struct options *options, const struct command *command,
-			     const char *text)
-{
-	options->snapshot.options.allow_stop = true;
-	return true;
-}
-
 static bool parse_max_stop(struct options *options, const struct command *command, const char *text)
 {
 	return time_parse(text, &options->snapshot.options.max_stop) &&
 	       options->snapshot.options.max_stop > 0;
-}
-
-static bool parse_name(struct options *options, const struct command *command, const char *text)
-{
-	options->snapshot.name = text;
-	return text[0] != '\0';
-}
-
-static bool parse_tree(struct options *options, const struct command *command, const char *text)
-{
-	options->snapshot.tree = true;
-	return true;
 }
 
 static bool parse_repeat(struct options *options, const struct command *command, const char *text)
@@ -52,18 +33,6 @@ static bool parse_count(struct options *options, const struct command *command, 
 	return number_parse(text, &options->snapshot.count) && options->snapshot.count > 0;
 }
 
-static bool parse_rebuild(struct options *options, const struct command *command, const char *text)
-{
-	options->snapshot.rebuild = text;
-	return text[0] != '\0';
-}
-
-static bool parse_dry_run(struct options *options, const struct command *command, const char *text)
-{
-	options->snapshot.dry_run = true;
-	return true;
-}
-
 static bool parse_exclude(struct options *options, const struct command *command, const char *text)
 {
 	options->snapshot.options.exclude_files = true;
@@ -71,19 +40,21 @@ static bool parse_exclude(struct options *options, const struct command *command
 }
 
 const struct option_row snapshot_options[SNAPSHOT_OPTION_COUNT] = {
-	{ "method", 'm', "auto|track|fork|stop", parse_method,
+	{ "method", 'm', "auto|track|fork|stop", BY(parse_method),
 	  "how; auto, the default, takes the one that harms least" },
-	{ "allow-stop", 0, NULL, parse_allow_stop,
+	{ "allow-stop", 0, NULL, FLAG_OF(snapshot.options.allow_stop),
 	  "auto may stop the process for as long as the image takes, if nothing else works" },
-	{ "max-stop", 0, "TIME", parse_max_stop,
+	{ "max-stop", 0, "TIME", BY(parse_max_stop),
 	  "refuse what would stop a process for longer: 250us, 10ms" },
-	{ "process", 0, "NAME", parse_name, "all processes of this name" },
-	{ "tree", 0, NULL, parse_tree, "their descendants, too" },
-	{ "exclude", 0, "file-backed", parse_exclude, "leave out pages that are those of files" },
-	{ "repeat", 0, "TIME", parse_repeat,
+	{ "process", 0, "NAME", TEXT_OF(snapshot.name), "all processes of this name" },
+	{ "tree", 0, NULL, FLAG_OF(snapshot.tree), "their descendants, too" },
+	{ "exclude", 0, "file-backed", BY(parse_exclude),
+	  "leave out pages that are those of files" },
+	{ "repeat", 0, "TIME", BY(parse_repeat),
 	  "go on, a snapshot each TIME; after the first, with what has changed only" },
-	{ "count", 0, "NUMBER", parse_count, "with --repeat: so many" },
-	{ "rebuild", 0, "CORE", parse_rebuild,
+	{ "count", 0, "NUMBER", BY(parse_count), "with --repeat: so many" },
+	{ "rebuild", 0, "CORE", TEXT_OF(snapshot.rebuild),
 	  "take no snapshot, but make one of a series whole again" },
-	{ "dry-run", 0, NULL, parse_dry_run, "only say what each method would cost the process" },
+	{ "dry-run", 0, NULL, FLAG_OF(snapshot.dry_run),
+	  "only say what each method would cost the process" },
 };
