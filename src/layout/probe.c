@@ -156,6 +156,7 @@ static const struct {
 	{ "kernel/module/sysfs.c", "CONFIG_MODULES" },
 	{ "kernel/module-internal.h", "CONFIG_MODULES" },
 	{ "kernel/printk/printk.c", NULL },
+	{ "kernel/time/sleep_timeout.c", NULL },
 	{ "kernel/time/timekeeping.c", NULL },
 	{ "kernel/time/timer.c", NULL },
 	{ "mm/execmem.c", "CONFIG_EXECMEM" },
@@ -212,19 +213,18 @@ static FILE *create(const struct probe *probe, const char *name)
 }
 
 /*
- * A source is compiled as a part of the kernel, not as the module that kbuild takes all this for: what it would be
- * initialised by as a module, there can be only one of.
+ * All is compiled as a part of the kernel, not as the module that kbuild takes it for: of what a source would be
+ * initialised by as a module, there can be only one, and some headers of the kernel's own will not be in a module.
  */
 static void write_unit(FILE *file, const struct probe *probe, const struct probe_unit *unit)
 {
+	fputs("#undef MODULE\n#define KBUILD_MODFILE \"kioku\"\n", file);
 	if (unit->is_source) {
-		fprintf(file,
-			"#undef MODULE\n#define KBUILD_MODFILE \"kioku\"\n#include \"%s/%s\"\n",
-			probe->source, probe_file(unit));
+		fprintf(file, "#include \"%s/%s\"\n", probe->source, probe_file(unit));
 		return;
 	}
 	/* Not all of them include what they use. */
-	fputs("#include <linux/mm.h>\n", file);
+	fputs("#include <linux/mm.h>\n#include <linux/swap.h>\n", file);
 	for (size_t i = 0; i < unit->count; i++)
 		fprintf(file, "#if __has_include(\"%1$s\")\n#include \"%1$s\"\n#endif\n",
 			headers[unit->first + i]);

@@ -23,7 +23,7 @@ olddefconfig prepare0:
 	@sh ./$@.sh $(O) "$(CC)"
 
 kioku_%.o:
-	@$(CC) -g -gdwarf-4 -fno-eliminate-unused-debug-types -w -Iinclude -I$(CURDIR) -c -o $(M)/$@ $(M)/kioku_$*.c
+	@$(CC) -DMODULE -g -gdwarf-4 -fno-eliminate-unused-debug-types -w -Iinclude -I$(CURDIR) -c -o $(M)/$@ $(M)/kioku_$*.c
 """
 CONFIG = """#
 # Automatically generated file; DO NOT EDIT.
@@ -36,6 +36,7 @@ CONFIG_SMP=y
 """
 HEADERS = {
     "linux/mm.h": "#pragma once\nstruct mm_struct { long first; void *pgd; };\n",
+    "linux/swap.h": "#pragma once\nstruct swap_info_struct { long flags; };\n",
     "linux/sched.h": "struct task_struct { long state; int pid; char comm[16]; struct mm_struct *mm; };\n",
 }
 PRINTK = "struct printk_ringbuffer { long one; long two; } buffer;\n"
@@ -161,6 +162,14 @@ class Layout(unittest.TestCase):
         self.assertIn("kernel/printk/printk.c cannot be compiled", said)
         self.assertIn("linux/cred.h cannot be compiled", said)
         self.assertNotIn("linux/pid.h", said)
+
+    def test_headers_of_the_kernel_alone(self):
+        """What no module can include, and what uses more than it includes."""
+        self.write("tree/mm/swap.h", "#ifdef MODULE\n#error not for modules\n#endif\n"
+                                     "struct zpdesc { struct swap_info_struct area; };\n")
+        said = self.run_tool()
+        self.assertNotIn("cannot be compiled", said)
+        self.assertNotIn("zpdesc", said)
 
     def test_no_tasks(self):
         self.write("tree/include/linux/sched.h", "struct nothing { int here; };\n")
