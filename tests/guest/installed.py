@@ -19,22 +19,20 @@ def command(*words, **how):
     return done.stdout
 
 
-def install(folder):
-    """Builds and installs a copy below a folder; returns the environment for pkg-config."""
-    prefix = folder / "prefix"
-    build = folder / "build-installed"
-    command("meson", "setup", build, TOP, "--prefix", prefix, "--libdir", "lib", "-Dtests=false")
-    command("meson", "compile", "-C", build)
-    command("meson", "install", "-C", build)
-    return {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"),
-            "LD_LIBRARY_PATH": str(prefix / "lib")}
+def install(build, folder):
+    """Installs what is in a build folder below another one; returns the environment for pkg-config."""
+    root = folder / "root"
+    command("meson", "install", "-C", build, "--no-rebuild", "--destdir", root)
+    return {**os.environ, "PKG_CONFIG_PATH": str(next(root.rglob("kioku.pc")).parent),
+            "PKG_CONFIG_SYSROOT_DIR": str(root),
+            "LD_LIBRARY_PATH": str(next(root.rglob("libkioku.so")).parent)}
 
 
-def example(known, folder):
+def example(known, build, folder):
     source = TOP / "examples/pslist.c"
     if len(source.read_text().splitlines()) > 30:
         yield f"{source.name} has more than 30 lines"
-    environment = install(folder)
+    environment = install(build, folder)
     flags = command("pkg-config", "--cflags", "--libs", "kioku", env=environment).decode().split()
     strict = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-parameter")
     command("gcc", "-std=c11", *strict, "-o", folder / "pslist", source, *flags)
@@ -48,7 +46,7 @@ def example(known, folder):
         if seen[0]["pid"] == tid and known.steady(tid) and \
                 not any((tid, name) in found for name in known.names(tid)):
             yield f"process {tid} {knowns.name(seen[0])} is missing"
-    installed = {path.name for path in (folder / "prefix").rglob("*") if path.is_file()}
+    installed = {path.name for path in (folder / "root").rglob("*") if path.is_file()}
     for name in ("kioku", "kioku.h", "kioku.pc", "kioku.1", "kioku-ps.1"):
         if name not in installed:
             yield f"{name} is not installed"
