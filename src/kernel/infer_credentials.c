@@ -64,8 +64,9 @@ static bool are_sets(const struct samples *rows, size_t column, void *user)
 }
 
 /*
- * Where the ids begin: in front of them is only a number of references, 4 bytes (8 from v6.7 on), or with
- * CONFIG_DEBUG_CREDENTIALS 20. Sets that are aligned to 8 bytes may leave 4 before them.
+ * Where the ids begin: in front of them is only a number of references, 4 bytes (8 from v6.7 on, which went into
+ * stable kernels, too), or with CONFIG_DEBUG_CREDENTIALS 20 (28). Sets that are aligned to 8 bytes may leave 4
+ * before them.
  */
 static size_t first_id(size_t sets)
 {
@@ -74,10 +75,11 @@ static size_t first_id(size_t sets)
 	switch (unaligned) {
 	case 4:
 	case 8:
-	case 20: return unaligned;
+	case 20:
+	case 28: return unaligned;
 	default: break;
 	}
-	return aligned == 4 || aligned == 8 || aligned == 20 ? aligned : NO_COLUMN;
+	return aligned == 4 || aligned == 8 || aligned == 20 || aligned == 28 ? aligned : NO_COLUMN;
 }
 
 struct user_search {

@@ -155,11 +155,18 @@ static size_t auxiliary_size(const struct samples *maps, size_t column)
 	return largest;
 }
 
+/* A number before the first bound may be one, too: then the auxiliary vector that follows the last one tells. */
+static bool are_bounds_and_vector(const struct samples *maps, size_t column, void *user)
+{
+	return are_bounds(maps, column, user) && auxiliary_size(maps, column + 8 * BOUNDS) > 0;
+}
+
 static size_t find_bounds(struct inference *inference, const struct samples *maps)
 {
 	size_t column;
 
-	if (!samples_only_column(maps, 8, are_bounds, NULL, &column))
+	if (!samples_only_column(maps, 8, are_bounds_and_vector, NULL, &column) &&
+	    !samples_only_column(maps, 8, are_bounds, NULL, &column))
 		return NO_COLUMN;
 	for (size_t i = 0; i < BOUNDS; i++)
 		infer_member(
