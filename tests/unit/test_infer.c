@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Layouts worked out of memory: tasks whose members lie anywhere, among noise. */
+#include <elf.h>
+
 #include "kernel/infer.h"
 #include "test_kernel.h"
 
@@ -119,6 +121,18 @@ static void make_mm(struct guest *guest, unsigned process)
 	memcpy(made_memory(&guest->made, root) + PAGE_SIZE / 2, own + PAGE_SIZE / 2, PAGE_SIZE / 2);
 }
 
+/* What bounds a process's memory, then its auxiliary vector; the number in front could be a bound, too. */
+static void put_bounds(struct guest *guest, unsigned process, unsigned offset)
+{
+	static const uint64_t words[] = {
+		0x203,    0x401000, 0x4a9a51, 0x4d8208, 0x4de330,  0x11b5000, 0x11d7000, 0x7fff50,
+		0x7fff60, 0x7fff70, 0x7fff70, 0x7fff80, AT_PAGESZ, PAGE_SIZE, AT_NULL,   0,
+	};
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
+		made_put(&guest->made, MAPS + process * 4096 + offset + 8 * i, 8, words[i]);
+}
+
 static void make_task(struct guest *guest, unsigned task, unsigned process)
 {
 	bool of_kernel = is_of_kernel(process), is_leader = task == process;
@@ -195,13 +209,16 @@ static void make_lists(struct guest *guest)
 	link_to(guest, last, SIGNALS + (PROCESSES - 1) * 256 + 16);
 }
 
-static void make_cred(struct guest *guest)
+/* Eight ids and what follows them from so many bytes on, before them at least a number of references. */
+static void make_cred(struct guest *guest, unsigned ids)
 {
+	unsigned sets = (ids + 9 * 4 + 7) / 8 * 8;
+
 	fill_with_noise(guest, CREDS, 256);
-	for (unsigned at = 0; at < 48; at += 4)
+	for (unsigned at = 0; at < sets; at += 4)
 		made_put(&guest->made, CREDS + at, 4, at == 0 ? PROCESSES : 0);
 	for (unsigned set = 0; set < 5; set++)
-		made_put(&guest->made, CREDS + 48 + 8 * set, 8,
+		made_put(&guest->made, CREDS + sets + 8 * set, 8,
 			 set >= 1 && set <= 3 ? 0x1ffffffffff : 0);
 }
 
@@ -220,7 +237,7 @@ static void guest_open(struct guest *guest, uint64_t seed)
 	for (unsigned i = PROCESSES / 2; i < PROCESSES; i++)
 		make_mm(guest, i);
 	make_lists(guest);
-	make_cred(guest);
+	make_cred(guest, 8);
 	made_symbol(&guest->made, "init_cred", CREDS);
 	made_symbol(&guest->made, "init_pid_ns", INIT_PID_NS);
 	guest->made.kernel.init_task = task_at(0);
@@ -289,6 +306,27 @@ static void finds_members_anywhere(void)
 		CHECK_EQUAL(infer_column(inference, "mm_struct", "pgd"), 80);
 		CHECK_EQUAL(infer_column(inference, "pid", "numbers"), 96);
 		CHECK_EQUAL(infer_column(inference, "signal_struct", "nr_threads"), 8);
+		guest_close(&guest);
+	}
+}
+
+/* As all checks and a lock's own debugging leave them. */
+static void finds_what_checks_move(void)
+{
+	static const unsigned leads[] = { 4, 8, 20, 28 };
+
+	for (unsigned i = 0; i < sizeof(leads) / sizeof(*leads); i++) {
+		AUTO_INFERENCE struct inference *inference = NULL;
+		struct guest guest;
+
+		guest_open(&guest, 5);
+		make_cred(&guest, leads[i]);
+		for (unsigned process = PROCESSES / 2; process < PROCESSES; process++)
+			put_bounds(&guest, process, 568);
+		CHECK_EQUAL(infer_types(&guest.made.kernel, &inference, NULL), KIOKU_OK);
+		CHECK_EQUAL(infer_column(inference, "cred", "uid"), leads[i]);
+		CHECK_EQUAL(infer_column(inference, "mm_struct", "start_code"), 576);
+		CHECK_EQUAL(infer_column(inference, "mm_struct", "saved_auxv"), 664);
 		guest_close(&guest);
 	}
 }
@@ -382,5 +420,6 @@ static void trusts_no_order_that_is_not(void)
 	guest_close(&guest);
 }
 
-TAP_MAIN(TEST(finds_members_anywhere), TEST(takes_no_one_of_two), TEST(bears_damage),
-	 TEST(bears_a_broken_list), TEST(needs_a_ring), TEST(trusts_no_order_that_is_not))
+TAP_MAIN(TEST(finds_members_anywhere), TEST(finds_what_checks_move), TEST(takes_no_one_of_two),
+	 TEST(bears_damage), TEST(bears_a_broken_list), TEST(needs_a_ring),
+	 TEST(trusts_no_order_that_is_not))
