@@ -43,8 +43,6 @@ PROBE = """\
 #include <linux/fs.h>
 #include <linux/fdtable.h>
 #include <linux/dcache.h>
-#define PLACE(type, member) \\
-	asm volatile("\\n=" #type " " #member " %c0" : : "i"(offsetof(struct type, member)));
 void probe(void);
 void probe(void)
 {
@@ -185,7 +183,8 @@ def offsets(name, wanted):
         make = Make(source(name), folder_of(name) / OBJECTS, log)
         while rest:
             source_file.write_text(PROBE + "".join(
-                f'#line {line} "member"\nPLACE({kind}, {member})\n'
+                f'#line {line} "member"\n'
+                f'asm("\\n={kind} {member} %c0" :: "i"(__builtin_offsetof(struct {kind}, {member})));\n'
                 for line, (kind, member) in enumerate(rest)) + "}\n")
             log.write_text("")
             try:
@@ -198,7 +197,7 @@ def offsets(name, wanted):
                 rest = [place for line, place in enumerate(rest) if line not in unknown]
         if rest:
             text = source_file.with_suffix(".s").read_text()
-            for kind, member, offset in re.findall(r"^=(\S+) (\S+) \$?(\d+)$", text, re.M):
+            for kind, member, offset in re.findall(r"^=(\S+) (\S+) (\d+)\b", text, re.M):
                 found[kind, member] = int(offset)
     return found
 
