@@ -434,7 +434,7 @@ static int index_of(const struct command *command, int value)
 static const char *argument_text(const struct command *command, const struct option_row *row,
 				 char *out, size_t size)
 {
-	if (row->action.parse != parse_format)
+	if (row->parse != parse_format)
 		return row->argument ? row->argument : "";
 	size_t used = 0;
 	for (size_t i = 0; command->formats[i] && used < size; i++)
@@ -446,9 +446,9 @@ static const char *argument_text(const struct command *command, const struct opt
 /* False for an argument that is empty. */
 static bool keep(struct options *options, const struct option_row *row, const char *text)
 {
-	void *member = (char *)options + row->action.member;
+	void *member = (char *)options + row->member;
 
-	if (row->action.member == 0)
+	if (row->member == 0)
 		return true;
 	if (row->argument)
 		*(const char **)member = text;
@@ -465,8 +465,7 @@ static int take_option(struct options *options, const struct command *command, i
 
 	if (index < OPTION_COUNT)
 		options->given |= UINT64_C(1) << index;
-	if (row->action.parse ? row->action.parse(options, command, optarg)
-			      : keep(options, row, optarg))
+	if (row->parse ? row->parse(options, command, optarg) : keep(options, row, optarg))
 		return STATUS_COMPLETE;
 	return message_usage("%s: --%s cannot be \"%s\"; expected %s", command->name, row->name,
 			     optarg, argument_text(command, row, expected, sizeof(expected)));

@@ -89,40 +89,24 @@ struct command;
 
 struct options;
 
-/* What becomes of an option that was given. */
-struct option_action {
-	/* False when the argument (NULL of a flag) cannot be read. */
-	bool (*parse)(struct options *options, const struct command *command, const char *text);
-	size_t member; /* without it: where in struct options it is kept; 0: nowhere */
-};
-
-#define GIVEN           \
-	{               \
-		NULL, 0 \
-	} /* it is enough to know that it was */
-#define BY(function)        \
-	{                   \
-		function, 0 \
-	}
-/* A member that keeps an argument, which must not be empty, or that a flag was given. */
-#define TEXT_OF(name)                                                                 \
-	{                                                                             \
-		NULL, offsetof(struct options, name) +                                \
-			      _Generic(((struct options *)0)->name, const char * : 0) \
-	}
-#define FLAG_OF(name)                                                         \
-	{                                                                     \
-		NULL, offsetof(struct options, name) +                        \
-			      _Generic(((struct options *)0)->name, bool : 0) \
-	}
-
 struct option_row {
 	const char *name;
 	char letter;          /* 0: none */
 	const char *argument; /* what it looks like, for help and errors; NULL: a flag */
-	struct option_action action;
+	/* False when the argument (NULL of a flag) cannot be read. */
+	bool (*parse)(struct options *options, const struct command *command, const char *text);
+	size_t member; /* without it: where in struct options it is kept; 0: nowhere */
 	const char *help;
 };
+
+/* parse and member of an option: it is enough to know that it was given; a function reads it; a member keeps its
+ * argument, which must not be empty, or that the flag was given. */
+#define GIVEN         NULL, 0
+#define BY(function)  function, 0
+#define TEXT_OF(name) NULL, OFFSET_OF(name, const char *)
+#define FLAG_OF(name) NULL, OFFSET_OF(name, bool)
+#define OFFSET_OF(name, type) \
+	(offsetof(struct options, name) + _Generic(((struct options *)0)->name, type : 0))
 
 #define AREA_LIMIT 32
 #define SWAP_LIMIT 32 /* areas that a kernel can have */
