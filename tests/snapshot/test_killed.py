@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kioku is killed in the middle: the target runs on, and nothing of kioku is left."""
 
+import contextlib
 import os
 import re
 import signal
@@ -25,7 +26,8 @@ def front_end(process, number):
 
 def guardian(process, number):
     for pid in children(process.pid):
-        os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, number)
 
 
 def whole_group(process, number):
