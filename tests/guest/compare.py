@@ -242,9 +242,10 @@ def info(tool, known, image, *options, unknown=()):
     late = nanoseconds(kernel["boot_time"]) / 1e9 - known.before["btime"]
     if not -TICK < late < 1 + TICK:
         yield f"boot_time is {late:.3f} s after btime"
-    now = nanoseconds(kernel["wall_time"]) / 1e9
-    if not -2 < now - known.before["epoch"] < 60:
-        yield f"wall_time is {now - known.before['epoch']:.3f} s after the guest was asked"
+    now, asked = nanoseconds(kernel["wall_time"]) / 1e9, known.before["epoch"]
+    latest = known.after["epoch"] + 2 if known.after else asked + 60
+    if not asked - 2 < now < latest:
+        yield f"wall_time is {now - asked:.3f} s after the guest was asked"
     if "nokaslr" in known.before["cmdline"] and int(kernel["kaslr_direct_map_offset"], 16):
         yield f"nokaslr, but kaslr_direct_map_offset is {kernel['kaslr_direct_map_offset']}"
     yield from wrong_direct_map(tool, known, image, int(kernel["direct_map_base"], 16))

@@ -28,7 +28,7 @@ DIMM = 256     # MiB; two blocks, of which one goes offline again
 BALLOON = 32   # MiB
 BLOCK = 128    # MiB, a memory block of x86-64 guests of this size
 # Who may run meanwhile; mounting /output again makes the kernel's threads for it anew.
-VISITORS = ["kioku", "sh", "dd", "cat", "insmod", "busybox", "ext4-rsv-conver", "ext4lazyinit"]
+VISITORS = ["kioku", "sh", "dd", "cat", "insmod", "busybox", "ext4-rsv-conver"]
 
 # What QEMU's user networking calls this machine and the guest.
 HOST, ADDRESS = "10.0.2.2", "10.0.2.15/24"
