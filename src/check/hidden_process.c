@@ -75,6 +75,15 @@ static bool is_unlinked(const struct kioku_kernel *kernel, const struct task *ta
 	       task->tasks_prev == task->tasks_next;
 }
 
+/*
+ * Whether all that leads to a task may be of an earlier boot, too: structures that were found in memory lead to each
+ * other as threads, and as parents to children.
+ */
+static bool is_carved(unsigned views)
+{
+	return !(views & ~(1u << VIEW_CARVED | 1u << VIEW_THREADS | 1u << VIEW_CHILDREN));
+}
+
 /* Why it may be harmless that ways are missing; NULL: nothing is known that would be. */
 static const char *doubt(struct search *search, const struct task *task, unsigned views,
 			 unsigned missing)
@@ -86,7 +95,7 @@ static const char *doubt(struct search *search, const struct task *task, unsigne
 	if (source_may_be_torn(kernel->source) &&
 	    !(missing >> VIEW_LIST & 1 && is_unlinked(kernel, task)))
 		return "it may have started or ended while memory was copied";
-	if (views == 1 << VIEW_CARVED && !is_in_use(search, task))
+	if (is_carved(views) && !is_in_use(search, task))
 		return "it may be left over from an earlier boot";
 	return NULL;
 }
@@ -100,7 +109,7 @@ static enum kioku_status report(struct search *search, const struct task *task, 
 		.found = views,
 		.missing = missing,
 		.expected = views_expected(task),
-		.was_carved = views == 1 << VIEW_CARVED,
+		.was_carved = is_carved(views),
 		.doubt = doubt(search, task, views, missing),
 		.about = { .pid = task->tgid,
 			   .subject = task->comm,
