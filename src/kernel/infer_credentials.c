@@ -64,22 +64,22 @@ static bool are_sets(const struct samples *rows, size_t column, void *user)
 }
 
 /*
- * Where the ids begin: in front of them is only a number of references, 4 bytes (8 from v6.7 on, which went into
- * stable kernels, too), or with CONFIG_DEBUG_CREDENTIALS 20 (28). Sets that are aligned to 8 bytes may leave 4
- * before them.
+ * What is in front of the ids: only a number of references, 4 bytes (8 from v6.7 on, which went into stable kernels,
+ * too), or with CONFIG_DEBUG_CREDENTIALS 20 (28).
  */
+static bool may_precede_ids(size_t size)
+{
+	return size == 4 || size == 8 || size == 20 || size == 28;
+}
+
+/* Where the ids begin. Sets that are aligned to 8 bytes may leave 4 before them. */
 static size_t first_id(size_t sets)
 {
 	const size_t unaligned = sets - 4 * (IDS + 1), aligned = unaligned - 4;
 
-	switch (unaligned) {
-	case 4:
-	case 8:
-	case 20:
-	case 28: return unaligned;
-	default: break;
-	}
-	return aligned == 4 || aligned == 8 || aligned == 20 || aligned == 28 ? aligned : NO_COLUMN;
+	if (may_precede_ids(unaligned))
+		return unaligned;
+	return may_precede_ids(aligned) ? aligned : NO_COLUMN;
 }
 
 struct user_search {
