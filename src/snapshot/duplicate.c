@@ -85,9 +85,7 @@ enum kioku_status duplicate_reap(struct duplicate *duplicate, struct errand *err
 	const uint64_t arguments[6] = { (uint64_t)duplicate->inner_pid, 0, __WALL | WNOHANG };
 	int64_t result;
 
-	/* The thread that made it first, then whoever is there. */
-	TRY(errand_call(errand, duplicate->injection.record->tid, SYS_wait4, arguments, &result,
-			error));
+	TRY(errand_call(errand, 0, SYS_wait4, arguments, &result, error));
 	/* ECHILD: somebody who looks for such children has found it. */
 	if (result == duplicate->inner_pid || result == -ECHILD)
 		return KIOKU_OK;

@@ -68,34 +68,34 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 	return status;
 }
 
-/*
- * Threads, those that wait before those that work, and the first one last (see site_choose()); without
- * those that cannot be stopped now.
- */
+/* How much a thread would rather be left alone; NEVER: it cannot be stopped now. */
+enum reluctance { WAITS, WORKS, IS_ADDRESSED, NEVER };
+
+static enum reluctance reluctance_of(const struct process *process, pid_t tid)
+{
+	char state = task_state_of(process->folder, tid);
+
+	if (state == 'D' || state == 'Z' || state == 'X')
+		return NEVER;
+	if (task_is_addressed(process->folder, process->pid, tid))
+		return IS_ADDRESSED;
+	return state == 'S' ? WAITS : WORKS;
+}
+
+/* Threads, in the order in which they are to be tried. */
 static size_t list_threads(const struct process *process, pid_t *out)
 {
 	AUTO_NUMBERS struct number_list tids = { 0 };
-	size_t waiting = 0, count = 0;
-	bool has_first = false;
+	enum reluctance of[THREADS];
+	size_t known = 0, count = 0;
 
 	(void)!process_threads(process, &tids, NULL);
-	for (size_t i = 0; i < tids.count && count + 1 < THREADS; i++) {
-		pid_t tid = tids.numbers[i];
-		char state = task_state_of(process->folder, tid);
-		if (state == 'D' || state == 'Z' || state == 'X')
-			continue;
-		if (tid == process->pid) {
-			has_first = true;
-			continue;
-		}
-		out[count++] = tid;
-		if (state != 'S')
-			continue;
-		out[count - 1] = out[waiting];
-		out[waiting++] = tid;
-	}
-	if (has_first)
-		out[count++] = process->pid;
+	for (; known < tids.count && known < THREADS; known++)
+		of[known] = reluctance_of(process, tids.numbers[known]);
+	for (enum reluctance wanted = WAITS; wanted < NEVER; wanted++)
+		for (size_t i = 0; i < known; i++)
+			if (of[i] == wanted)
+				out[count++] = tids.numbers[i];
 	return count;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/growing.h"
 #include "base/scan.h"
@@ -118,6 +119,18 @@ char task_state_of(int folder, pid_t tid)
 	bool known = task_stat_read(folder, path, &text, &stat, NULL) == KIOKU_OK;
 	errno = reason;
 	return known ? stat.state : 'X';
+}
+
+bool task_is_addressed(int folder, pid_t pid, pid_t tid)
+{
+	int reason = errno;
+	char path[64], byte;
+
+	snprintf(path, sizeof(path), "task/%d/children", tid);
+	AUTO_CLOSE int file = openat(folder, path, O_RDONLY | O_CLOEXEC);
+	bool has_children = file >= 0 && read(file, &byte, 1) == 1;
+	errno = reason;
+	return tid == pid || has_children;
 }
 
 bool process_is_gone(const struct kioku_error *error)

@@ -45,6 +45,14 @@ enum kioku_status task_stat_read(int folder, const char *path, struct file_text 
 /* The letter of a thread's state, of a process's folder; 'X' if it is gone. errno stays as it is. */
 char task_state_of(int folder, pid_t tid);
 
+/*
+ * Whether signals that the process ignores may be meant for this thread: those sent to the process are
+ * for the first one, and SIGCHLD is for whichever has the child. They are dropped, but not while that
+ * thread is traced (kernel/signal.c, sig_ignored()): then they end a call of another thread that is not.
+ * Without CONFIG_PROC_CHILDREN nothing is known of children. errno stays as it is.
+ */
+bool task_is_addressed(int folder, pid_t pid, pid_t tid);
+
 /* Of a status: whether reading failed because the process or the thread is no more. */
 bool process_is_gone(const struct kioku_error *error);
 

@@ -134,12 +134,9 @@ struct tracee_thread *site_choose(const struct site *site, const struct tracee *
 		if (!thread->is_stopped || !thread->record)
 			continue;
 		bool stack = has_guarded_stack(site, thread->record->general.rsp);
-		/*
-		 * Rather not the first thread: while it alone is traced, a signal that the process
-		 * ignores is not dropped (kernel/signal.c, sig_ignored()), and ends a call of another.
-		 */
-		int score = 4 * stack + 2 * (thread->tid != tracee->pid) +
-			    restart_is_simple(thread->record);
+		/* For a while it alone is traced. */
+		int score =
+			4 * stack + 2 * !thread->is_addressed + restart_is_simple(thread->record);
 		if (score <= best_score)
 			continue;
 		best_score = score;

@@ -71,7 +71,10 @@ static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kiok
 				 "process %d starts threads faster than they can be stopped",
 				 tracee->pid);
 	if (ptrace(PTRACE_SEIZE, tid, NULL, tracee->options) == 0) {
-		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
+		tracee->threads[tracee->count++] = (struct tracee_thread){
+			.tid = tid,
+			.is_addressed = task_is_addressed(tracee->folder, tracee->pid, tid),
+		};
 		return KIOKU_OK;
 	}
 	/* A thread that has ended, or a first one that stays as a zombie, for which EPERM is the answer. */
@@ -231,14 +234,21 @@ static void let_go(struct tracee *tracee, struct tracee_thread *thread)
 	drop(tracee, thread);
 }
 
-void tracee_resume(struct tracee *tracee)
+static void resume(struct tracee *tracee, bool addressed)
 {
 	for (size_t i = 0; i < tracee->count;) {
-		if (tracee->threads[i].is_stopped)
-			let_go(tracee, &tracee->threads[i]);
+		struct tracee_thread *thread = &tracee->threads[i];
+		if (thread->is_stopped && (thread->is_addressed || !addressed))
+			let_go(tracee, thread);
 		else
 			i++;
 	}
+}
+
+void tracee_resume(struct tracee *tracee)
+{
+	resume(tracee, true);
+	resume(tracee, false);
 	tracee->resumed_at = wait_now();
 }
 

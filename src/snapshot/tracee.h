@@ -17,6 +17,7 @@ struct tracee_thread {
 	bool is_stopped;
 	bool was_interrupted;
 	bool is_changed;              /* its registers have been set already */
+	bool is_addressed;            /* task_is_addressed() */
 	struct thread_record *record; /* NULL: not read */
 };
 
@@ -63,7 +64,8 @@ enum kioku_status tracee_read(struct tracee *tracee, struct thread_record *recor
 			      struct kioku_error *error);
 
 /*
- * Lets all threads go on. Those that could not stop are still attached then: see tracee_settle().
+ * Lets all threads go on, those first that signals may be meant for: what the process ignores is ignored
+ * again before any other thread could be woken by it. Those that could not stop are still attached then: see tracee_settle().
  */
 void tracee_resume(struct tracee *tracee);
 
