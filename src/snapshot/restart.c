@@ -13,9 +13,9 @@ enum { SYSCALL_SIZE = 2 }; /* bytes of the instruction */
  * Calls that return EINTR for a stop without a signal (signal(7), "Interruption of system calls and
  * library functions by stop signals", and what was measured on Linux 6.18).
  */
-static bool is_not_restarted(const struct thread_record *record)
+static bool is_not_restarted(long number)
 {
-	switch ((long)record->general.orig_rax) {
+	switch (number) {
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 	case SYS_epoll_pwait2:
@@ -63,13 +63,18 @@ static bool has_other_mask(const struct thread_record *record)
 	}
 }
 
+bool restart_is_cut(const struct user_regs_struct *general)
+{
+	return (int64_t)general->orig_rax >= 0 && (int64_t)general->rax == -EINTR &&
+	       is_not_restarted((long)general->orig_rax);
+}
+
 /* With a signal to come, EINTR is what it would have got anyway. */
 static bool has_lost_call(const struct thread_record *record, uint64_t coming)
 {
 	uint64_t blocked = has_other_mask(record) ? 0 : record->blocked;
 
-	return is_in_call(record) && (int64_t)record->general.rax == -EINTR &&
-	       is_not_restarted(record) && !(coming & ~blocked);
+	return record->is_stopped && restart_is_cut(&record->general) && !(coming & ~blocked);
 }
 
 static struct user_regs_struct again(const struct thread_record *record, uint64_t number)

@@ -9,6 +9,9 @@
 
 #include "snapshot/thread_record.h"
 
+/* Whether a thread was stopped in a call that returns EINTR for that. */
+bool restart_is_cut(const struct user_regs_struct *general);
+
 /*
  * Of a thread that only was stopped: whether its registers must be changed so that it sees nothing of
  * it, because its call has returned EINTR for no signal. A timeout then begins anew. coming: signals that

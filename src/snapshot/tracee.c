@@ -234,21 +234,41 @@ static void let_go(struct tracee *tracee, struct tracee_thread *thread)
 	drop(tracee, thread);
 }
 
-static void resume(struct tracee *tracee, bool addressed)
+static bool is_cut(const struct tracee_thread *thread)
 {
-	for (size_t i = 0; i < tracee->count;) {
-		struct tracee_thread *thread = &tracee->threads[i];
-		if (thread->is_stopped && (thread->is_addressed || !addressed))
-			let_go(tracee, thread);
-		else
-			i++;
-	}
+	struct user_regs_struct general = { .orig_rax = UINT64_MAX };
+	struct iovec vector = { &general, sizeof(general) };
+
+	if (thread->record)
+		return restart_is_cut(&thread->record->general);
+	(void)ptrace(PTRACE_GETREGSET, thread->tid, NT_PRSTATUS, &vector);
+	return restart_is_cut(&general);
+}
+
+/*
+ * An ignored signal for a thread that is still traced goes to one that is not, and does harm if that is
+ * in a call that is cut: those that none is meant for come last, and in such a call before them.
+ */
+enum turn { ADDRESSED, ADDRESSED_AND_CUT, OTHERS, TURNS };
+
+static enum turn turn_of(const struct tracee_thread *thread)
+{
+	if (!thread->is_addressed)
+		return OTHERS;
+	return is_cut(thread) ? ADDRESSED_AND_CUT : ADDRESSED;
 }
 
 void tracee_resume(struct tracee *tracee)
 {
-	resume(tracee, true);
-	resume(tracee, false);
+	for (enum turn turn = ADDRESSED; turn < TURNS; turn++) {
+		for (size_t i = 0; i < tracee->count;) {
+			struct tracee_thread *thread = &tracee->threads[i];
+			if (thread->is_stopped && turn_of(thread) == turn)
+				let_go(tracee, thread);
+			else
+				i++;
+		}
+	}
 	tracee->resumed_at = wait_now();
 }
 

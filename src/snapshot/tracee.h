@@ -64,8 +64,7 @@ enum kioku_status tracee_read(struct tracee *tracee, struct thread_record *recor
 			      struct kioku_error *error);
 
 /*
- * Lets all threads go on, those first that signals may be meant for: what the process ignores is ignored
- * again before any other thread could be woken by it. Those that could not stop are still attached then: see tracee_settle().
+ * Lets all threads go on, in an order in which signals that the process ignores end no call. Those that could not stop are still attached then: see tracee_settle().
  */
 void tracee_resume(struct tracee *tracee);
 
