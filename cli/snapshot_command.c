@@ -181,6 +181,7 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	json_number(&json, "threads", summary->threads);
 	json_open(&json, "stops", '[');
 	put_stop(&json, "setup", summary->setup);
+	put_stop(&json, "watch", summary->watch);
 	put_stop(&json, stop_names[summary->method], summary->stop);
 	put_stop(&json, "teardown", summary->teardown);
 	put_stop(&json, "reap", summary->reap);
@@ -208,6 +209,11 @@ static void print_line(const struct kioku_process_summary *summary)
 				"process %d: all threads were stopped for %" PRIu64
 				" us once more, at the end",
 				summary->pid, summary->teardown / 1000);
+	if (summary->watch)
+		message_finding(KIOKU_NOTE,
+				"process %d: all threads were stopped for %" PRIu64
+				" us once before",
+				summary->pid, summary->watch / 1000);
 	if (summary->setup)
 		message_finding(KIOKU_NOTE,
 				"process %d: one thread was stopped for %" PRIu64 " us before",

@@ -105,6 +105,7 @@ struct kioku_process_summary {
 	size_t threads;
 	uint64_t instant;  /* when all had stopped, nanoseconds since 1970 (UTC) */
 	uint64_t setup;    /* nanoseconds, the longest for which one thread was stopped before */
+	uint64_t watch;    /* nanoseconds for which all threads of a large one were, too; or 0 */
 	uint64_t stop;     /* nanoseconds for which the target was stopped; STOP: so far 0 */
 	uint64_t teardown; /* nanoseconds for which all threads were stopped once more; 0: not so */
 	uint64_t reap;     /* of one thread, once it is released; 0 before */

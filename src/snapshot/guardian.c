@@ -36,8 +36,9 @@ struct charge {
 
 /* The steps of a method, each for one target. Any but take may be missing. */
 struct method {
-	/* While it runs, and is not attached to. */
+	/* While it runs, and is not attached to; and once more, when that is done for all. */
 	enum kioku_status (*prepare)(struct charge *charge, struct kioku_error *error);
+	enum kioku_status (*get_ready)(struct charge *charge, struct kioku_error *error);
 	/* All threads are stopped and read. */
 	enum kioku_status (*take)(struct charge *charge, struct kioku_error *error);
 	/* The targets go on after that; otherwise they do when all is let go of. */
@@ -111,18 +112,45 @@ static void touch(struct charge *charge)
 	memset(&charge->duplicate, 0, sizeof(charge->duplicate));
 }
 
+/* To all its threads; some may be attached to still, which could not stop the last time. */
+static enum kioku_status attach_to(struct charge *charge, struct kioku_error *error)
+{
+	const struct process *process = charge->target->process;
+	struct tracee *tracee = &charge->tracee;
+
+	if (tracee->count == 0) {
+		tracee_release(tracee);
+		TRY(tracee_init(tracee, process->pid, process->folder, process->seccomp != 0,
+				charge->target->thread_limit, error));
+	}
+	return tracee_seize(tracee, error);
+}
+
 static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 {
 	for (size_t i = 0; i < watch->count; i++) {
-		struct charge *charge = &watch->charges[i];
-		const struct guardian_target *target = charge->target;
-		TRY(tracee_init(&charge->tracee, target->process->pid, target->process->folder,
-				target->process->seccomp != 0, target->thread_limit, error));
-		TRY(tracee_seize(&charge->tracee, error));
-		touch(charge);
+		TRY(attach_to(&watch->charges[i], error));
+		touch(&watch->charges[i]);
 	}
 	errand_touch_stack();
 	return KIOKU_OK;
+}
+
+/* Stops all threads for something that none of them may run in; nanoseconds for which they were. */
+static uint64_t stop_for(struct charge *charge, void (*act)(struct tracking *tracking))
+{
+	struct tracee *tracee = &charge->tracee;
+
+	if (attach_to(charge, NULL) != KIOKU_OK)
+		return 0;
+	errand_touch_stack();
+	errand_hurry(true);
+	if (tracee_stop(tracee, wait_now() + charge->watch->patience, NULL) == KIOKU_OK &&
+	    tracee_is_stopped(tracee))
+		act(&charge->tracking);
+	tracee_resume(tracee);
+	errand_hurry(false);
+	return tracee->resumed_at - tracee->stopped_at;
 }
 
 /* Everything that happens while targets are stopped. */
@@ -191,6 +219,7 @@ static enum kioku_status work(struct watch *watch, struct kioku_error *error)
 {
 	TRY(for_each(watch, begin_spool, error));
 	TRY(for_each(watch, watch->method->prepare, error));
+	TRY(for_each(watch, watch->method->get_ready, error));
 	TRY(attach(watch, error));
 	errand_hurry(true);
 	enum kioku_status status = take(watch, error);
@@ -292,30 +321,27 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 	return status;
 }
 
+static enum kioku_status watch_tracked(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	struct guardian_report *report = target->report;
+
+	if (tracking_is_to_be_watched(&charge->tracking)) {
+		report->watch = stop_for(charge, tracking_watch);
+		TRY(tracking_look(&charge->tracking, &report->watched, error));
+	}
+	if (report->watched < target->watched / 2)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "the memory of process %d would have to be looked through in the "
+				 "stop, which takes longer than allowed",
+				 target->process->pid);
+	return KIOKU_OK;
+}
+
 static enum kioku_status take_tracked(struct charge *charge, struct kioku_error *error)
 {
 	TRY(tracking_take(&charge->tracking, error));
 	return copy_areas(charge, error);
-}
-
-/* All threads are stopped once more, for what no thread may run in. */
-static void drop_tracking(struct charge *charge)
-{
-	const struct guardian_target *target = charge->target;
-	struct tracee *tracee = &charge->tracee;
-
-	tracee_release(tracee);
-	if (tracee_init(tracee, target->process->pid, target->process->folder,
-			target->process->seccomp != 0, target->thread_limit, NULL) != KIOKU_OK ||
-	    tracee_seize(tracee, NULL) != KIOKU_OK)
-		return;
-	errand_hurry(true);
-	if (tracee_stop(tracee, wait_now() + charge->watch->patience, NULL) == KIOKU_OK &&
-	    tracee_is_stopped(tracee))
-		tracking_drop(&charge->tracking);
-	tracee_resume(tracee);
-	errand_hurry(false);
-	target->report->teardown = tracee->resumed_at - tracee->stopped_at;
 }
 
 static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
@@ -327,7 +353,7 @@ static enum kioku_status end_tracking(struct charge *charge, struct kioku_error 
 	tracking_loosen(&charge->tracking);
 	/* Threads that did not stop are still attached, and would not have it. */
 	if (charge->tracee.count == 0)
-		drop_tracking(charge);
+		report->teardown = stop_for(charge, tracking_drop);
 	tracking_end(&charge->tracking);
 	if (text->size > target->maps_limit)
 		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",
@@ -359,6 +385,7 @@ static const struct method methods[] = {
 				 .leave = leave_duplicate },
 	[GUARDIAN_HOLD] = { .take = take_held },
 	[GUARDIAN_TRACK] = { .prepare = begin_tracking,
+			     .get_ready = watch_tracked,
 			     .take = take_tracked,
 			     .goes_on = true,
 			     .settle = end_tracking,

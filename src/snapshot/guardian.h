@@ -27,8 +27,10 @@ struct guardian_report {
 	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
 
 	/* Of TRACK. */
-	uint64_t setup;    /* nanoseconds: the longest for which one thread was stopped before */
-	int descriptor;    /* that the target has, and we made it have: userfault.h */
+	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */
+	uint64_t watch;   /* nanoseconds for which all were, so that memory is watched; 0: not so */
+	uint64_t watched; /* bytes that were not looked through in the stop (watching.h) */
+	int descriptor;   /* that the target has, and we made it have: userfault.h */
 	uint64_t teardown; /* nanoseconds for which all were stopped at the end; 0: not so */
 	size_t maps_size;  /* bytes of struct guardian_target.maps */
 };
@@ -47,6 +49,7 @@ struct guardian_target {
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
 	uint64_t dirty_limit; /* bytes; 0: any number */
+	uint64_t watched;     /* bytes that must not have to be looked through in the stop */
 	char *maps;           /* shared: /proc/PID/maps at the instant of the stop */
 	size_t maps_limit;    /* bytes */
 };

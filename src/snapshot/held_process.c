@@ -273,6 +273,7 @@ static void sum_up(struct kioku_process *process)
 		.threads = report->thread_count,
 		.instant = report->instant,
 		.setup = report->setup,
+		.watch = report->watch,
 		.teardown = report->teardown,
 		.stop = report->stop,
 		.memory = process->layout.memory,

@@ -43,6 +43,12 @@ static uint64_t end_of(const struct mapping_group *group)
 	return has_next ? middle(list, group->past) : list->mappings[group->past - 1].end;
 }
 
+void mapping_group_range(const struct mapping_group *group, uint64_t *start, uint64_t *end)
+{
+	*start = start_of(group);
+	*end = end_of(group);
+}
+
 void mapping_group_change(const struct mapping_group *group, const struct userfault *userfault,
 			  bool (*change)(const struct userfault *userfault, uint64_t start,
 					 uint64_t end),
@@ -51,7 +57,10 @@ void mapping_group_change(const struct mapping_group *group, const struct userfa
 {
 	size_t first = group->first, past = group->past, half = first + (past - first) / 2;
 	const struct mapping *mappings = group->list->mappings;
-	bool changed = change(userfault, start_of(group), end_of(group));
+	uint64_t start, end;
+
+	mapping_group_range(group, &start, &end);
+	bool changed = change(userfault, start, end);
 
 	if (!changed && past - first > 1) {
 		const struct mapping_group lower = { group->list, first, half };

@@ -22,6 +22,9 @@ struct mapping_group {
 bool mapping_group_next(const struct mapping_list *list, size_t i,
 			bool (*is_fit)(const struct mapping *mapping), struct mapping_group *group);
 
+/* A group with halves of the holes around it. */
+void mapping_group_range(const struct mapping_group *group, uint64_t *start, uint64_t *end);
+
 /*
  * Calls change for a group; or if the kernel refuses that because of one of them, for each half, and so
  * on. done, unless NULL, is told of each mapping whether it was changed, in ascending order.

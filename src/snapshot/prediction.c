@@ -96,7 +96,8 @@ uint64_t prediction_of_fork(const struct prediction_pace *pace,
 uint64_t prediction_of_track(const struct prediction_pace *pace,
 			     const struct prediction_input *input)
 {
-	double entries = (double)input->small_pages + (double)input->huge_pages * PAGE / HUGE;
+	double entries = (double)(input->small_pages - input->watched) +
+			 (double)input->huge_pages * PAGE / HUGE;
 	double stop = entries * pace->look * look_margin + (double)input->dirty / PAGE * DIRTY_PAGE;
 	double teardown = (double)input->mappings * TRACKED_MAPPING;
 

@@ -24,6 +24,7 @@ struct prediction_input {
 	uint64_t huge_pages; /* bytes of anonymous memory in huge pages */
 	uint64_t copied;     /* bytes that are copied within the stop */
 	uint64_t dirty;      /* bytes that are written while all memory is looked at once */
+	uint64_t watched;    /* bytes of small pages that are not looked through in the stop */
 	size_t mappings;
 };
 

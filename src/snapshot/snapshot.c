@@ -53,10 +53,14 @@ static struct prediction_input input_of(const struct kioku_process *process)
 		const struct mapping *mapping = &process->before.list.mappings[i];
 		if (mapping->is_shared)
 			continue;
-		input.small_pages +=
-			mapping->anonymous - mapping->anonymous_huge + mapping->swapped;
+		uint64_t small = mapping->anonymous - mapping->anonymous_huge + mapping->swapped;
+		input.small_pages += small;
 		input.huge_pages += mapping->anonymous_huge;
+		if (watching_suits(mapping) && small >= WATCHING_MAPPING)
+			input.watched += small;
 	}
+	if (input.watched < WATCHING_LEAST || !userfault_may_be_sync(&process->process))
+		input.watched = 0;
 	for (size_t i = 0; i < target->area_count; i++)
 		input.copied += target->areas[i].size;
 	return input;
@@ -204,8 +208,11 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 	uint64_t stop = predict_all(taking, method);
 	TRY(check_promise(options, method, stop, error));
 	uint64_t limit = dirty_limit(taking, stop);
-	for (size_t i = 0; i < taking->count; i++)
+	for (size_t i = 0; i < taking->count; i++) {
 		group->targets[i].dirty_limit = limit;
+		group->targets[i].watched =
+			options->max_stop > 0 ? input_of(taking->processes[i]).watched : 0;
+	}
 	group->held = taking->count;
 	return guardian_start(&group->guardian, group->targets, taking->count, method->guardian,
 			      patience, error);
@@ -267,6 +274,8 @@ static void say_broken(const struct kioku_process *process,
 	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
 	const struct kioku_process_summary *summary = &process->summary;
 	uint64_t longest = summary->stop > summary->teardown ? summary->stop : summary->teardown;
+
+	longest = longest > summary->watch ? longest : summary->watch;
 
 	if (options->max_stop > 0 && longest > options->max_stop)
 		diagnose(&diagnostics, KIOKU_WARNING,

@@ -19,7 +19,11 @@ enum {
 	STEP = 4096, /* pages that are protected at once, however large the piece; a huge page is 512 */
 	PASSES = 8,
 	ENOUGH = 64 << 10, /* bytes: fewer than that are written while we look */
-	LOOK = 4, /* pages: of so many written ones side by side it pays to ask which are there */
+	FEW = 32 << 10,    /* bytes: the same, of what is watched */
+	WATCHED =
+		4
+		<< 20, /* bytes: who writes more would wait too often, and has a longer stop anyway */
+	LOOK = 4,      /* pages: of more written ones side by side it pays to ask which are there */
 	/* Bytes that are protected at once: page tables, and so huge pages, as a whole. */
 	LEAST_PIECE = 2 << 20,
 	LARGE = 8 << 20, /* bytes of a mapping */
@@ -33,7 +37,8 @@ void tracking_init(struct tracking *tracking)
 {
 	*tracking = (struct tracking){ .pagemap = -1, .memory = { .memory = -1 } };
 	tracking->pace = (struct pace){ .piece = LEAST_PIECE, .least = LEAST_PIECE };
-	tracking->userfault.descriptor = tracking->userfault.end = -1;
+	userfault_init(&tracking->userfault);
+	watching_init(&tracking->watching);
 }
 
 static bool starts_with(const struct mapping *mapping, const char *start)
@@ -172,15 +177,15 @@ static enum kioku_status copy_written(struct tracking *tracking, const struct ma
 	return KIOKU_OK;
 }
 
-/* Whatever it has, of memory that cannot be tracked. */
-static enum kioku_status copy_all(struct tracking *tracking, const struct tracking_range *range,
+/* Whatever it has. */
+static enum kioku_status copy_all(struct tracking *tracking, uint64_t start, uint64_t end,
 				  struct kioku_error *error)
 {
 	const struct pagemap_scan what = { .any_of = content,
 					   .returned = content | tracking->guard };
 
-	spool_clear(tracking->input.spool, range->start, range->end);
-	return copy_some(tracking, range->start, range->end, &what, true, error);
+	spool_clear(tracking->input.spool, start, end);
+	return copy_some(tracking, start, end, &what, true, error);
 }
 
 /* An unknown category is refused. */
@@ -206,26 +211,35 @@ static void suspect(const struct spool *spool, uint64_t start, uint64_t end)
 		index->chunks[i].is_suspect = true;
 }
 
-/* What has happened to mappings that are tracked. */
-static void follow(struct tracking *tracking)
+/* What has happened to mappings that one userfaultfd tracks. False: some of it went somewhere else. */
+static bool follow_one(struct tracking *tracking, struct userfault *userfault)
 {
 	static struct userfault_change changes[USERFAULT_CHANGES];
 	size_t count = 0;
-	bool complete = userfault_changes(&tracking->userfault, changes, &count);
+	bool complete = userfault_changes(userfault, changes, &count), stays = complete;
 
 	tracking->mappings_changed |= count > 0 || !complete;
 	for (size_t i = 0; i < count; i++) {
 		if (changes[i].kind == USERFAULT_GONE)
 			suspect(tracking->input.spool, changes[i].start, changes[i].end);
 		else
-			userfault_forget(&tracking->userfault, changes[i].start, changes[i].end);
+			userfault_forget(userfault, changes[i].start, changes[i].end);
+		stays &= changes[i].kind == USERFAULT_GONE;
 	}
 	if (complete)
-		return;
+		return stays;
 	suspect(tracking->input.spool, 0, UINT64_MAX);
 	for (size_t i = 0; i < tracking->maps.list.count; i++)
-		userfault_forget(&tracking->userfault, tracking->maps.list.mappings[i].start,
+		userfault_forget(userfault, tracking->maps.list.mappings[i].start,
 				 tracking->maps.list.mappings[i].end);
+	return false;
+}
+
+static bool follow(struct tracking *tracking)
+{
+	bool stays = follow_one(tracking, &tracking->userfault);
+
+	return follow_one(tracking, &tracking->watching.userfault) && stays;
 }
 
 /*
@@ -257,24 +271,6 @@ static enum kioku_status clear_suspects(struct tracking *tracking, bool is_stopp
 	return KIOKU_OK;
 }
 
-static bool add_range(struct tracking_range **ranges, size_t *count, uint64_t start, uint64_t end)
-{
-	struct tracking_range *last = *count > 0 ? &(*ranges)[*count - 1] : NULL;
-
-	if (start >= end)
-		return true;
-	if (last && last->end == start) {
-		last->end = end;
-		return true;
-	}
-	struct tracking_range *grown = reallocarray(*ranges, *count + 1, sizeof(*grown));
-	if (!grown)
-		return false;
-	grown[(*count)++] = (struct tracking_range){ start, end };
-	*ranges = grown;
-	return true;
-}
-
 /* The making of tracking's lists. */
 struct listing {
 	struct tracking *tracking;
@@ -286,7 +282,7 @@ static void look_until(struct listing *listing, uint64_t end)
 {
 	struct tracking *tracking = listing->tracking;
 
-	listing->fits &= add_range(&tracking->ranges, &tracking->range_count, listing->done, end);
+	listing->fits &= page_ranges_add(&tracking->ranges, listing->done, end);
 }
 
 static void leave_out(struct listing *listing, const struct mapping *mapping)
@@ -304,8 +300,8 @@ static void note_tracked(void *user, const struct mapping *mapping, bool tracked
 	if (!wanted || !tracked)
 		leave_out(listing, mapping);
 	if (wanted && !tracked)
-		listing->fits &= add_range(&tracking->untracked, &tracking->untracked_count,
-					   mapping->start, mapping->end);
+		listing->fits &=
+			page_ranges_add(&tracking->untracked, mapping->start, mapping->end);
 }
 
 /*
@@ -319,7 +315,7 @@ static enum kioku_status track(struct tracking *tracking, struct kioku_error *er
 	struct mapping_group group;
 	size_t next = 0;
 
-	tracking->range_count = tracking->untracked_count = 0;
+	tracking->ranges.count = tracking->untracked.count = 0;
 	while (mapping_group_next(list, next, tracking_wants, &group)) {
 		for (; next < group.first; next++)
 			leave_out(&listing, &list->mappings[next]);
@@ -339,24 +335,18 @@ static enum kioku_status read_mappings(struct tracking *tracking, struct kioku_e
 	return process_mappings(tracking->input.process, false, &tracking->maps, error);
 }
 
-static bool is_in(const struct tracking_range *ranges, size_t count, uint64_t address)
-{
-	for (size_t i = 0; i < count; i++)
-		if (address >= ranges[i].start && address < ranges[i].end)
-			return true;
-	return false;
-}
-
 static enum kioku_status pass(struct tracking *tracking, struct kioku_error *error)
 {
+	/* What the last pass leaves room for in memory is the stop's. */
+	TRY(spool_flush(tracking->input.spool, error));
 	tracking->copied = 0;
 	/* In this order: a change after the mappings were read is told of in the next pass. */
-	follow(tracking);
+	(void)follow(tracking);
 	TRY(read_mappings(tracking, error));
 	TRY(track(tracking, error));
 	for (size_t i = 0; i < tracking->maps.list.count; i++) {
 		const struct mapping *mapping = &tracking->maps.list.mappings[i];
-		if (!is_in(tracking->ranges, tracking->range_count, mapping->start))
+		if (!page_ranges_have(&tracking->ranges, mapping->start))
 			continue;
 		TRY(copy_written(tracking, mapping, error));
 	}
@@ -375,9 +365,12 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 	if (tracking->pagemap < 0 || tracking->memory.memory < 0)
 		return error_os(error, "cannot ask what process %d writes", input->process->pid);
 	tracking->guard = guard_category(tracking->pagemap);
-	TRY(userfault_open(&tracking->userfault, errand, left, error));
+	TRY(userfault_open(&tracking->userfault, USERFAULT_ASYNC, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
 		TRY(pass(tracking, error));
+		/* Where it cannot be watched, it is looked through in the stop. */
+		if (i == 0 && watching_pays(&tracking->maps.list, input->spool))
+			(void)!watching_open(&tracking->watching, errand, left, NULL);
 		/* It writes as fast as we copy: no use in going on. */
 		if (i > 0 && (tracking->copied <= ENOUGH || tracking->copied > before / 4 * 3))
 			break;
@@ -404,24 +397,39 @@ static enum kioku_status copy_last(struct tracking *tracking, uint64_t start, ui
 	};
 
 	/* Reading what was never touched would have it appear in the target: no harm for a few. */
-	if (!has_file && end - start < LOOK * SPOOL_PAGE)
+	if (!has_file && end - start <= LOOK * SPOOL_PAGE)
 		return copy(tracking, start, end, error);
 	return copy_some(tracking, start, end, &what, !has_file, error);
 }
 
-/* Of one mapping after the other. *next: the first that may hold the region's start. */
-static enum kioku_status copy_region(struct tracking *tracking, const struct pagemap_region *region,
-				     size_t *next, struct kioku_error *error)
+/* The first mapping that ends after an address: an index. */
+static size_t mapping_after(const struct mapping_list *list, uint64_t address)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (list->mappings[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Of one mapping after the other. */
+static enum kioku_status copy_region(struct tracking *tracking, uint64_t start, uint64_t past,
+				     struct kioku_error *error)
 {
 	const struct mapping_list *list = &tracking->maps.list;
+	size_t next = mapping_after(list, start);
 
-	for (uint64_t at = region->start, end; at < region->end; at = end) {
-		while (*next < list->count && list->mappings[*next].end <= at)
-			++*next;
-		const struct mapping *mapping = *next < list->count ? &list->mappings[*next] : NULL;
+	for (uint64_t at = start, end; at < past; at = end) {
+		next += next < list->count && list->mappings[next].end <= at;
+		const struct mapping *mapping = next < list->count ? &list->mappings[next] : NULL;
 		bool known = mapping && mapping->start <= at;
-		uint64_t limit = known ? mapping->end : mapping ? mapping->start : region->end;
-		end = limit < region->end ? limit : region->end;
+		uint64_t limit = known ? mapping->end : mapping ? mapping->start : past;
+		end = limit < past ? limit : past;
 		tracking->mappings_changed |= !known;
 		TRY(copy_last(tracking, at, end, known ? mapping : NULL, error));
 	}
@@ -432,12 +440,15 @@ static enum kioku_status copy_region(struct tracking *tracking, const struct pag
  * The fast form of the scan: only what was written, asked for by nothing else (fs/proc/task_mmu.c,
  * pagemap_scan_pmd_entry()). It counts as written what is not there in a page table that is.
  */
-static enum kioku_status take_written(struct tracking *tracking, const struct tracking_range *range,
-				      size_t *next, struct kioku_error *error)
+static enum kioku_status find_written(struct tracking *tracking, uint64_t start, uint64_t end,
+				      enum kioku_status (*found)(struct tracking *tracking,
+								 uint64_t start, uint64_t end,
+								 struct kioku_error *error),
+				      struct kioku_error *error)
 {
 	struct pagemap_region regions[REGIONS];
-	struct pagemap_scan step = { .start = range->start,
-				     .end = range->end,
+	struct pagemap_scan step = { .start = start,
+				     .end = end,
 				     .all_of = PAGE_IS_WRITTEN_BIT,
 				     .returned = PAGE_IS_WRITTEN_BIT };
 	size_t count = 0;
@@ -445,15 +456,141 @@ static enum kioku_status take_written(struct tracking *tracking, const struct tr
 	for (; step.start < step.end; step.start = step.walk_end) {
 		TRY(scan(tracking, &step, regions, &count, error));
 		for (size_t i = 0; i < count; i++)
-			TRY(copy_region(tracking, &regions[i], next, error));
+			TRY(found(tracking, regions[i].start, regions[i].end, error));
 	}
+	return KIOKU_OK;
+}
+
+static enum kioku_status
+find_all_written(struct tracking *tracking, const struct page_ranges *where,
+		 enum kioku_status (*found)(struct tracking *tracking, uint64_t start, uint64_t end,
+					    struct kioku_error *error),
+		 struct kioku_error *error)
+{
+	for (size_t i = 0; i < where->count; i++)
+		TRY(find_written(tracking, where->ranges[i].start, where->ranges[i].end, found,
+				 error));
+	return KIOKU_OK;
+}
+
+bool tracking_is_to_be_watched(const struct tracking *tracking)
+{
+	return tracking->watching.userfault.descriptor >= 0 && tracking->copied <= WATCHED;
+}
+
+static bool is_wanted(const struct mapping *mapping, const void *user)
+{
+	return wants(user, mapping);
+}
+
+void tracking_watch(struct tracking *tracking)
+{
+	watching_begin(&tracking->watching, &tracking->userfault, &tracking->maps.list,
+		       tracking->input.spool, is_wanted, tracking);
+}
+
+static enum kioku_status note_written(struct tracking *tracking, uint64_t start, uint64_t end,
+				      struct kioku_error *error)
+{
+	return page_ranges_add(&tracking->written, start, end) ? KIOKU_OK : error_no_memory(error);
+}
+
+/* Protects and copies what was written. What cannot be protected now is left for the stop. */
+static enum kioku_status copy_noted(struct tracking *tracking, struct kioku_error *error)
+{
+	const struct userfault *userfault = &tracking->watching.userfault;
+	struct page_ranges *written = &tracking->written;
+	size_t left = 0, count = 0;
+	const struct userfault_write *writes =
+		userfault_writes(&tracking->watching.userfault, &count);
+
+	for (size_t i = 0; i < written->count; i++) {
+		struct page_range range = written->ranges[i];
+		if (userfault_protect(userfault, range.start, range.end))
+			TRY(copy_all(tracking, range.start, range.end, error));
+		else
+			written->ranges[left++] = range;
+	}
+	written->count = left;
+	for (; writes && tracking->copied_writes < count; tracking->copied_writes++) {
+		const struct userfault_write *write = &writes[tracking->copied_writes];
+		if (!userfault_protect(userfault, write->start, write->end))
+			break;
+		TRY(copy_all(tracking, write->start, write->end, error));
+	}
+	return KIOKU_OK;
+}
+
+/* Bytes that were written, and not copied since. */
+static uint64_t left_over(struct tracking *tracking)
+{
+	size_t count = 0;
+	const struct userfault_write *writes =
+		userfault_writes(&tracking->watching.userfault, &count);
+	uint64_t size = page_ranges_size(&tracking->written);
+
+	for (size_t i = tracking->copied_writes; writes && i < count; i++)
+		size += writes[i].end - writes[i].start;
+	return size;
+}
+
+enum kioku_status tracking_look(struct tracking *tracking, uint64_t *watched,
+				struct kioku_error *error)
+{
+	struct watching *watching = &tracking->watching;
+	uint64_t before = UINT64_MAX;
+
+	if (!watching_list(watching, &tracking->maps.list, tracking->input.spool,
+			   &tracking->ranges))
+		return error_no_memory(error);
+	*watched = page_ranges_size(&watching->listed);
+	TRY(find_all_written(tracking, &watching->listed, note_written, error));
+	for (unsigned i = 0; i < PASSES; i++) {
+		uint64_t left = left_over(tracking);
+		if (left <= FEW || left > before / 4 * 3)
+			break;
+		before = left;
+		TRY(copy_noted(tracking, error));
+	}
+	return KIOKU_OK;
+}
+
+/* Where memory was given back, pages may have come anew. */
+static enum kioku_status copy_suspects(struct tracking *tracking, struct kioku_error *error)
+{
+	const struct spool_index *index = tracking->input.spool->index;
+
+	for (size_t i = 0; i < index->count; i++) {
+		uint64_t start = index->chunks[i].start;
+		if (index->chunks[i].is_suspect)
+			TRY(find_written(tracking, start, start + SPOOL_CHUNK, copy_region, error));
+	}
+	return KIOKU_OK;
+}
+
+/* What is listed is not looked at, if all that has happened to it is known. */
+static enum kioku_status take_written(struct tracking *tracking, struct kioku_error *error)
+{
+	struct watching *watching = &tracking->watching;
+	bool stays = follow(tracking);
+	size_t count = 0;
+	const struct userfault_write *writes =
+		userfault_writes(&tracking->watching.userfault, &count);
+
+	if (!watching->is_listing || !stays || !writes)
+		return find_all_written(tracking, &tracking->ranges, copy_region, error);
+	TRY(find_all_written(tracking, &watching->rest, copy_region, error));
+	TRY(copy_suspects(tracking, error));
+	for (size_t i = 0; i < tracking->written.count; i++)
+		TRY(copy_region(tracking, tracking->written.ranges[i].start,
+				tracking->written.ranges[i].end, error));
+	for (size_t i = tracking->copied_writes; i < count; i++)
+		TRY(copy_region(tracking, writes[i].start, writes[i].end, error));
 	return KIOKU_OK;
 }
 
 enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *error)
 {
-	size_t next = 0;
-
 	if (!is_same(tracking))
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d runs another program now",
@@ -461,12 +598,12 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 	tracking->input.goes_on = NULL;
 	tracking->memory.stopped = tracking->input.process->live_thread;
 	tracking->copied = 0;
-	follow(tracking);
-	for (size_t i = 0; i < tracking->range_count; i++)
-		TRY(take_written(tracking, &tracking->ranges[i], &next, error));
+	TRY(take_written(tracking, error));
+	watching_end(&tracking->watching, &tracking->userfault);
 	TRY(clear_suspects(tracking, true, error));
-	for (size_t i = 0; i < tracking->untracked_count; i++)
-		TRY(copy_all(tracking, &tracking->untracked[i], error));
+	for (size_t i = 0; i < tracking->untracked.count; i++)
+		TRY(copy_all(tracking, tracking->untracked.ranges[i].start,
+			     tracking->untracked.ranges[i].end, error));
 	/* Not always: it takes 1.5 us for each mapping. */
 	return tracking->mappings_changed ? read_mappings(tracking, error) : KIOKU_OK;
 }
@@ -545,6 +682,7 @@ void tracking_end(struct tracking *tracking)
 		     next = group.past)
 			mapping_group_change(&group, &tracking->userfault, userfault_untrack, NULL,
 					     NULL);
+	watching_release(&tracking->watching);
 	userfault_close(&tracking->userfault);
 	cleanup_close(&tracking->pagemap);
 	cleanup_close(&tracking->memory.memory);
@@ -556,7 +694,7 @@ void tracking_release(struct tracking *tracking)
 	tracking_end(tracking);
 	process_maps_release(&tracking->maps);
 	process_maps_release(&tracking->loosened);
-	free(TAKE(tracking->ranges));
-	free(TAKE(tracking->untracked));
-	tracking->range_count = tracking->untracked_count = 0;
+	page_ranges_release(&tracking->ranges);
+	page_ranges_release(&tracking->untracked);
+	page_ranges_release(&tracking->written);
 }

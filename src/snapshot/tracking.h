@@ -11,10 +11,7 @@
 #include "snapshot/process.h"
 #include "snapshot/spool.h"
 #include "snapshot/userfault.h"
-
-struct tracking_range {
-	uint64_t start, end;
-};
+#include "snapshot/watching.h"
 
 struct tracking_input {
 	struct process *process; /* borrowed */
@@ -30,19 +27,20 @@ struct tracking_input {
 struct tracking {
 	struct tracking_input input;
 	struct userfault userfault;
+	struct watching watching;
 	int pagemap; /* descriptor; -1: not open */
 	struct spool_target memory;
 	struct pace pace;
 	struct process_maps maps;     /* of the last pass; after the stop, of that instant */
 	struct process_maps loosened; /* when protection was taken off */
 	bool is_loosened;
-	bool mappings_changed;         /* since they were read */
-	struct tracking_range *ranges; /* where to look for writes in the stop; ascending */
-	size_t range_count;
-	struct tracking_range *untracked; /* to be copied in the stop, whatever was written */
-	size_t untracked_count;
-	uint64_t guard;  /* PAGE_IS_GUARD_BIT, if the kernel knows it */
-	uint64_t copied; /* bytes, in the last pass or the stop */
+	bool mappings_changed;        /* since they were read */
+	struct page_ranges ranges;    /* where to look for writes in the stop */
+	struct page_ranges untracked; /* to be copied in the stop, whatever was written */
+	struct page_ranges written;   /* of what is watched, before that */
+	size_t copied_writes;         /* of those that are noted since (userfault_writes()) */
+	uint64_t guard;               /* PAGE_IS_GUARD_BIT, if the kernel knows it */
+	uint64_t copied;              /* bytes, in the last pass or the stop */
 };
 
 /* Nothing is tracked yet: tracking_end() and tracking_release() do nothing. */
@@ -58,6 +56,19 @@ bool tracking_wants(const struct mapping *mapping);
  */
 enum kioku_status tracking_begin(struct tracking *tracking, const struct tracking_input *input,
 				 struct errand *errand, int *left, struct kioku_error *error);
+
+/* Whether there is so much of it that it is to be watched before the stop (watching.h). */
+bool tracking_is_to_be_watched(const struct tracking *tracking);
+
+/* All threads are stopped: watches what it can. */
+void tracking_watch(struct tracking *tracking);
+
+/*
+ * The target runs again: finds what was written of that, and copies it, until little is left.
+ * *watched: bytes that need not be looked through any more. Errors: OS, NO_MEMORY.
+ */
+enum kioku_status tracking_look(struct tracking *tracking, uint64_t *watched,
+				struct kioku_error *error);
 
 /*
  * All threads are stopped: copies what they have written since. Errors: NOT_FOUND (it runs another

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/growing.h"
 #include "base/thread.h"
 #include "snapshot/pagemap_scan.h"
 #include "snapshot/wait.h"
@@ -24,22 +27,30 @@
 #define FEATURE_WP_SHARED      (UINT64_C(1) << 12) /* UFFD_FEATURE_WP_HUGETLBFS_SHMEM, 5.19 */
 #define USER_MODE_ONLY         1                   /* 5.11 */
 
+static const struct {
+	uint64_t flags, features;
+} modes[] = {
+	/* Nobody ever waits for a page, for which alone more would be needed: this is allowed to all. */
+	[USERFAULT_ASYNC] = { O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY, FEATURE_WP_ASYNC },
+	[USERFAULT_SYNC] = { O_CLOEXEC | O_NONBLOCK, 0 },
+};
+
 static const uint64_t features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED |
-				 FEATURE_WP_ASYNC | FEATURE_WP_SHARED | UFFD_FEATURE_EVENT_REMOVE |
+				 FEATURE_WP_SHARED | UFFD_FEATURE_EVENT_REMOVE |
 				 UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP;
 
 enum {
-	/* Nobody ever waits for a page here, for which alone more than this would be needed: it is
-	 * allowed to everybody. */
-	FLAGS = O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY,
+	PAGE = 4096,
+	PIECE = 4 * PAGE,    /* that is written as a whole, so that not every page is waited for */
+	RETRY = 1,           /* milliseconds */
 	READER_PRIORITY = 2, /* above that of who copies in the stop */
 	REPAIR_ROUNDS = 100,
 	REPAIR_INTERVAL = 5000, /* microseconds */
 };
 
-static bool begin(int descriptor)
+static bool begin(int descriptor, enum userfault_mode mode)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	struct uffdio_api api = { .api = UFFD_API, .features = features | modes[mode].features };
 
 	return ioctl(descriptor, UFFDIO_API, &api) == 0;
 }
@@ -47,9 +58,9 @@ static bool begin(int descriptor)
 /* A descriptor of our own. */
 static int open_own(void)
 {
-	int descriptor = (int)syscall(SYS_userfaultfd, FLAGS);
+	int descriptor = (int)syscall(SYS_userfaultfd, modes[USERFAULT_ASYNC].flags);
 
-	if (descriptor >= 0 && begin(descriptor))
+	if (descriptor >= 0 && begin(descriptor, USERFAULT_ASYNC))
 		return descriptor;
 	if (descriptor >= 0)
 		close(descriptor);
@@ -65,9 +76,22 @@ bool userfault_works(void)
 	return descriptor >= 0 && pagemap >= 0 && ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) == 0;
 }
 
+bool userfault_may_be_sync(const struct process *process)
+{
+	const uint64_t needed = UINT64_C(1) << CAP_SYS_PTRACE;
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+
+	if (process->effective_capabilities & needed &&
+	    !(process->other_namespaces & 1u << PROCESS_USER_NAMESPACE))
+		return true;
+	return file_text_read(&text, AT_FDCWD, "/proc/sys/vm/unprivileged_userfaultfd",
+			      PROCESS_FILE_LIMIT, NULL) == KIOKU_OK &&
+	       bytes_match(file_text_bytes(&text), 0, "1");
+}
+
 bool userfault_measure(uint8_t *memory, size_t size, double *look, double *delay)
 {
-	enum { PAGE = 4096, WRITES = 64 };
+	enum { WRITES = 64 };
 	const struct userfault own = { .descriptor = open_own() };
 	AUTO_CLOSE int descriptor = own.descriptor;
 	AUTO_CLOSE int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -107,6 +131,65 @@ static void note(struct userfault *userfault, enum userfault_change_kind kind, u
 			(struct userfault_change){ kind, start, end };
 }
 
+/* 0 or an errno; EAGAIN: mappings are about to change, of which we are told next. */
+static int protect(const struct userfault *userfault, uint64_t start, uint64_t end, uint64_t mode)
+{
+	struct uffdio_writeprotect range = { .range = { start, end - start }, .mode = mode };
+
+	return ioctl(userfault->descriptor, UFFDIO_WRITEPROTECT, &range) == 0 ? 0 : errno;
+}
+
+static int unprotect(const struct userfault *userfault, uint64_t start, uint64_t end)
+{
+	return protect(userfault, start, end, 0);
+}
+
+static void note_write(struct userfault *userfault, const struct userfault_write *write)
+{
+	if (userfault->write_count == USERFAULT_WRITES)
+		userfault->has_lost_writes = true;
+	else
+		userfault->writes[userfault->write_count++] = *write;
+}
+
+/* It is noted before it can be done. False: not yet. */
+static bool let_write(struct userfault *userfault, const struct userfault_write *page)
+{
+	struct userfault_write piece = { .start = page->start / PIECE * PIECE };
+
+	piece.end = piece.start + PIECE;
+	int reason = unprotect(userfault, piece.start, piece.end);
+	if (reason == 0) {
+		note_write(userfault, &piece);
+		return true;
+	}
+	if (reason == EAGAIN)
+		return false;
+	/* Not all of it is mapped, or tracked. If nothing is, nobody waits there any more. */
+	note_write(userfault, page);
+	return unprotect(userfault, page->start, page->end) != EAGAIN;
+}
+
+static void let_waiting_write(struct userfault *userfault)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < userfault->waiting_count; i++)
+		if (!let_write(userfault, &userfault->waiting[i]))
+			userfault->waiting[left++] = userfault->waiting[i];
+	userfault->waiting_count = left;
+}
+
+/* Without memory for it, the target would wait forever. */
+static void note_fault(struct userfault *userfault, uint64_t address)
+{
+	struct userfault_write page = { address / PAGE * PAGE, address / PAGE * PAGE + PAGE };
+
+	while (!GROW(userfault->waiting, userfault->waiting_count, userfault->waiting_capacity))
+		usleep(RETRY * 1000);
+	userfault->waiting[userfault->waiting_count++] = page;
+}
+
 static void note_event(struct userfault *userfault, const struct uffd_msg *message)
 {
 	uint64_t from = message->arg.remap.from, to = message->arg.remap.to;
@@ -117,6 +200,8 @@ static void note_event(struct userfault *userfault, const struct uffd_msg *messa
 		note(userfault, USERFAULT_MOVED, to, to + length);
 	} else if (message->event == UFFD_EVENT_REMOVE || message->event == UFFD_EVENT_UNMAP) {
 		note(userfault, USERFAULT_GONE, message->arg.remove.start, message->arg.remove.end);
+	} else if (message->event == UFFD_EVENT_PAGEFAULT) {
+		note_fault(userfault, message->arg.pagefault.address);
 	}
 }
 
@@ -128,10 +213,11 @@ static void note_events(struct userfault *userfault)
 	pthread_mutex_lock(&userfault->lock);
 	while (read(userfault->descriptor, &message, sizeof(message)) == sizeof(message))
 		note_event(userfault, &message);
+	let_waiting_write(userfault);
 	pthread_mutex_unlock(&userfault->lock);
 }
 
-/* The target waits until its event has been read. */
+/* The target waits until its event has been read, or its write noted. */
 static void *read_events(void *argument)
 {
 	struct userfault *userfault = argument;
@@ -141,7 +227,7 @@ static void *read_events(void *argument)
 
 	(void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &urgent);
 	while (files[1].revents == 0 && !(files[0].revents & POLLERR)) {
-		if (poll(files, 2, -1) < 0 && errno != EINTR)
+		if (poll(files, 2, userfault->waiting_count > 0 ? RETRY : -1) < 0 && errno != EINTR)
 			break;
 		note_events(userfault);
 	}
@@ -199,10 +285,10 @@ void userfault_repair(struct errand *errand, int left)
 		(void)errand_call(errand, 0, SYS_close, arguments, &result, NULL);
 }
 
-static enum kioku_status obtain(struct userfault *userfault, struct errand *errand, int *left,
-				struct kioku_error *error)
+static enum kioku_status obtain(struct userfault *userfault, enum userfault_mode mode,
+				struct errand *errand, int *left, struct kioku_error *error)
 {
-	uint64_t arguments[6] = { FLAGS };
+	uint64_t arguments[6] = { modes[mode].flags };
 	int64_t result;
 
 	*left = find(errand->process->folder) < 0 ? USERFAULT_ANY : USERFAULT_NONE;
@@ -228,17 +314,22 @@ static enum kioku_status obtain(struct userfault *userfault, struct errand *erra
 	return status;
 }
 
-enum kioku_status userfault_open(struct userfault *userfault, struct errand *errand, int *left,
-				 struct kioku_error *error)
+void userfault_init(struct userfault *userfault)
 {
-	*userfault = (struct userfault){ .descriptor = -1 };
+	*userfault = (struct userfault){ .descriptor = -1, .end = -1 };
+}
+
+enum kioku_status userfault_open(struct userfault *userfault, enum userfault_mode mode,
+				 struct errand *errand, int *left, struct kioku_error *error)
+{
+	userfault_init(userfault);
 	pthread_mutex_init(&userfault->lock, NULL);
 	*left = USERFAULT_NONE;
 	userfault->end = eventfd(0, EFD_CLOEXEC);
 	if (userfault->end < 0)
 		return error_os(error, "cannot track writes");
-	TRY(obtain(userfault, errand, left, error));
-	if (!begin(userfault->descriptor))
+	TRY(obtain(userfault, mode, errand, left, error));
+	if (!begin(userfault->descriptor, mode))
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "this kernel cannot track writes (it takes Linux 6.7)");
 	TRY(thread_create(&userfault->reader, read_events, userfault, error));
@@ -256,10 +347,8 @@ bool userfault_track(const struct userfault *userfault, uint64_t start, uint64_t
 
 void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_t end)
 {
-	struct uffdio_writeprotect range = { .range = { start, end - start } };
-
-	/* EAGAIN: whoever is changing mappings has not gone on yet since the reader told him to. */
-	while (ioctl(userfault->descriptor, UFFDIO_WRITEPROTECT, &range) != 0 && errno == EAGAIN)
+	/* Whoever is changing mappings has not gone on yet since the reader told him to. */
+	while (unprotect(userfault, start, end) == EAGAIN)
 		sched_yield();
 }
 
@@ -273,6 +362,20 @@ bool userfault_changes(struct userfault *userfault, struct userfault_change *cha
 	userfault->has_lost_changes = false;
 	pthread_mutex_unlock(&userfault->lock);
 	return complete;
+}
+
+bool userfault_protect(const struct userfault *userfault, uint64_t start, uint64_t end)
+{
+	return protect(userfault, start, end, UFFDIO_WRITEPROTECT_MODE_WP) == 0;
+}
+
+const struct userfault_write *userfault_writes(struct userfault *userfault, size_t *count)
+{
+	pthread_mutex_lock(&userfault->lock);
+	bool complete = !userfault->has_lost_writes;
+	*count = userfault->write_count;
+	pthread_mutex_unlock(&userfault->lock);
+	return complete ? userfault->writes : NULL;
 }
 
 bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)
@@ -306,6 +409,6 @@ void userfault_close(struct userfault *userfault)
 		close(userfault->descriptor);
 	if (userfault->end >= 0)
 		close(userfault->end);
-	userfault->descriptor = userfault->end = -1;
-	userfault->has_reader = false;
+	free(userfault->waiting);
+	userfault_init(userfault);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "snapshot/guardian.h"
@@ -19,10 +20,11 @@
 enum {
 	PAGE = 4096,
 	WORDS = PAGE / sizeof(uint64_t),
-	PAGES = 2048, /* that are written to, one after the other */
-	STRIDE = 797, /* from one to the next: prime to PAGES */
-	REGION = 64,  /* pages of memory that comes and goes */
-	THREADS = 3,  /* besides, that sleep */
+	PAGES = 2048,       /* that are written to, one after the other */
+	MANY_PAGES = 24576, /* the same, of a target that is watched */
+	STRIDE = 797,       /* from one to the next: prime to both */
+	REGION = 64,        /* pages of memory that comes and goes */
+	THREADS = 3,        /* besides, that sleep */
 	MAPS = 1 << 20,
 };
 
@@ -31,6 +33,7 @@ struct board {
 	volatile uint64_t step;
 	volatile bool is_ready, has_failed;
 	volatile bool was_interrupted; /* a call that was to be taken up again */
+	uint64_t page_count;           /* PAGES or MANY_PAGES */
 	uint64_t *pages, *shared;
 	/* Of the target whose mappings change: its own memory says at what it is. */
 	struct life *life;
@@ -54,10 +57,11 @@ static void skip_if_impossible(void)
 		SKIP("no write tracking: it takes Linux 6.7, and the right to userfaultfd");
 }
 
-static pid_t start(void (*run)(void))
+static pid_t start_with(void (*run)(void), uint64_t page_count)
 {
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
+	board->page_count = page_count;
 	pid_t pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -67,6 +71,11 @@ static pid_t start(void (*run)(void))
 	while (!board->is_ready)
 		usleep(1000);
 	return pid;
+}
+
+static pid_t start(void (*run)(void))
+{
+	return start_with(run, PAGES);
 }
 
 static void check_goes_on(void)
@@ -159,37 +168,40 @@ static void start_sleepers(void)
 /* Page 0 has the number of steps done. Step N writes it at both ends of its page, then into page 0. */
 static void write_steps(void)
 {
-	uint64_t *pages = mmap(NULL, (PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+	uint64_t *pages = mmap(NULL, (board->page_count + 1) * PAGE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	volatile uint64_t *first = pages;
 
 	board->pages = pages;
 	start_sleepers();
 	for (uint64_t step = 1;; step++) {
-		volatile uint64_t *page = pages + (1 + step * STRIDE % PAGES) * WORDS;
+		volatile uint64_t *page = pages + (1 + step * STRIDE % board->page_count) * WORDS;
 		page[0] = step;
 		page[WORDS - 1] = step;
 		first[0] = step;
 		board->step = step;
-		board->is_ready = step > PAGES;
-		for (int i = 0; i < 2000; i++)
+		board->is_ready = step > board->page_count;
+		/* Who writes too fast is not watched. */
+		int delay = board->is_ready && board->page_count == MANY_PAGES ? 100000 : 2000;
+		for (int i = 0; i < delay; i++)
 			__asm__ volatile("");
 	}
 }
 
 static void check_steps(const struct image *image)
 {
-	static uint64_t last[PAGES], page[WORDS];
+	static uint64_t last[MANY_PAGES], page[WORDS];
+	uint64_t count = board->page_count;
 
 	CHECK_EQUAL(read_page(image, board->pages, page), SPOOL_CONTENT);
 	uint64_t steps = page[0];
-	CHECK(steps > PAGES);
-	for (uint64_t step = steps - PAGES + 1; step <= steps; step++)
-		last[step * STRIDE % PAGES] = step;
-	for (size_t i = 0; i < PAGES; i++) {
+	CHECK(steps > count);
+	for (uint64_t step = steps - count + 1; step <= steps; step++)
+		last[step * STRIDE % count] = step;
+	for (size_t i = 0; i < count; i++) {
 		CHECK_EQUAL(read_page(image, board->pages + (i + 1) * WORDS, page), SPOOL_CONTENT);
 		/* The next step may have begun. */
-		bool next = i == (steps + 1) * STRIDE % PAGES;
+		bool next = i == (steps + 1) * STRIDE % count;
 		CHECK(page[0] == last[i] || (next && page[0] == steps + 1));
 		CHECK(page[WORDS - 1] == last[i] || (next && page[WORDS - 1] == page[0]));
 	}
@@ -215,18 +227,31 @@ static size_t count_mappings(struct process *process)
 	return maps.list.count;
 }
 
-static void copies_what_is_written(void)
+/* A userfaultfd for which the kernel's own accesses wait is not given to everybody. */
+static bool may_be_watched(uint64_t page_count)
+{
+	int descriptor = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (descriptor >= 0)
+		close(descriptor);
+	return descriptor >= 0 && page_count == MANY_PAGES;
+}
+
+static void copy_again_and_again(int times, uint64_t page_count)
 {
 	struct image image;
 	size_t files = 0;
 
 	skip_if_impossible();
-	pid_t pid = start(write_steps);
-	for (int i = 0; i < 20; i++) {
+	pid_t pid = start_with(write_steps, page_count);
+	for (int i = 0; i < times; i++) {
 		must_take(&image, pid);
 		check_steps(&image);
 		CHECK_EQUAL(image.target.report->thread_count, THREADS + 1);
 		CHECK(image.target.report->descriptor == -1);
+		CHECK(image.target.report->watched == 0 || page_count == MANY_PAGES);
+		CHECK(image.target.report->watched >= WATCHING_LEAST ||
+		      !may_be_watched(page_count));
 		check_goes_on();
 		/* Nothing is left of it. */
 		CHECK_EQUAL(count_mappings(&image.process), image.before.list.count);
@@ -239,6 +264,16 @@ static void copies_what_is_written(void)
 	end(pid);
 }
 
+static void copies_what_is_written(void)
+{
+	copy_again_and_again(20, PAGES);
+}
+
+static void copies_what_is_watched(void)
+{
+	copy_again_and_again(20, MANY_PAGES);
+}
+
 /* What is true of the memory that comes and goes, while it is at rest. */
 struct life {
 	volatile uint64_t at_rest, round;
@@ -246,6 +281,7 @@ struct life {
 	uint64_t *moved;      /* at another place in each round */
 	uint64_t *fresh;      /* unmapped and mapped anew in each round */
 	uint64_t *fixed;      /* mapped anew in its place, and then not touched, in odd rounds */
+	uint64_t *grown;      /* what ends with it grows by it, and becomes smaller again */
 };
 
 static void fill(uint64_t *pages, uint64_t value)
@@ -260,26 +296,54 @@ static uint64_t *map(void *where)
 		    MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED : 0), -1, 0);
 }
 
+/* Nobody else is to map something there. */
+static void unmap(uint64_t *where)
+{
+	mmap(where, REGION * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+/*
+ * What changes is in the middle of the pages, and at their end, or has mappings of its own where there
+ * are only few.
+ */
 static void live(void)
 {
 	struct life *life = (struct life *)map(NULL);
+	size_t size = board->page_count * PAGE;
+	uint64_t *pages = mmap(NULL, size + REGION * PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *end = pages + board->page_count * WORDS;
 
-	*life = (struct life){
-		.given_back = map(NULL), .moved = map(NULL), .fresh = map(NULL), .fixed = map(NULL)
-	};
+	memset(pages, 1, size);
+	unmap(end);
+	bool inside = board->page_count == MANY_PAGES;
+	*life = (struct life){ .given_back = inside ? pages + 4000 * WORDS : map(NULL),
+			       .moved = inside ? pages + 8000 * WORDS : map(NULL),
+			       .fresh = map(NULL),
+			       .fixed = inside ? pages + 16000 * WORDS : map(NULL),
+			       .grown = end };
 	board->life = life;
 	for (uint64_t round = 2;; round++) {
 		life->at_rest = 0;
 		life->round = round;
 		madvise(life->given_back, REGION * PAGE, MADV_DONTNEED);
 		munmap(life->fresh, REGION * PAGE);
+		unmap(life->grown);
 		uint64_t *place = map(NULL);
 		life->fresh = map(NULL);
 		fill(life->moved, round);
-		life->moved = mremap(life->moved, REGION * PAGE, REGION * PAGE,
-				     MREMAP_MAYMOVE | MREMAP_FIXED, place);
+		/* Not in every round: where something was moved, all is looked through. */
+		if (round % 4 == 0)
+			life->moved = mremap(life->moved, REGION * PAGE, REGION * PAGE,
+					     MREMAP_MAYMOVE | MREMAP_FIXED, place);
+		else
+			munmap(place, REGION * PAGE);
 		map(life->fixed);
+		map(life->grown);
 		fill(life->fresh, round);
+		fill(life->grown, round);
+		for (size_t i = 0; i < REGION; i++)
+			pages[i * 31 * WORDS + 1] = round;
 		if (round % 2 == 0) {
 			fill(life->given_back, round);
 			fill(life->fixed, round);
@@ -323,13 +387,13 @@ static void check_region(const struct image *image, const char *name, const uint
 	}
 }
 
-static void follows_mappings(void)
+static void follow_mappings(uint64_t page_count)
 {
 	struct image image;
 	int at_rest = 0;
 
 	skip_if_impossible();
-	pid_t pid = start(live);
+	pid_t pid = start_with(live, page_count);
 	/* On a busy machine it is at rest more rarely. */
 	for (int i = 0; i < 100 || (at_rest <= 20 && i < 1000); i++) {
 		uint64_t page[WORDS];
@@ -343,8 +407,10 @@ static void follows_mappings(void)
 			check_region(&image, "fixed", life->fixed, even);
 			check_region(&image, "moved", life->moved, life->round);
 			check_region(&image, "fresh", life->fresh, life->round);
+			check_region(&image, "grown", life->grown, life->round);
 			CHECK(is_mapped(&image, life->moved));
 			CHECK(is_mapped(&image, life->fresh));
+			CHECK(is_mapped(&image, life->grown));
 		}
 		let_go(&image);
 		check_goes_on();
@@ -353,13 +419,25 @@ static void follows_mappings(void)
 	end(pid);
 }
 
+static void follows_mappings(void)
+{
+	follow_mappings(PAGES);
+}
+
+static void follows_watched_mappings(void)
+{
+	follow_mappings(MANY_PAGES);
+}
+
+static int kill_within; /* microseconds */
+
 static void *kill_guardian(void *argument)
 {
 	volatile struct guardian *guardian = argument;
 
 	while (guardian->pid == 0)
 		;
-	usleep((useconds_t)(rand() % 60000));
+	usleep((useconds_t)(rand() % kill_within));
 	kill(guardian->pid, SIGKILL);
 	return NULL;
 }
@@ -368,7 +446,7 @@ static void *kill_guardian(void *argument)
  * Whatever it is doing at that moment, nothing is left of it; but calls that were interrupted may return
  * EINTR, as the manual says: the kernel lets threads go, and nobody makes them take their calls up again.
  */
-static void survives_the_guardian(void)
+static void survive_the_guardian(uint64_t page_count, int within)
 {
 	struct kioku_error error = { 0 };
 	static struct image image;
@@ -376,7 +454,8 @@ static void survives_the_guardian(void)
 	int killed = 0;
 
 	skip_if_impossible();
-	pid_t pid = start(write_steps);
+	kill_within = within;
+	pid_t pid = start_with(write_steps, page_count);
 	for (int i = 0; i < 60; i++) {
 		pthread_t killer;
 		image.guardian.pid = 0;
@@ -396,6 +475,16 @@ static void survives_the_guardian(void)
 	CHECK(killed > 10);
 	CHECK(!board->has_failed);
 	end(pid);
+}
+
+static void survives_the_guardian(void)
+{
+	survive_the_guardian(PAGES, 60000);
+}
+
+static void survives_the_guardian_watched(void)
+{
+	survive_the_guardian(MANY_PAGES, 300000);
 }
 
 static void put_guard(void)
@@ -497,5 +586,6 @@ static void leaves_files_and_children(void)
 	end(pid);
 }
 
-TAP_MAIN(TEST(copies_what_is_written), TEST(follows_mappings), TEST(survives_the_guardian),
-	 TEST(leaves_guards), TEST(leaves_files_and_children))
+TAP_MAIN(TEST(copies_what_is_written), TEST(copies_what_is_watched), TEST(follows_mappings),
+	 TEST(follows_watched_mappings), TEST(survives_the_guardian),
+	 TEST(survives_the_guardian_watched), TEST(leaves_guards), TEST(leaves_files_and_children))
