@@ -52,6 +52,15 @@ class Consistency(ToolCase):
                 self.assertEqual(result["torn"], 0, result["first"])
                 self.check_unharmed(target)
 
+    def test_many_in_a_row_watched(self):
+        """All over so much memory that what was written is listed before the stop."""
+        if "track" not in self.methods:
+            self.skipTest("there is no method track here")
+        target = self.start("counters", "--rolled", 32768)
+        result = self.duplicate(target, count(10, 2000), "track", target.values["header"])
+        self.assertEqual(result["torn"], 0, result["first"])
+        self.check_unharmed(target)
+
     def series(self, target, times):
         """The cores of a series, as they are said."""
         folder = self.new_path("series")

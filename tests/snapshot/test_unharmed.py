@@ -11,6 +11,7 @@ from case import HARM, METHODS, ToolCase, count
 from targets import LIMIT, children, status, thread_states, traced_threads, wait_until
 
 BLOCKING_CALLS = 29  # those of targets/harm_blocking.c
+WATCHED = 96  # MiB: more than src/snapshot/watching.h asks for
 
 # Those that return EINTR after any stop, unless somebody sees to it (facts, and seen with gcore).
 INTERRUPTED = (1, 2, 3, 4, 5, 6, 7, 17, 20)
@@ -33,6 +34,16 @@ class Unharmed(ToolCase):
                     self.take(target, method, count(3, 100))
                     self.assertEqual(traced_threads(target.pid), [])
                     self.check_unharmed(target)
+
+    def test_watched(self):
+        """With so much memory that writes wait until they are noted, those of the kernel, too."""
+        if "track" not in self.methods:
+            self.skipTest("there is no method track here")
+        for words in count((HARM[0], ("vfork",)), HARM):
+            with self.subTest(parts=words):
+                target = self.start("harm", *words, "--pad", WATCHED)
+                self.take(target, "track", count(3, 100))
+                self.check_unharmed(target)
 
     def test_each_call(self):
         """An injection into a thread that is in this call and no other."""
@@ -142,15 +153,15 @@ class ManyInARow(ToolCase):
     hour with --full."""
 
 
-def in_a_row(words, method):
+def in_a_row(words, method, pad=0):
     # Who takes the duplicate off the table is chosen among threads that end at once.
-    ordinary = 100 if words == ("storm",) else 13
-    full = 5000 if words in (HARM[0], ("blocking",)) else 1000
+    ordinary = 5 if pad else 100 if words == ("storm",) else 13
+    full = 5000 if words in (HARM[0], ("blocking",)) and not pad else 1000
 
     def test(self):
         if method not in self.methods:
             self.skipTest(f"there is no method {method} here")
-        target = self.start("harm", *words)
+        target = self.start("harm", *words, "--pad", pad)
         self.duplicate(target, count(ordinary, full), method)
         self.check_unharmed(target)
 
@@ -161,3 +172,5 @@ for parts in HARM:
     if parts != ("vfork",):  # mostly refused
         for maker in METHODS:
             setattr(ManyInARow, f"test_many_in_a_row_{parts[0]}_{maker}", in_a_row(parts, maker))
+        setattr(ManyInARow, f"test_many_in_a_row_{parts[0]}_watched",
+                in_a_row(parts, "track", WATCHED))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: harm PART... [--call N] [--seconds N]
- * Does what a snapshot could harm. The first part runs in the main thread, too. What every part is
+ * usage: harm PART... [--call N] [--pad MB] [--seconds N]
+ * Does what a snapshot could harm, beside so much memory. The first part runs in the main thread, too. What every part is
  * watched for besides: signals that it was never sent, children that it never had, and all that
  * /proc/self says.
  */
@@ -31,6 +31,7 @@ struct job {
 static const struct harm_part *parts[MOST_PARTS];
 static struct job jobs[256];
 static unsigned part_count, job_count;
+static unsigned long pad;
 static atomic_uint at_work, strays[2];
 static const int stray_numbers[2] = { SIGTRAP, SIGSEGV };
 
@@ -96,9 +97,18 @@ static void start_threads(void)
 	}
 }
 
+/* Before anything else, so that stacks are mapped next to it. */
+static void fill_pad(void)
+{
+	if (pad != 0)
+		memset(target_map(pad << 20), 1, pad << 20);
+}
+
 int main(int argc, char **argv)
 {
-	const struct target_option options[] = { { "call", &harm_call }, { NULL, NULL } };
+	const struct target_option options[] = { { "call", &harm_call },
+						 { "pad", &pad },
+						 { NULL, NULL } };
 	char **words = target_begin(argc, argv, options);
 	bool moves = false;
 
@@ -107,9 +117,10 @@ int main(int argc, char **argv)
 		moves |= parts[part_count++]->moves;
 	}
 	if (part_count == 0) {
-		fprintf(stderr, "usage: harm PART... [--call N] [--seconds N]\n");
+		fprintf(stderr, "usage: harm PART... [--call N] [--pad MB] [--seconds N]\n");
 		return 2;
 	}
+	fill_pad();
 	guard_signals();
 	for (unsigned i = 0; i < part_count; i++) {
 		if (parts[i]->begin != NULL)
