@@ -32,7 +32,7 @@ SETTLE = 1  # seconds after which no write is slower because of a snapshot befor
 
 # MiB: rounds, and how many snapshots there are in each; of gcore and of stop there is one.
 COUNTS = {28: (8, 5), 256: (5, 4), 1024: (3, 3), 4096: (2, 2)}
-FULL_COUNTS = {28: (20, 10), 256: (20, 10), 1024: (10, 20), 4096: (5, 40)}
+FULL_COUNTS = {28: (20, 10), 256: (20, 10), 1024: (10, 10), 4096: (5, 8)}
 THREADS = (1, 8)
 TRIES = 3
 FORK_GOAL = 1 / 25  # of gcore's stop
@@ -207,11 +207,21 @@ class Stops:
                     f"{more // 1000} us, p99", f"{microseconds(mine)} us",
                     f"{microseconds(other + more)} us", mine / (other + more), 1)
 
+    def each_stop(self):
+        """As kioku counts them, for what the target sees in a snapshot's time is not only its stops."""
+        kinds = [times for (way, _), times in self.counted.items() if way == "track"]
+        mine = percentile([max(stops) for stops in zip(*kinds)], 99)
+        other = percentile(self.distribution("control").times, 99) + MORE[self.threads]
+        return Line(f"longest stop, {self.about}: track, by kioku's clock / no snapshot and "
+                    f"{MORE[self.threads] // 1000} us, p99", f"{microseconds(mine)} us",
+                    f"{microseconds(other)} us", mine / other, 1)
+
     def lines(self):
         for way in self.bench.methods:
             if "gcore" in self.seen:
                 yield self.against_gcore(way)
         if "track" in self.seen:
+            yield self.each_stop()
             yield self.against_control("track")
         for way in self.seen:
             yield self.distribution(way)
@@ -234,12 +244,24 @@ def stops(bench, size, threads):
 
 # --- a task with deadlines
 
+def against(what, mine, other, goal):
+    """Deadlines that are missed. One more of each, as there may be none."""
+    missed = [sum(length > SLACK for length in lengths) for lengths in (mine, other)]
+    rates = [(count + 1) / len(lengths) for count, lengths in zip(missed, (mine, other))]
+    return Line(what, f"{missed[0]} of {len(mine)}", f"{missed[1]} of {len(other)}",
+                rates[0] / rates[1], goal)
+
+
 def deadlines(bench, kilobytes):
-    """Snapshots of a real-time task, and as long without, in turns."""
+    """Snapshots of a real-time task, and as long without, in turns; and beside it another such task on
+    the same CPU, in turns with it, of which no snapshot is taken: what is late there is so for other
+    reasons."""
     late = {}  # {way: [nanoseconds after each time that it was due]}
+    beside = {}  # the same, of the other
     made = {}  # {way: how many snapshots}
     ways = [way for way in bench.methods if way != "stop"]
-    with Target(bench, "--period", 1000, "--kilobytes", kilobytes, "--rss", 2) as target:
+    task = ["--period", 1000, "--kilobytes", kilobytes, "--rss", 2]
+    with Target(bench, *task) as target, Target(bench, *task, "--phase", 500) as other:
         for _ in range(FULL_TURNS if measure.full else TURNS):
             for way in (*ways, "control"):
                 time.sleep(SETTLE)
@@ -250,16 +272,16 @@ def deadlines(bench, kilobytes):
                     made[way] = made.get(way, 0) + len(bench.calls(way, target.pid, "hold", TURN,
                                                                    5000, 15000))
                 taken = time.monotonic_ns() - began
-                late.setdefault(way, []).extend(
-                    length for _, length in target.gaps(began, began + taken))
+                for seen, of in (late, target), (beside, other):
+                    seen.setdefault(way, []).extend(
+                        length for _, length in of.gaps(began, began + taken))
     missed = {way: sum(length > SLACK for length in lengths) for way, lengths in late.items()}
-    # One more of each, as there may be none: above 1 if more are missed.
-    rates = {way: (missed[way] + 1) / len(late[way]) for way in late}
     for way in ways:
-        yield Line(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / no snapshot",
-                   f"{missed[way]} of {len(late[way])}", f"{missed['control']} of "
-                   f"{len(late['control'])}", rates[way] / rates["control"],
-                   1 if way == "track" and kilobytes != REPORTED else math.inf)
+        goal = 1 if way == "track" and kilobytes != REPORTED else math.inf
+        yield against(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
+                      "no snapshot", late[way], late["control"], goal)
+        yield against(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
+                      "one beside it", late[way], beside[way], math.inf)
     for way, times in late.items():
         yield Distribution(f"task of 1 ms that writes {kilobytes} KB: done after it is due, "
                            f"{'no snapshot' if way == 'control' else way}", times,

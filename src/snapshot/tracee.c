@@ -71,10 +71,7 @@ static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kiok
 				 "process %d starts threads faster than they can be stopped",
 				 tracee->pid);
 	if (ptrace(PTRACE_SEIZE, tid, NULL, tracee->options) == 0) {
-		tracee->threads[tracee->count++] = (struct tracee_thread){
-			.tid = tid,
-			.is_addressed = task_is_addressed(tracee->folder, tracee->pid, tid),
-		};
+		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
 		return KIOKU_OK;
 	}
 	/* A thread that has ended, or a first one that stays as a zombie, for which EPERM is the answer. */
@@ -164,10 +161,20 @@ static void await_all(struct tracee *tracee, uint64_t deadline)
 		i += await(tracee, &tracee->threads[i], deadline);
 }
 
+/* As late as can be without a longer stop. Threads that are started after that have no child yet. */
+static void learn_addressed(struct tracee *tracee)
+{
+	for (size_t i = 0; i < tracee->count; i++) {
+		struct tracee_thread *thread = &tracee->threads[i];
+		thread->is_addressed = task_is_addressed(tracee->folder, tracee->pid, thread->tid);
+	}
+}
+
 enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct kioku_error *error)
 {
 	size_t found = 1;
 
+	learn_addressed(tracee);
 	tracee->stopped_at = wait_now();
 	while (found > 0) {
 		interrupt_new(tracee);

@@ -23,7 +23,8 @@ COMPILE = ["gcc", "-static", "-O2", "-D_GNU_SOURCE", "-pthread"]
 COMPILE_32 = ["gcc", "-static", "-O2", "-m32", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie",
               "-fno-stack-protector"]
 TIMES = 5  # by each method
-OUTPUT = 1024  # MiB
+WATCHED = "18432"  # pages: so many that writes wait until they are noted, where a kernel can do that
+OUTPUT = 1536  # MiB
 
 # Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
 # machine had no time for it, and then counts what was missed all at once.
@@ -71,9 +72,9 @@ class Target:
         self.taken.append((method, name, *self.machine.said(
             f"kioku snapshot {self.pid} --method {method} -o /output/{name}")))
 
-    def take_all(self):
+    def take_all(self, times=TIMES):
         for method in self.methods():
-            for _ in range(TIMES):
+            for _ in range(times):
                 self.take(method)
         return self.end()
 
@@ -104,6 +105,7 @@ class Visit:
         machine.boot(kernels.get(kernel), 512, output=OUTPUT,
                      files={"/bin/kioku": static, **programs(session.folder)})
         self.counters = Target(machine, "counters").take_all()
+        self.watched = Target(machine, "counters", "--rolled", WATCHED).take_all(2)
         self.harmed = [Target(machine, "harm", *parts).take_all() for parts in (
             ("blocking",), ("signals", "rseq"))]
         self.other = Target(machine, "thirtytwo")
@@ -117,20 +119,21 @@ class Visit:
 
 def consistent(visit):
     """No core of it is torn."""
-    checker = Checker(int(visit.counters.ready.split("header=")[1].split()[0], 0))
-    for method, name, status, text in visit.counters.taken:
-        if status:
-            yield f"{method}: exit status {status}: {text[-300:]}"
-            continue
-        with CoreFile(visit.folder / name) as core:
-            for problem in checker.problems(core):
-                yield f"{method}, {name}: {problem}"
+    for target in (visit.counters, visit.watched):
+        checker = Checker(int(target.ready.split("header=")[1].split()[0], 0))
+        for method, name, status, text in target.taken:
+            if status:
+                yield f"{method}: exit status {status}: {text[-300:]}"
+                continue
+            with CoreFile(visit.folder / name) as core:
+                for problem in checker.problems(core):
+                    yield f"{method}, {name}: {problem}"
     return f"{len(visit.counters.taken)} by {', '.join(methods(visit.counters))}"
 
 
 def unharmed(visit):
     """No target has noticed anything."""
-    for target in (visit.counters, *visit.harmed):
+    for target in (visit.counters, visit.watched, *visit.harmed):
         yield from target.problems()
         for method, name, status, text in target.taken:
             if status:

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * usage: gap [--rss MB] [--threads N] [--rate WRITES] [--cpu N]
- *        gap --period US [--kilobytes K] [--cpu N]
+ *        gap --period US [--phase US] [--kilobytes K] [--cpu N]
  *        gap --period US --touch PAGES [--rss MB] [--cpu N]
  * What a stop is as the one who is stopped sees it. The main thread reads the clock all the time and
  * notes gaps of more than 10 us: when it was over (monotonic) and how long it was, in nanoseconds.
  * The other threads sleep for 1 ms.
- * With a period, it is a real-time task instead: it writes K KB each period and misses its deadline
- * if that is done later than 250 us after it was due; a gap is then how late it was. Or it writes one
+ * With a period, it is a real-time task instead: it writes K KB each period, PHASE after all that are
+ * due without one, and misses its deadline if that is done later than 250 us after it was due; a gap is
+ * then how late it was. Or it writes one
  * word of each of the next PAGES pages, and a gap is how long that took.
  * "ready" says where the notes are, for who reads its memory: how many there were, then the last
  * of them in a ring. They are ordinary memory: what is shared is copied while the target is stopped.
@@ -33,7 +34,7 @@ struct gaps {
 	} ring[NOTED];
 };
 
-static unsigned long rss = 28, threads = 1, rate, cpu = ~0UL, period, kilobytes = 16, touch;
+static unsigned long rss = 28, threads = 1, rate, cpu = ~0UL, period, phase, kilobytes = 16, touch;
 static struct gaps *gaps;
 static unsigned long buckets[BUCKETS], longest;
 static char *memory;
@@ -130,7 +131,7 @@ static long touch_pages(unsigned long period_number)
 static void run_periods(void)
 {
 	unsigned long periods = 0, missed = 0;
-	long due = target_now();
+	long due = target_now() / ((long)period * 1000) * (long)period * 1000 + (long)phase * 1000;
 
 	while (target_goes_on()) {
 		long now, late;
@@ -165,7 +166,7 @@ int main(int argc, char **argv)
 	const struct target_option options[] = {
 		{ "rss", &rss },     { "threads", &threads }, { "rate", &rate },
 		{ "cpu", &cpu },     { "period", &period },   { "kilobytes", &kilobytes },
-		{ "touch", &touch }, { NULL, NULL },
+		{ "phase", &phase }, { "touch", &touch },     { NULL, NULL },
 	};
 
 	target_begin(argc, argv, options);
