@@ -353,6 +353,39 @@ static enum kioku_status pass(struct tracking *tracking, struct kioku_error *err
 	return clear_suspects(tracking, false, error);
 }
 
+/*
+ * Pages that look as if they were protected already, though nobody tracks them: a tracer was killed while it
+ * handed them over (watching.c). What is written to them would not show.
+ */
+static enum kioku_status refuse_leftovers(struct tracking *tracking, struct kioku_error *error)
+{
+	struct pagemap_region region;
+	const struct mapping_list *list = &tracking->maps.list;
+	size_t count = 0;
+
+	TRY(read_mappings(tracking, error));
+	for (size_t i = 0; i < list->count; i++) {
+		struct pagemap_scan any = { .size = sizeof(any),
+					    .start = list->mappings[i].start,
+					    .end = list->mappings[i].end,
+					    .regions = (uintptr_t)&region,
+					    .region_limit = 1,
+					    .inverted = PAGE_IS_WRITTEN_BIT,
+					    .all_of = PAGE_IS_WRITTEN_BIT | PAGE_IS_PRESENT_BIT,
+					    .returned = PAGE_IS_PRESENT_BIT };
+		if (!wants(tracking, &list->mappings[i]))
+			continue;
+		int found = ioctl(tracking->pagemap, PAGEMAP_SCAN_IOCTL, &any);
+		count += found > 0;
+	}
+	if (count == 0)
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "process %d has pages that a tracer has left marked when it was killed, "
+			 "and whose writes would not be seen",
+			 tracking->input.process->pid);
+}
+
 enum kioku_status tracking_begin(struct tracking *tracking, const struct tracking_input *input,
 				 struct errand *errand, int *left, struct kioku_error *error)
 {
@@ -365,6 +398,7 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 	if (tracking->pagemap < 0 || tracking->memory.memory < 0)
 		return error_os(error, "cannot ask what process %d writes", input->process->pid);
 	tracking->guard = guard_category(tracking->pagemap);
+	TRY(refuse_leftovers(tracking, error));
 	TRY(userfault_open(&tracking->userfault, USERFAULT_ASYNC, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
 		TRY(pass(tracking, error));

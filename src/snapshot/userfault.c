@@ -347,9 +347,17 @@ bool userfault_track(const struct userfault *userfault, uint64_t start, uint64_t
 
 void userfault_forget(const struct userfault *userfault, uint64_t start, uint64_t end)
 {
+	uint64_t middle = start + (end - start) / 2 / PAGE * PAGE;
+	int reason;
+
 	/* Whoever is changing mappings has not gone on yet since the reader told him to. */
-	while (unprotect(userfault, start, end) == EAGAIN)
+	while ((reason = unprotect(userfault, start, end)) == EAGAIN)
 		sched_yield();
+	/* The kernel ends at the first mapping that is not tracked: there may be others behind it. */
+	if (reason != ENOENT || middle == start)
+		return;
+	userfault_forget(userfault, start, middle);
+	userfault_forget(userfault, middle, end);
 }
 
 bool userfault_changes(struct userfault *userfault, struct userfault_change *changes, size_t *count)

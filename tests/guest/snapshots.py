@@ -131,6 +131,13 @@ def consistent(visit):
     return f"{len(visit.counters.taken)} by {', '.join(methods(visit.counters))}"
 
 
+def watched(visit):
+    """Where writes can be tracked at all, much memory was not looked through in the stop."""
+    for method, name, _, text in visit.watched.taken:
+        if method == "track" and "stopped for" in text and "once before" not in text:
+            yield f"{name}: {text[-500:]}"
+
+
 def unharmed(visit):
     """No target has noticed anything."""
     for target in (visit.counters, visit.watched, *visit.harmed):
@@ -154,7 +161,7 @@ def methods(target):
     return dict.fromkeys(method for method, *_ in target.taken)
 
 
-TESTS = (consistent, unharmed, refused)
+TESTS = (consistent, watched, unharmed, refused)
 
 
 def check_all(session):

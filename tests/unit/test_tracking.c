@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -487,6 +489,45 @@ static void survives_the_guardian_watched(void)
 	survive_the_guardian(MANY_PAGES, 300000);
 }
 
+/* As a tracer leaves pages that is killed between giving them up and taking them over. */
+static void leave_marks(void)
+{
+	const uint64_t async = UINT64_C(1) << 15 | UINT64_C(1) << 13;
+	struct uffdio_api api = { .api = UFFD_API,
+				  .features = async | UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	int descriptor = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);
+	uint64_t *pages = map(NULL);
+	struct uffdio_range range = { (uintptr_t)pages, REGION * PAGE };
+	struct uffdio_register tracked = { .range = range, .mode = UFFDIO_REGISTER_MODE_WP };
+	struct uffdio_register given_up = { .range = range, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_writeprotect marked = { .range = range, .mode = UFFDIO_WRITEPROTECT_MODE_WP };
+
+	fill(pages, 7);
+	board->has_failed = ioctl(descriptor, UFFDIO_API, &api) != 0 ||
+			    ioctl(descriptor, UFFDIO_REGISTER, &tracked) != 0 ||
+			    ioctl(descriptor, UFFDIO_WRITEPROTECT, &marked) != 0 ||
+			    ioctl(descriptor, UFFDIO_REGISTER, &given_up) != 0 ||
+			    ioctl(descriptor, UFFDIO_UNREGISTER, &range) != 0;
+	close(descriptor);
+	board->is_ready = true;
+	for (;;)
+		pause();
+}
+
+static void refuses_what_was_left(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+
+	skip_if_impossible();
+	pid_t pid = start(leave_marks);
+	CHECK(!board->has_failed);
+	CHECK_EQUAL(take(&image, pid, &error), KIOKU_ERROR_REFUSED);
+	CHECK(strstr(error.message, "left marked"));
+	let_go(&image);
+	end(pid);
+}
+
 static void put_guard(void)
 {
 	uint64_t *pages = map(NULL);
@@ -588,4 +629,5 @@ static void leaves_files_and_children(void)
 
 TAP_MAIN(TEST(copies_what_is_written), TEST(copies_what_is_watched), TEST(follows_mappings),
 	 TEST(follows_watched_mappings), TEST(survives_the_guardian),
-	 TEST(survives_the_guardian_watched), TEST(leaves_guards), TEST(leaves_files_and_children))
+	 TEST(survives_the_guardian_watched), TEST(refuses_what_was_left), TEST(leaves_guards),
+	 TEST(leaves_files_and_children))
