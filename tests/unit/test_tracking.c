@@ -243,6 +243,7 @@ static void copy_again_and_again(int times, uint64_t page_count)
 {
 	struct image image;
 	size_t files = 0;
+	int watched = 0;
 
 	skip_if_impossible();
 	pid_t pid = start_with(write_steps, page_count);
@@ -252,8 +253,7 @@ static void copy_again_and_again(int times, uint64_t page_count)
 		CHECK_EQUAL(image.target.report->thread_count, THREADS + 1);
 		CHECK(image.target.report->descriptor == -1);
 		CHECK(image.target.report->watched == 0 || page_count == MANY_PAGES);
-		CHECK(image.target.report->watched >= WATCHING_LEAST ||
-		      !may_be_watched(page_count));
+		watched += image.target.report->watched >= WATCHING_LEAST;
 		check_goes_on();
 		/* Nothing is left of it. */
 		CHECK_EQUAL(count_mappings(&image.process), image.before.list.count);
@@ -263,6 +263,8 @@ static void copy_again_and_again(int times, uint64_t page_count)
 		let_go(&image);
 	}
 	CHECK(!board->has_failed && !board->was_interrupted);
+	/* On a busy machine much is written while it is looked at once, and then it is not. */
+	CHECK(watched > 0 || !may_be_watched(page_count));
 	end(pid);
 }
 
