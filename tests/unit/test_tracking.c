@@ -275,7 +275,7 @@ static void copies_what_is_written(void)
 
 static void copies_what_is_watched(void)
 {
-	copy_again_and_again(20, MANY_PAGES);
+	copy_again_and_again(8, MANY_PAGES);
 }
 
 /* What is true of the memory that comes and goes, while it is at rest. */
@@ -391,7 +391,7 @@ static void check_region(const struct image *image, const char *name, const uint
 	}
 }
 
-static void follow_mappings(uint64_t page_count)
+static void follow_mappings(int times, uint64_t page_count)
 {
 	struct image image;
 	int at_rest = 0;
@@ -399,7 +399,7 @@ static void follow_mappings(uint64_t page_count)
 	skip_if_impossible();
 	pid_t pid = start_with(live, page_count);
 	/* On a busy machine it is at rest more rarely. */
-	for (int i = 0; i < 100 || (at_rest <= 20 && i < 1000); i++) {
+	for (int i = 0; i < times || (at_rest <= times / 5 && i < 10 * times); i++) {
 		uint64_t page[WORDS];
 		must_take(&image, pid);
 		CHECK_EQUAL(read_page(&image, board->life, page), SPOOL_CONTENT);
@@ -419,18 +419,18 @@ static void follow_mappings(uint64_t page_count)
 		let_go(&image);
 		check_goes_on();
 	}
-	CHECK(at_rest > 20);
+	CHECK(at_rest > times / 5);
 	end(pid);
 }
 
 static void follows_mappings(void)
 {
-	follow_mappings(PAGES);
+	follow_mappings(100, PAGES);
 }
 
 static void follows_watched_mappings(void)
 {
-	follow_mappings(MANY_PAGES);
+	follow_mappings(20, MANY_PAGES);
 }
 
 static int kill_within; /* microseconds */
@@ -450,7 +450,7 @@ static void *kill_guardian(void *argument)
  * Whatever it is doing at that moment, nothing is left of it; but calls that were interrupted may return
  * EINTR, as the manual says: the kernel lets threads go, and nobody makes them take their calls up again.
  */
-static void survive_the_guardian(uint64_t page_count, int within)
+static void survive_the_guardian(int times, uint64_t page_count, int within)
 {
 	struct kioku_error error = { 0 };
 	static struct image image;
@@ -460,7 +460,7 @@ static void survive_the_guardian(uint64_t page_count, int within)
 	skip_if_impossible();
 	kill_within = within;
 	pid_t pid = start_with(write_steps, page_count);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < times; i++) {
 		pthread_t killer;
 		image.guardian.pid = 0;
 		pthread_create(&killer, NULL, kill_guardian, &image.guardian);
@@ -476,19 +476,19 @@ static void survive_the_guardian(uint64_t page_count, int within)
 		mappings = count;
 		let_go(&image);
 	}
-	CHECK(killed > 10);
+	CHECK(killed > times / 6);
 	CHECK(!board->has_failed);
 	end(pid);
 }
 
 static void survives_the_guardian(void)
 {
-	survive_the_guardian(PAGES, 60000);
+	survive_the_guardian(60, PAGES, 60000);
 }
 
 static void survives_the_guardian_watched(void)
 {
-	survive_the_guardian(MANY_PAGES, 300000);
+	survive_the_guardian(20, MANY_PAGES, 200000);
 }
 
 /* As a tracer leaves pages that is killed between giving them up and taking them over. */
