@@ -218,7 +218,7 @@ enum maps_verdict maps_list(struct bytes text, struct mapping_list *list)
 	return MAPS_OK;
 }
 
-const struct mapping *mapping_list_find(const struct mapping_list *list, uint64_t address)
+size_t mapping_list_after(const struct mapping_list *list, uint64_t address)
 {
 	size_t low = 0, high = list->count;
 
@@ -229,8 +229,14 @@ const struct mapping *mapping_list_find(const struct mapping_list *list, uint64_
 		else
 			high = middle;
 	}
-	return low < list->count && list->mappings[low].start <= address ? &list->mappings[low]
-									 : NULL;
+	return low;
+}
+
+const struct mapping *mapping_list_find(const struct mapping_list *list, uint64_t address)
+{
+	size_t i = mapping_list_after(list, address);
+
+	return i < list->count && list->mappings[i].start <= address ? &list->mappings[i] : NULL;
 }
 
 bool mapping_is_deleted(const struct mapping *mapping)

@@ -92,6 +92,9 @@ enum maps_verdict maps_list(struct bytes text, struct mapping_list *list);
 bool mapping_list_reserve(struct mapping_list *list, size_t capacity);
 void mapping_list_release(struct mapping_list *list);
 
+/* The first mapping that ends after an address: an index; list->count if there is none. */
+size_t mapping_list_after(const struct mapping_list *list, uint64_t address);
+
 /* The mapping that holds an address, or NULL. */
 const struct mapping *mapping_list_find(const struct mapping_list *list, uint64_t address);
 

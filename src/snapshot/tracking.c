@@ -436,27 +436,12 @@ static enum kioku_status copy_last(struct tracking *tracking, uint64_t start, ui
 	return copy_some(tracking, start, end, &what, !has_file, error);
 }
 
-/* The first mapping that ends after an address: an index. */
-static size_t mapping_after(const struct mapping_list *list, uint64_t address)
-{
-	size_t low = 0, high = list->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (list->mappings[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* Of one mapping after the other. */
 static enum kioku_status copy_region(struct tracking *tracking, uint64_t start, uint64_t past,
 				     struct kioku_error *error)
 {
 	const struct mapping_list *list = &tracking->maps.list;
-	size_t next = mapping_after(list, start);
+	size_t next = mapping_list_after(list, start);
 
 	for (uint64_t at = start, end; at < past; at = end) {
 		next += next < list->count && list->mappings[next].end <= at;

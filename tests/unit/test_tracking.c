@@ -341,8 +341,8 @@ static void live(void)
 		uint64_t *place = map(NULL);
 		life->fresh = map(NULL);
 		fill(life->moved, round);
-		/* Not in every round: where something was moved, all is looked through. */
-		if (round % 4 == 0)
+		/* What is watched not in every round: all is looked through where something was moved. */
+		if (!inside || round % 4 == 0)
 			life->moved = mremap(life->moved, REGION * PAGE, REGION * PAGE,
 					     MREMAP_MAYMOVE | MREMAP_FIXED, place);
 		else
