@@ -312,12 +312,12 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 
 	target->report->setup = charge->errand.stop;
 	if (status == KIOKU_OK && target->dirty_limit > 0 &&
-	    charge->tracking.copied > target->dirty_limit)
+	    charge->tracking.pages.copied > target->dirty_limit)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d writes %llu KiB while it is looked at once, too much "
 				 "for the stop that is allowed",
 				 target->process->pid,
-				 (unsigned long long)charge->tracking.copied >> 10);
+				 (unsigned long long)charge->tracking.pages.copied >> 10);
 	return status;
 }
 
@@ -330,7 +330,7 @@ static enum kioku_status watch_tracked(struct charge *charge, struct kioku_error
 		report->watch = stop_for(charge, tracking_watch);
 		TRY(tracking_look(&charge->tracking, &report->watched, error));
 	}
-	if (report->watched < target->watched / 2)
+	if (report->watched < target->least_watched)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "the memory of process %d would have to be looked through in the "
 				 "stop, which takes longer than allowed",

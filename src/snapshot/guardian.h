@@ -48,10 +48,10 @@ struct guardian_target {
 	/* Of TRACK: which mappings to copy (tracking.h), and how much may be left for the stop. */
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
-	uint64_t dirty_limit; /* bytes; 0: any number */
-	uint64_t watched;     /* bytes that must not have to be looked through in the stop */
-	char *maps;           /* shared: /proc/PID/maps at the instant of the stop */
-	size_t maps_limit;    /* bytes */
+	uint64_t dirty_limit;   /* bytes; 0: any number */
+	uint64_t least_watched; /* bytes that must not have to be looked through in the stop */
+	char *maps;             /* shared: /proc/PID/maps at the instant of the stop */
+	size_t maps_limit;      /* bytes */
 };
 
 struct guardian {
@@ -68,9 +68,9 @@ enum guardian_method {
 
 /*
  * Stops all targets, at one instant as far as that goes, and comes back when they are duplicated,
- * held or copied. patience: nanoseconds for which threads are waited for that do not stop. guardian_end() in any
- * case. Errors: those of tracee.h, duplicate.h, tracking.h and
- * spool_copy(); REFUSED (a target writes more than dirty_limit while it is copied); OS.
+ * held or copied. patience: nanoseconds for which threads are waited for that do not stop. guardian_end()
+ * in any case. Errors: those of tracee.h, duplicate.h, tracking.h and spool_copy(); REFUSED (a target writes
+ * more than dirty_limit while it is copied, or less of it than least_watched could be watched); OS.
  */
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
 				 size_t count, enum guardian_method method, uint64_t patience,

@@ -109,6 +109,12 @@ uint64_t prediction_of_dirty(uint64_t time)
 	return time / DIRTY_PAGE * PAGE;
 }
 
+uint64_t prediction_of_look(const struct prediction_pace *pace, uint64_t time)
+{
+	return pace->has_tracking ? (uint64_t)((double)time / (pace->look * look_margin))
+				  : UINT64_MAX;
+}
+
 uint64_t prediction_of_stop(const struct prediction_pace *pace,
 			    const struct prediction_input *input)
 {

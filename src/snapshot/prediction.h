@@ -3,10 +3,9 @@
 #ifndef SNAPSHOT_PREDICTION_H
 #define SNAPSHOT_PREDICTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <stdbool.h>
 
 #include "base/error.h"
 
@@ -19,8 +18,8 @@ enum { PREDICTION_OF_SETUP = 150000 };
 /* What it depends on. */
 struct prediction_input {
 	size_t threads;
-	uint64_t
-		small_pages; /* bytes of anonymous memory in page table entries, which a fork copies */
+	/* Bytes of anonymous memory in page table entries, which a fork copies. */
+	uint64_t small_pages;
 	uint64_t huge_pages; /* bytes of anonymous memory in huge pages */
 	uint64_t copied;     /* bytes that are copied within the stop */
 	uint64_t dirty;      /* bytes that are written while all memory is looked at once */
@@ -48,6 +47,8 @@ uint64_t prediction_of_track(const struct prediction_pace *pace,
 			     const struct prediction_input *input);
 /* Bytes that can be copied, page by page, in so many nanoseconds of a stop. */
 uint64_t prediction_of_dirty(uint64_t time);
+/* Bytes of small pages that can be looked through in so many nanoseconds of a stop. */
+uint64_t prediction_of_look(const struct prediction_pace *pace, uint64_t time);
 uint64_t prediction_of_stop(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 

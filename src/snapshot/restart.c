@@ -49,7 +49,7 @@ static bool is_in_call(const struct thread_record *record)
 	return record->is_stopped && (int64_t)record->general.orig_rax >= 0;
 }
 
-/* While these wait, another mask holds than the one that ptrace tells (kernel/signal.c, set_user_sigmask()). */
+/* While these wait, the mask that ptrace tells is not the one that holds (set_user_sigmask()). */
 static bool has_other_mask(const struct thread_record *record)
 {
 	switch ((long)record->general.orig_rax) {

@@ -177,6 +177,20 @@ static uint64_t dirty_limit(const struct taking *taking, uint64_t predicted)
 	return options->method == KIOKU_SNAPSHOT_AUTO ? DIRTY_LIMIT : 0;
 }
 
+/* Bytes of a target that must not have to be looked through in the stop, for it not to be too long. */
+static uint64_t least_watched(const struct taking *taking, const struct kioku_process *process,
+			      uint64_t predicted)
+{
+	const struct kioku_snapshot_options *options = taking->options;
+
+	if (options->max_stop == 0)
+		return 0;
+	uint64_t watched = input_of(process).watched;
+	uint64_t spare =
+		prediction_of_look(&taking->pace, options->max_stop - predicted) / taking->count;
+	return watched > spare ? watched - spare : 0;
+}
+
 static enum kioku_status check_promise(const struct kioku_snapshot_options *options,
 				       const struct method *method, uint64_t stop,
 				       struct kioku_error *error)
@@ -210,8 +224,7 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 	uint64_t limit = dirty_limit(taking, stop);
 	for (size_t i = 0; i < taking->count; i++) {
 		group->targets[i].dirty_limit = limit;
-		group->targets[i].watched =
-			options->max_stop > 0 ? input_of(taking->processes[i]).watched : 0;
+		group->targets[i].least_watched = least_watched(taking, taking->processes[i], stop);
 	}
 	group->held = taking->count;
 	return guardian_start(&group->guardian, group->targets, taking->count, method->guardian,

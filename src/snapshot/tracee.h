@@ -41,8 +41,8 @@ enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool
 			      size_t capacity, struct kioku_error *error);
 
 /*
- * Attaches to all threads, or the only one, which go on running. Errors: REFUSED (no permission, or traced by another),
- * NOT_FOUND (it has ended), LIMIT (more threads than expected), OS.
+ * Attaches to all threads, or the only one, which go on running. Errors: REFUSED (no permission, or traced
+ * by another), NOT_FOUND (it has ended), LIMIT (more threads than expected), OS.
  */
 enum kioku_status tracee_seize(struct tracee *tracee, struct kioku_error *error);
 
@@ -64,7 +64,8 @@ enum kioku_status tracee_read(struct tracee *tracee, struct thread_record *recor
 			      struct kioku_error *error);
 
 /*
- * Lets all threads go on, in an order in which signals that the process ignores end no call. Those that could not stop are still attached then: see tracee_settle().
+ * Lets all threads go on, in an order in which signals that the process ignores end no call. Those that
+ * could not stop are still attached then: see tracee_settle().
  */
 void tracee_resume(struct tracee *tracee);
 

@@ -7,9 +7,7 @@
 #ifndef SNAPSHOT_TRACKING_H
 #define SNAPSHOT_TRACKING_H
 
-#include "snapshot/pace.h"
-#include "snapshot/process.h"
-#include "snapshot/spool.h"
+#include "snapshot/tracked_pages.h"
 #include "snapshot/userfault.h"
 #include "snapshot/watching.h"
 
@@ -26,21 +24,15 @@ struct tracking_input {
 
 struct tracking {
 	struct tracking_input input;
+	struct tracked_pages pages; /* pages.copied: in the last pass or the stop */
 	struct userfault userfault;
 	struct watching watching;
-	int pagemap; /* descriptor; -1: not open */
-	struct spool_target memory;
-	struct pace pace;
 	struct process_maps maps;     /* of the last pass; after the stop, of that instant */
 	struct process_maps loosened; /* when protection was taken off */
 	bool is_loosened;
 	bool mappings_changed;        /* since they were read */
 	struct page_ranges ranges;    /* where to look for writes in the stop */
 	struct page_ranges untracked; /* to be copied in the stop, whatever was written */
-	struct page_ranges written;   /* of what is watched, before that */
-	size_t copied_writes;         /* of those that are noted since (userfault_writes()) */
-	uint64_t guard;               /* PAGE_IS_GUARD_BIT, if the kernel knows it */
-	uint64_t copied;              /* bytes, in the last pass or the stop */
 };
 
 /* Nothing is tracked yet: tracking_end() and tracking_release() do nothing. */

@@ -144,7 +144,7 @@ static int unprotect(const struct userfault *userfault, uint64_t start, uint64_t
 	return protect(userfault, start, end, 0);
 }
 
-static void note_write(struct userfault *userfault, const struct userfault_write *write)
+static void note_write(struct userfault *userfault, const struct page_range *write)
 {
 	if (userfault->write_count == USERFAULT_WRITES)
 		userfault->has_lost_writes = true;
@@ -153,9 +153,9 @@ static void note_write(struct userfault *userfault, const struct userfault_write
 }
 
 /* It is noted before it can be done. False: not yet. */
-static bool let_write(struct userfault *userfault, const struct userfault_write *page)
+static bool let_write(struct userfault *userfault, const struct page_range *page)
 {
-	struct userfault_write piece = { .start = page->start / PIECE * PIECE };
+	struct page_range piece = { .start = page->start / PIECE * PIECE };
 
 	piece.end = piece.start + PIECE;
 	int reason = unprotect(userfault, piece.start, piece.end);
@@ -183,7 +183,7 @@ static void let_waiting_write(struct userfault *userfault)
 /* Without memory for it, the target would wait forever. */
 static void note_fault(struct userfault *userfault, uint64_t address)
 {
-	struct userfault_write page = { address / PAGE * PAGE, address / PAGE * PAGE + PAGE };
+	struct page_range page = { address / PAGE * PAGE, address / PAGE * PAGE + PAGE };
 
 	while (!GROW(userfault->waiting, userfault->waiting_count, userfault->waiting_capacity))
 		usleep(RETRY * 1000);
@@ -377,13 +377,14 @@ bool userfault_protect(const struct userfault *userfault, uint64_t start, uint64
 	return protect(userfault, start, end, UFFDIO_WRITEPROTECT_MODE_WP) == 0;
 }
 
-const struct userfault_write *userfault_writes(struct userfault *userfault, size_t *count)
+bool userfault_writes(struct userfault *userfault, const struct page_range **writes, size_t *count)
 {
 	pthread_mutex_lock(&userfault->lock);
 	bool complete = !userfault->has_lost_writes;
 	*count = userfault->write_count;
+	*writes = userfault->writes;
 	pthread_mutex_unlock(&userfault->lock);
-	return complete ? userfault->writes : NULL;
+	return complete;
 }
 
 bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64_t end)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "snapshot/errand.h"
+#include "snapshot/page_ranges.h"
 
 enum userfault_change_kind {
 	USERFAULT_GONE,  /* unmapped, moved away or given back (MADV_DONTNEED); or about to be */
@@ -38,17 +39,13 @@ enum userfault_mode {
 
 enum { USERFAULT_CHANGES = 4096, USERFAULT_WRITES = 4096 };
 
-struct userfault_write {
-	uint64_t start, end;
-};
-
 struct userfault {
 	int descriptor; /* ours; -1: none */
 	int end;        /* eventfd: the reader is to end */
 	bool has_reader;
 	pthread_t reader;
-	struct userfault_write
-		*waiting; /* whose protection could not be taken off yet; the reader's */
+	/* Whose protection could not be taken off yet; the reader's. */
+	struct page_range *waiting;
 	size_t waiting_count, waiting_capacity;
 	pthread_mutex_t lock; /* of what follows */
 	size_t change_count;
@@ -56,7 +53,7 @@ struct userfault {
 	struct userfault_change changes[USERFAULT_CHANGES];
 	size_t write_count;   /* of SYNC */
 	bool has_lost_writes; /* there were more: anything may have been written */
-	struct userfault_write writes[USERFAULT_WRITES];
+	struct page_range writes[USERFAULT_WRITES];
 };
 
 /* Of a target's table, besides numbers of descriptors. */
@@ -84,9 +81,9 @@ void userfault_init(struct userfault *userfault);
 /*
  * Makes the target have a userfaultfd, takes it over, and has it closed in the target: two stops of
  * one thread. It waits for every change to mappings that are tracked until we know of it, for which
- * there is a thread of its own; and in SYNC mode every write. *left: the number of the descriptor while the target has it, else
- * USERFAULT_NONE; in memory that outlives us, for userfault_repair(). userfault_close() in any case. Errors: UNSUPPORTED, REFUSED, OS; those
- * of errand_call().
+ * there is a thread of its own; and in SYNC mode every write. *left: the number of the descriptor while
+ * the target has it, else USERFAULT_NONE; in memory that outlives us, for userfault_repair().
+ * userfault_close() in any case. Errors: UNSUPPORTED, REFUSED, OS; those of errand_call().
  */
 enum kioku_status userfault_open(struct userfault *userfault, enum userfault_mode mode,
 				 struct errand *errand, int *left, struct kioku_error *error);
@@ -115,9 +112,9 @@ bool userfault_protect(const struct userfault *userfault, uint64_t start, uint64
 
 /*
  * SYNC: what was written after it was protected, in the order in which it was, *count of them so far, which
- * stay as they are until userfault_close(). NULL: more than can be noted.
+ * stay as they are until userfault_close(). False: there were more than can be noted.
  */
-const struct userfault_write *userfault_writes(struct userfault *userfault, size_t *count);
+bool userfault_writes(struct userfault *userfault, const struct page_range **writes, size_t *count);
 
 /*
  * Tracks whole mappings no longer. What maps or faults waits for this (mm/userfaultfd.c, under the mmap
@@ -129,10 +126,10 @@ bool userfault_untrack(const struct userfault *userfault, uint64_t start, uint64
 
 /*
  * The same at once, without a look at any page, for memory whose protection is off, or is another
- * userfaultfd's from then on: the mode is changed to one that has none, and given up (userfaultfd_register_range() and userfaultfd_clear_vma(), which resets
- * pages of VM_UFFD_WP only). For a stop: a thread that touched a page meanwhile which is not there would
- * wait, and a system call that did so fail. False: some of them cannot be (a file's mapping); nothing
- * was done.
+ * userfaultfd's from then on: the mode is changed to one that has none, and given up
+ * (userfaultfd_register_range() and userfaultfd_clear_vma(), which resets pages of VM_UFFD_WP only). For a
+ * stop: a thread that touched a page meanwhile which is not there would wait, and a system call that did so
+ * fail. False: some of them cannot be (a file's mapping); nothing was done.
  */
 bool userfault_drop(const struct userfault *userfault, uint64_t start, uint64_t end);
 

@@ -9,6 +9,8 @@ enum {
 	MOST = 256, /* mappings, each of which takes its time in a stop */
 	/* Chunks side by side: to ask for what is between fewer takes as long as to look through them. */
 	LEAST_RUN = 2,
+	PASSES = 8,
+	FEW = 32 << 10, /* bytes: fewer than that are written while we look */
 };
 
 void watching_init(struct watching *watching)
@@ -154,8 +156,8 @@ static bool list_mapping(struct watching *watching, const struct mapping *mappin
 	return true;
 }
 
-bool watching_list(struct watching *watching, const struct mapping_list *mappings,
-		   const struct spool *spool, const struct page_ranges *all)
+static bool list(struct watching *watching, const struct mapping_list *mappings,
+		 const struct spool *spool, const struct page_ranges *all)
 {
 	for (size_t i = 0; i < mappings->count; i++)
 		if (page_ranges_have(&watching->watched, mappings->mappings[i].start) &&
@@ -163,6 +165,112 @@ bool watching_list(struct watching *watching, const struct mapping_list *mapping
 			return false;
 	watching->is_listing = page_ranges_subtract(all, &watching->listed, &watching->rest);
 	return watching->is_listing;
+}
+
+static enum kioku_status note_written(void *user, uint64_t start, uint64_t end,
+				      struct kioku_error *error)
+{
+	struct watching *watching = user;
+
+	return page_ranges_add(&watching->written, start, end) ? KIOKU_OK : error_no_memory(error);
+}
+
+/* False: it cannot be protected now. */
+static bool protect(const struct watching *watching, const struct page_range *range)
+{
+	return userfault_protect(&watching->userfault, range->start, range->end);
+}
+
+/* Those that were noted and not copied since. False: there were more than can be noted. */
+static bool noted_writes(struct watching *watching, const struct page_range **writes, size_t *count)
+{
+	bool complete = userfault_writes(&watching->userfault, writes, count);
+
+	*writes += watching->copied_writes;
+	*count -= watching->copied_writes;
+	return complete;
+}
+
+/* Protects and copies what was written. What cannot be protected now is left for the stop. */
+static enum kioku_status copy_written(struct watching *watching, struct tracked_pages *pages,
+				      struct kioku_error *error)
+{
+	struct page_ranges *written = &watching->written;
+	const struct page_range *writes;
+	size_t left = 0, count;
+
+	(void)noted_writes(watching, &writes, &count);
+	for (size_t i = 0; i < written->count; i++) {
+		struct page_range range = written->ranges[i];
+		if (protect(watching, &range))
+			TRY(tracked_pages_copy_all(pages, range.start, range.end, error));
+		else
+			written->ranges[left++] = range;
+	}
+	written->count = left;
+	for (size_t i = 0; i < count && protect(watching, &writes[i]); i++) {
+		TRY(tracked_pages_copy_all(pages, writes[i].start, writes[i].end, error));
+		watching->copied_writes++;
+	}
+	return KIOKU_OK;
+}
+
+/* Bytes that were written, and not copied since. */
+static uint64_t left_over(struct watching *watching)
+{
+	uint64_t size = page_ranges_size(&watching->written);
+	const struct page_range *writes;
+	size_t count;
+
+	(void)noted_writes(watching, &writes, &count);
+	for (size_t i = 0; i < count; i++)
+		size += writes[i].end - writes[i].start;
+	return size;
+}
+
+enum kioku_status watching_look(struct watching *watching, struct tracked_pages *pages,
+				const struct mapping_list *mappings, const struct page_ranges *all,
+				struct kioku_error *error)
+{
+	uint64_t before = UINT64_MAX;
+
+	if (!list(watching, mappings, pages->spool, all))
+		return error_no_memory(error);
+	TRY(tracked_pages_find_all_written(pages, &watching->listed, note_written, watching,
+					   error));
+	for (unsigned i = 0; i < PASSES; i++) {
+		uint64_t left = left_over(watching);
+		if (left <= FEW || left > before / 4 * 3)
+			break;
+		before = left;
+		TRY(copy_written(watching, pages, error));
+	}
+	return KIOKU_OK;
+}
+
+bool watching_has_listed(struct watching *watching)
+{
+	const struct page_range *writes;
+	size_t count;
+
+	return watching->is_listing && userfault_writes(&watching->userfault, &writes, &count);
+}
+
+enum kioku_status watching_tell(struct watching *watching,
+				enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
+							   struct kioku_error *error),
+				void *user, struct kioku_error *error)
+{
+	const struct page_range *writes;
+	size_t count;
+
+	(void)noted_writes(watching, &writes, &count);
+	for (size_t i = 0; i < watching->written.count; i++)
+		TRY(found(user, watching->written.ranges[i].start, watching->written.ranges[i].end,
+			  error));
+	for (size_t i = 0; i < count; i++)
+		TRY(found(user, writes[i].start, writes[i].end, error));
+	return KIOKU_OK;
 }
 
 void watching_end(struct watching *watching, const struct userfault *to)
@@ -186,4 +294,5 @@ void watching_release(struct watching *watching)
 	page_ranges_release(&watching->watched);
 	page_ranges_release(&watching->listed);
 	page_ranges_release(&watching->rest);
+	page_ranges_release(&watching->written);
 }

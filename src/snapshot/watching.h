@@ -10,7 +10,7 @@
 
 #include "format/maps_format.h"
 #include "snapshot/page_ranges.h"
-#include "snapshot/spool.h"
+#include "snapshot/tracked_pages.h"
 #include "snapshot/userfault.h"
 
 enum {
@@ -26,8 +26,10 @@ struct watching {
 	 * written: in the rest, a page may appear without a word.
 	 */
 	struct page_ranges listed;
-	struct page_ranges rest; /* of where writes are to be looked for, what is not listed */
-	bool is_listing;         /* these two are made */
+	struct page_ranges rest;    /* of where writes are to be looked for, what is not listed */
+	bool is_listing;            /* these two are made */
+	struct page_ranges written; /* of what is listed, before that */
+	size_t copied_writes;       /* of those that are noted since (userfault_writes()) */
 };
 
 /* Nothing is watched: watching_end() and watching_release() do nothing. */
@@ -55,9 +57,22 @@ void watching_begin(struct watching *watching, const struct userfault *from,
 		    bool (*wants)(const struct mapping *mapping, const void *user),
 		    const void *user);
 
-/* The target runs: lists what of all ranges is listed, and what is not. False: no memory. */
-bool watching_list(struct watching *watching, const struct mapping_list *mappings,
-		   const struct spool *spool, const struct page_ranges *all);
+/*
+ * The target runs: lists what of all ranges is watched, finds what was written of that, and copies it, until
+ * little is left. mappings: those of watching_begin(). Errors: NO_MEMORY; those of tracked_pages.h.
+ */
+enum kioku_status watching_look(struct watching *watching, struct tracked_pages *pages,
+				const struct mapping_list *mappings, const struct page_ranges *all,
+				struct kioku_error *error);
+
+/* Whether it is known of all that is listed what was written. */
+bool watching_has_listed(struct watching *watching);
+
+/* All threads are stopped: tells of what is listed, was written, and was not copied since; in any order. */
+enum kioku_status watching_tell(struct watching *watching,
+				enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
+							   struct kioku_error *error),
+				void *user, struct kioku_error *error);
 
 /* All threads are stopped: gives back to that userfaultfd what was taken over. */
 void watching_end(struct watching *watching, const struct userfault *to);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * usage: harm PART... [--call N] [--pad MB] [--seconds N]
- * Does what a snapshot could harm, beside so much memory. The first part runs in the main thread, too. What every part is
- * watched for besides: signals that it was never sent, children that it never had, and all that
- * /proc/self says.
+ * Does what a snapshot could harm, beside so much memory. The first part runs in the main thread, too.
+ * What every part is watched for besides: signals that it was never sent, children that it never had, and
+ * all that /proc/self says.
  */
 #include "harm.h"
 

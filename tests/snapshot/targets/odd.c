@@ -95,7 +95,7 @@ static int run_strict(void)
 	be_ready();
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
 		target_die("seccomp");
-	/* No sleep is allowed, and no clock: RDTSC, by which it is read without a call, faults from then on. */
+	/* No sleep is allowed, and no clock, which RDTSC reads: that faults from then on. */
 	while (target_goes_on()) {
 		for (volatile unsigned i = 0; i < SPINS; i++)
 			;
