@@ -153,7 +153,8 @@ enum kioku_status held_process_plan(struct kioku_process *process, enum layout_k
 	spool_release(&process->spool);
 	process->kind = kind;
 	target->spool = NULL;
-	target->areas = layout_areas(kind, list, copy_limit, &target->area_count);
+	target->areas =
+		layout_areas(kind, list, process_reads_all(), copy_limit, &target->area_count);
 	if (!target->areas)
 		return error_no_memory(error);
 	for (size_t i = 0; i < target->area_count; i++)

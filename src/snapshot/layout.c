@@ -420,18 +420,21 @@ void layout_release(struct layout *layout)
 	*layout = (struct layout){ 0 };
 }
 
-static bool is_for_stop(enum layout_kind kind, const struct mapping *mapping)
+static bool is_for_stop(enum layout_kind kind, const struct mapping *mapping, bool reads_all)
 {
 	const uint32_t not_inherited = MAPPING_DONTFORK | MAPPING_WIPEONFORK | MAPPING_HUGETLB;
 
 	if (is_device(mapping))
 		return false;
+	if (!reads_all && !(mapping->permissions & PROT_READ) &&
+	    mapping->anonymous + mapping->swapped > 0)
+		return true;
 	return (mapping->is_shared && mapping->permissions & PROT_WRITE) ||
 	       (kind == LAYOUT_OF_DUPLICATE && mapping->flags & not_inherited);
 }
 
 struct guardian_area *layout_areas(enum layout_kind kind, const struct mapping_list *mappings,
-				   uint64_t limit, size_t *area_count)
+				   bool reads_all, uint64_t limit, size_t *area_count)
 {
 	struct guardian_area *areas = calloc(mappings->count + 1, sizeof(*areas));
 	uint64_t taken = 0;
@@ -440,7 +443,7 @@ struct guardian_area *layout_areas(enum layout_kind kind, const struct mapping_l
 	for (size_t i = 0; areas && i < mappings->count; i++) {
 		const struct mapping *mapping = &mappings->mappings[i];
 		uint64_t size = mapping->end - mapping->start;
-		if (!is_for_stop(kind, mapping) || size > limit - taken)
+		if (!is_for_stop(kind, mapping, reads_all) || size > limit - taken)
 			continue;
 		taken += size;
 		areas[(*area_count)++] =

@@ -61,10 +61,11 @@ bool layout_may_want(const struct kioku_snapshot_options *options, const struct 
 
 /*
  * What has to be copied within the stop to be of its instant: what a duplicate would not have, and what
- * is shared with others, which tracking does not see writing to it. At most limit bytes of it, as whole
- * mappings. For the caller to free; NULL: no memory.
+ * is shared with others, which tracking does not see writing to it; and if not reads_all
+ * (process_reads_all()), what only the tracer can read. At most limit bytes of it, as whole mappings. For
+ * the caller to free; NULL: no memory.
  */
 struct guardian_area *layout_areas(enum layout_kind kind, const struct mapping_list *mappings,
-				   uint64_t limit, size_t *area_count);
+				   bool reads_all, uint64_t limit, size_t *area_count);
 
 #endif

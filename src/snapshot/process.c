@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/scan.h"
 #include "format/elf_format.h"
@@ -408,4 +410,18 @@ int process_open_live(const struct process *process, const char *name)
 
 	process_live_path(process, name, path);
 	return openat(process->folder, path, O_RDONLY | O_CLOEXEC);
+}
+
+bool process_reads_all(void)
+{
+	AUTO_CLOSE int own = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	long size = sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, (size_t)size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char byte;
+
+	if (page == MAP_FAILED)
+		return true;
+	bool reads = pread(own, &byte, 1, (off_t)(uintptr_t)page) == 1;
+	munmap(page, (size_t)size);
+	return reads;
 }

@@ -127,4 +127,11 @@ void process_live_path(const struct process *process, const char *name,
 /* The same, opened for reading; -1 with errno. */
 int process_open_live(const struct process *process, const char *name);
 
+/*
+ * Whether /proc/PID/mem has what the process itself may not read, for one who does not trace it: not with
+ * CONFIG_PROC_MEM_FORCE_PTRACE or proc_mem.force_override= (proc_mem_foll_force(), fs/proc/base.c, Linux
+ * 6.12).
+ */
+bool process_reads_all(void);
+
 #endif

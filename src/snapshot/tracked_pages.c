@@ -2,6 +2,7 @@
 #include "snapshot/tracked_pages.h"
 
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -209,8 +210,11 @@ enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t
 		.returned = content | pages->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
 	};
 
-	/* Reading what was never touched would have it appear in the target: no harm for a few. */
-	if (!has_file && end - start <= LOOK * SPOOL_PAGE)
+	/*
+	 * Reading what was never touched would have it appear in the target: no harm for a few, but for
+	 * guards of stacks, which nobody touches.
+	 */
+	if (!has_file && mapping->permissions & PROT_READ && end - start <= LOOK * SPOOL_PAGE)
 		return copy(pages, start, end, error);
 	return copy_some(pages, start, end, &what, !has_file, error);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a target notices of snapshots: nothing."""
 
+import array
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 
 from case import HARM, METHODS, ToolCase, count
+from core_file import PAGE
 from targets import LIMIT, children, status, thread_states, traced_threads, wait_until
 
 BLOCKING_CALLS = 29  # those of targets/harm_blocking.c
@@ -137,6 +139,28 @@ class Unharmed(ToolCase):
         self.assertEqual(children(target.pid), [])
         self.assertEqual(status(target.pid, "VmSize"), size)
         self.check_unharmed(target)
+
+    def test_guards_stay_untouched(self):
+        """To read the guards of stacks would have pages appear there."""
+        target = self.start("harm", "blocking")
+        before = pages_there(target.pid, "---p")
+        for method in (*self.methods, "stop"):
+            self.snapshot(target, "--method", method)
+        self.assertEqual(pages_there(target.pid, "---p"), before)
+
+
+def pages_there(pid, permissions):
+    """How many pages there are in mappings of these permissions."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        found = 0
+        for line in maps:
+            words = line.split()
+            if words[1] == permissions:
+                first, last = (int(address, 16) // PAGE for address in words[0].split("-"))
+                pagemap.seek(first * 8)
+                found += sum(entry >> 62 != 0 for entry in
+                             array.array("Q", pagemap.read((last - first) * 8)))
+        return found
 
 
 def send_often(pid, number, ended):
