@@ -46,7 +46,7 @@ static uint64_t pending_in(pid_t tid, uint32_t flags)
  * it is let go (kernel/signal.c, sig_ignored()). It is dropped then, and so is what stands for nothing
  * by default (signal(7)); the effect of SIGCONT comes when it is sent, and is over.
  */
-static uint64_t ignored_by(pid_t tid)
+uint64_t thread_ignored(pid_t tid)
 {
 	const uint64_t harmless =
 		BIT_OF(SIGCHLD) | BIT_OF(SIGCONT) | BIT_OF(SIGURG) | BIT_OF(SIGWINCH);
@@ -66,7 +66,7 @@ uint64_t thread_signals(pid_t tid, uint64_t *coming)
 {
 	uint64_t pending = pending_in(tid, 0) | pending_in(tid, PTRACE_PEEKSIGINFO_SHARED);
 
-	*coming = pending != 0 ? pending & ~ignored_by(tid) : 0;
+	*coming = pending != 0 ? pending & ~thread_ignored(tid) : 0;
 	return pending;
 }
 

@@ -37,6 +37,9 @@ enum kioku_status thread_record_read(struct thread_record *record, struct kioku_
 /* Signals that are pending for a stopped thread and its process; *coming: as in the record. */
 uint64_t thread_signals(pid_t tid, uint64_t *coming);
 
+/* Signals that a thread's process ignores, by its own or by default. */
+uint64_t thread_ignored(pid_t tid);
+
 /* Of a thread that does not stop: what /proc says of it, as far as it does. */
 void thread_record_guess(struct thread_record *record, int process_folder);
 
