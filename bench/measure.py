@@ -52,6 +52,23 @@ class Distribution:
                f"{self.note} |"
 
 
+@dataclass
+class Missed:
+    """Deadlines that a task missed, of how many."""
+    deadlines: int
+    of: int
+    note: str = ""
+
+    def __str__(self):
+        return f"{self.deadlines} of {self.of}{self.note}"
+
+
+def missed(what, mine, other, goal=math.inf):
+    """One more of each, as there may be none."""
+    expected = other.deadlines * mine.of / other.of
+    return Line(what, f"{mine}", f"{other}", (mine.deadlines + 1) / (expected + 1), goal)
+
+
 def percentile(times, part):
     """The least of times that so many percent of them do not exceed; 100: the largest."""
     return sorted(times)[max(math.ceil(len(times) * part / 100), 1) - 1]

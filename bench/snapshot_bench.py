@@ -17,7 +17,8 @@ import unittest
 from pathlib import Path
 
 import measure
-from measure import TOP, Distribution, Line, Skipped, microseconds, percentile, run
+from measure import (TOP, Distribution, Line, Missed, Skipped, microseconds, percentile,
+                     run)
 
 sys.path.insert(0, str(TOP / "tests/snapshot"))
 import targets  # noqa: E402
@@ -244,14 +245,6 @@ def stops(bench, size, threads):
 
 # --- a task with deadlines
 
-def against(what, mine, other, goal):
-    """Deadlines that are missed. One more of each, as there may be none."""
-    missed = [sum(length > SLACK for length in lengths) for lengths in (mine, other)]
-    rates = [(count + 1) / len(lengths) for count, lengths in zip(missed, (mine, other))]
-    return Line(what, f"{missed[0]} of {len(mine)}", f"{missed[1]} of {len(other)}",
-                rates[0] / rates[1], goal)
-
-
 def deadlines(bench, kilobytes):
     """Snapshots of a real-time task, and as long without, in turns; and beside it another such task on
     the same CPU, in turns with it, of which no snapshot is taken: what is late there is so for other
@@ -275,17 +268,18 @@ def deadlines(bench, kilobytes):
                 for seen, of in (late, target), (beside, other):
                     seen.setdefault(way, []).extend(
                         length for _, length in of.gaps(began, began + taken))
-    missed = {way: sum(length > SLACK for length in lengths) for way, lengths in late.items()}
+    missed, missed_beside = ({way: Missed(sum(length > SLACK for length in lengths), len(lengths))
+                              for way, lengths in seen.items()} for seen in (late, beside))
     for way in ways:
         goal = 1 if way == "track" and kilobytes != REPORTED else math.inf
-        yield against(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
-                      "no snapshot", late[way], late["control"], goal)
-        yield against(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
-                      "one beside it", late[way], beside[way], math.inf)
+        yield measure.missed(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
+                             "no snapshot", missed[way], missed["control"], goal)
+        yield measure.missed(f"task of 1 ms that writes {kilobytes} KB: deadlines missed, {way} / "
+                             "one beside it", missed[way], missed_beside[way])
     for way, times in late.items():
         yield Distribution(f"task of 1 ms that writes {kilobytes} KB: done after it is due, "
                            f"{'no snapshot' if way == 'control' else way}", times,
-                           f"{missed[way]} missed, {made.get(way, 0)} snapshots")
+                           f"{missed[way].deadlines} missed, {made.get(way, 0)} snapshots")
 
 
 # --- writes

@@ -21,6 +21,8 @@ FIRMWARE = Path("/usr/share/OVMF")
 WORDS_TIMEOUT = 20  # seconds for what a command has said to arrive
 TRUTH_DISK = 256 << 20  # sparse; an archive takes 10 to 20 MiB
 
+THREADED = "tcg,thread=multi"
+
 # What boot(output=...) adds: an ext4 disk, and ports whose other ends are files here. ext4 asks for
 # crc32c by an alias, which only depmod's tables know.
 OUTPUT_MODULES = ("virtio_console", "crc32c_generic", "ext4")
@@ -75,19 +77,27 @@ class Guest:
     # --- life
 
     def boot(self, kernel, memory=1024, cpus=2, cpu="max", machine="q35", append="", firmware=None,
-             vmcoreinfo=True, timeout=180, modules=(), files=None, arguments=(), output=0):
+             vmcoreinfo=True, timeout=180, modules=(), files=None, arguments=(), output=0,
+             virtual_time=False):
         """Start, and wait until the guest's activity is settled.
 
         memory in MiB; firmware: None or "ovmf"; arguments: further ones for QEMU; modules and
         files: see initramfs.build(); output: MiB of a disk at /output, 0 for none. A guest with
-        one also has what said(), stream() and take() need.
+        one also has what said(), stream() and take() need; virtual_time: its clock counts
+        instructions, one a nanosecond, and knows nothing of how busy this machine is. For one CPU:
+        QEMU lets another one run only when the first has nothing to do.
         """
+        if virtual_time and cpus != 1:
+            raise ValueError("virtual time is for one CPU")
         if output:
             modules = [*OUTPUT_MODULES, *modules]
         command = self._command(kernel, memory, cpus, cpu, machine, append, firmware, vmcoreinfo,
                                 initramfs.build(kernel, modules, files))
         if output:
             command += self._output_devices()
+        if virtual_time:
+            command[command.index(THREADED)] = "tcg,thread=single"
+            command += ["-icount", "shift=0,sleep=off"]
         command += arguments
         self._output = output
         self._low_pieces = ram_map(memory, machine)
@@ -321,7 +331,7 @@ class Guest:
     def _command(self, kernel, memory, cpus, cpu, machine, append, firmware, vmcoreinfo, initrd):
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-            "-nic", "none", "-accel", "tcg,thread=multi",
+            "-nic", "none", "-accel", THREADED,
             "-smp", str(cpus), "-cpu", cpu, "-m", f"{memory}M",
             "-machine", f"{machine},memory-backend=ram",
             "-object", f"memory-backend-file,id=ram,size={memory}M,mem-path={self.ram},share=on",

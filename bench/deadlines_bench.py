@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Deadlines of a real-time task of which snapshots are taken, in a guest whose clock counts instructions: what
+is late there is so for what kioku and the kernel do, and for nothing that this machine does besides. The task,
+its kernel and kioku share one CPU, which is more than they do where a control process has one of its own."""
+
+import json
+import math
+import sys
+
+import measure
+from measure import TOP, Missed, Skipped
+
+sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
+import guest  # noqa: E402
+import kernels  # noqa: E402
+import snapshots  # noqa: E402
+
+NEEDS_GUEST = False  # but two of its own
+# What runs such tasks: a real-time kernel, and an ordinary one in which all may be preempted.
+KERNELS = (("trixie-rt", ""), ("backports", "preempt=full"))
+CALLS = measure.STATIC.parent / "bench/snapshot_calls"
+METHODS = ("track", "fork")
+KILOBYTES = (16, 64, 256, 1024)  # that the task writes each period
+REPORTED = 1024  # no goal: that is more than there is time for
+COUNT, FULL_COUNT = 100, 3600
+PERIOD, HELD, PAUSE = 1000, 5137, 15411  # us; no multiples of the period
+
+
+class Task:
+    """In a guest, for as long as a command runs: what it said at its end."""
+
+    def __init__(self, machine, kilobytes, command):
+        status, text = machine.said(
+            f"gap --period {PERIOD} --kilobytes {kilobytes} --rss 2 > /run/gap 2>&1 & task=$!; "
+            f"until grep -q ready /run/gap; do sleep 0.1; done; {command}; kill $task; wait $task; "
+            "tail -n 1 /run/gap", timeout=3600 * 4)
+        try:
+            self.said = json.loads(text.splitlines()[-1])
+        except ValueError:
+            raise Skipped(f"{command} ended with {status}: {text[-300:]}") from None
+        self.refused = text.count("snapshot_calls:")
+        self.missed = Missed(self.said["missed"], self.said["periods"],
+                             f", {self.said['longest'] / 1000:.0f} us at most")
+
+
+def measure_one(machine, kilobytes):
+    """{way: Missed}, and how many snapshots were refused."""
+    found, refused = {}, 0
+    count = FULL_COUNT if measure.full else COUNT
+    for method in METHODS:
+        task = Task(machine, kilobytes, f"snapshot_calls {method} $task hold {count} {HELD} {PAUSE} "
+                                        "2>&1 > /dev/null")
+        found[method] = task.missed
+        refused += task.refused
+    found["control"] = Task(machine, kilobytes,
+                            f"sleep {found['track'].of * PERIOD / 1e6:.1f}").missed
+    return found, refused
+
+
+def of_kernel(kernel, append, folder):
+    with guest.Guest(folder / kernel) as machine:
+        machine.boot(kernels.get(kernel), 512, cpus=1, append=append, output=64, timeout=600,
+                     virtual_time=True,
+                     files={"/bin/snapshot_calls": CALLS, **snapshots.programs(folder, "gap")})
+        for kilobytes in KILOBYTES:
+            found, refused = measure_one(machine, kilobytes)
+            for method in METHODS:
+                goal = 1 if method == "track" and kilobytes != REPORTED else math.inf
+                yield measure.missed(
+                    f"{kernel} {append}".rstrip() + f", its own time: task of 1 ms that writes "
+                    f"{kilobytes} KB: deadlines missed, {method} / no snapshot"
+                    f"{f', {refused} refused' if refused else ''}",
+                    found[method], found["control"], goal)
+
+
+def lines(kioku, booted, folder):
+    """Every line of this bench; a Skipped in place of what cannot be had."""
+    if not CALLS.exists():
+        yield Skipped("deadlines: there is no static build")
+        return
+    for kernel, append in KERNELS:
+        try:
+            yield from of_kernel(kernel, append, folder)
+        except (guest.GuestError, kernels.FetchError, Skipped) as reason:
+            yield Skipped(f"deadlines, {kernel}: {reason}")
