@@ -22,15 +22,6 @@ struct injection {
 };
 
 /*
- * For kernels that do not tell of restartable sequences (before Linux 5.13): a thread which is stopped at
- * work, and has a record, is let go for one instruction, before which the kernel sends it out of a sequence
- * that it was in. The record is of the moment after it. deadline: of wait_now(). Errors: NOT_FOUND, LIMIT,
- * OS.
- */
-enum kioku_status injection_leave_sequence(struct thread_record *record, uint64_t deadline,
-					   struct kioku_error *error);
-
-/*
  * Prepares a thread, which is stopped and has a record. has_stack: below its stack pointer is room for
  * a frame that is nobody's. injection_end() in any case, once nothing else is to be called.
  */

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "snapshot/restart.h"
+#include "snapshot/sequence.h"
 
 enum {
 	CHUNK = 1 << 16,
@@ -171,7 +172,7 @@ enum kioku_status site_call(const struct site *site, struct tracee *tracee,
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
 				 "process %d has no code in which a system call could be made",
 				 tracee->pid);
-	TRY(injection_leave_sequence(thread->record, deadline, error));
+	TRY(sequence_leave(thread->record, deadline, error));
 	injection_begin(injection, thread->record, &site->gadgets, has_stack);
 	thread->is_changed = true;
 	if (has_child) {

@@ -46,6 +46,25 @@ enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 	}
 }
 
+enum kioku_status wait_go_on(int request, pid_t tid, int signal, uint64_t deadline, int *status,
+			     struct kioku_error *error)
+{
+	enum wait_outcome outcome = WAIT_GONE;
+
+	*status = 0;
+	if (ptrace(request, tid, NULL, (void *)(intptr_t)signal) == 0)
+		outcome = wait_for_stop(tid, deadline, status);
+	else if (errno != ESRCH)
+		return error_os(error, "thread %d cannot go on", tid);
+	if (outcome == WAIT_GONE)
+		return error_set(error, KIOKU_ERROR_NOT_FOUND,
+				 "thread %d was killed while it was stopped", tid);
+	if (outcome == WAIT_LATE)
+		return error_set(error, KIOKU_ERROR_LIMIT, "thread %d does not stop again in time",
+				 tid);
+	return KIOKU_OK;
+}
+
 bool wait_is_call_stop(int status)
 {
 	return WIFSTOPPED(status) && WSTOPSIG(status) == (SIGTRAP | 0x80);

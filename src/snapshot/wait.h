@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/error.h"
+
 enum wait_outcome {
 	WAIT_STOPPED, /* *status says how */
 	WAIT_GONE,    /* it has ended, or is not ours */
@@ -21,6 +23,13 @@ uint64_t wait_now(void);
 
 /* deadline: of wait_now(). */
 enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status);
+
+/*
+ * Lets a stopped thread go on by a ptrace request, with a signal or 0, until its next stop; *status: how it is
+ * stopped. Errors: NOT_FOUND (it was killed), LIMIT (the deadline), OS.
+ */
+enum kioku_status wait_go_on(int request, pid_t tid, int signal, uint64_t deadline, int *status,
+			     struct kioku_error *error);
 
 /* How a thread is stopped, of waitpid()'s status. */
 bool wait_is_call_stop(int status);  /* at the entry or exit of a system call */
