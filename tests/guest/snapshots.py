@@ -77,7 +77,7 @@ class Target:
                 if row["possible"] and row["method"] != "stop"]
 
     def take(self, method):
-        name = f"{self.words[0]}-{self.words[-1]}-{len(self.taken)}.core"
+        name = f"{'-'.join(self.words)}-{len(self.taken)}.core"
         self.taken.append((method, name, *self.machine.said(
             f"kioku snapshot {self.pid} --method {method} -o /output/{name}")))
 
