@@ -9,6 +9,7 @@ import sys
 
 import measure
 from measure import TOP, Missed, Skipped
+from snapshot_bench import KILOBYTES, REPORTED
 
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
 import guest  # noqa: E402
@@ -21,8 +22,6 @@ NEEDS_GUEST = False  # but some of its own
 KERNELS = (("trixie-rt", "", True), ("backports", "preempt=full", True), ("backports", "", False))
 CALLS = measure.STATIC.parent / "bench/snapshot_calls"
 METHODS = ("track", "fork")
-KILOBYTES = (16, 64, 256, 1024)  # that the task writes each period
-REPORTED = 1024  # no goal: that is more than there is time for
 COUNT, FULL_COUNT = 100, 3600
 CPU = "max,erms=off,fsrm=off"  # with these, what is copied counts as an instruction for each byte
 PERIOD, HELD, PAUSE = 1000, 5137, 15411  # us; no multiples of the period

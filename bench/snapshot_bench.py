@@ -43,7 +43,7 @@ READ_GOAL = 1.5  # of memcpy()'s time
 
 KILOBYTES = (16, 64, 256, 1024)  # that a task writes each period of 1 ms
 SLACK = 250_000
-REPORTED = 1024  # kilobytes: no goal
+REPORTED = 1024  # of them there is no goal: that is more than there is time for
 TURNS, FULL_TURNS, TURN = 4, 72, 50  # of so many snapshots each
 
 PAPER_CALLS = {"stop": 42, "reap": 155}

@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
+#include "base/error.h"
 
 struct page_range {
 	uint64_t start, end; /* start < end */
 };
+
+/* One range after the other is handed to one. What it returns, if not KIOKU_OK, ends that. */
+typedef enum kioku_status page_range_fn(void *user, uint64_t start, uint64_t end,
+					struct kioku_error *error);
 
 /* All zero is an empty list. */
 struct page_ranges {

@@ -109,6 +109,12 @@ static enum kioku_status copy(struct tracked_pages *pages, uint64_t start, uint6
 	return spool_copy(pages->spool, &pages->memory, start, end, error);
 }
 
+/* What keep() has to know. Asking whose a page is, as files need it, costs a look at each one. */
+static uint64_t kept_categories(const struct tracked_pages *pages, bool has_file)
+{
+	return content | pages->guard | (has_file ? PAGE_IS_FILE_BIT : 0);
+}
+
 /* Of a range: copies the pages that have content, and those that were in a file are no longer. */
 static enum kioku_status keep(struct tracked_pages *pages, const struct pagemap_region *region,
 			      bool with_files, struct kioku_error *error)
@@ -147,7 +153,6 @@ enum kioku_status tracked_pages_copy_written(struct tracked_pages *pages,
 					     const struct mapping *mapping,
 					     struct kioku_error *error)
 {
-	/* Asking whose a page is costs a look at each one. */
 	bool has_file = mapping->inode != 0 && !mapping->is_shared;
 	/*
 	 * Not SCAN_CHECK_WPASYNC: should there be another mapping by now, the scan would fail with
@@ -157,7 +162,7 @@ enum kioku_status tracked_pages_copy_written(struct tracked_pages *pages,
 		.flags = SCAN_WP_MATCHING,
 		.page_limit = STEP,
 		.all_of = PAGE_IS_WRITTEN_BIT,
-		.returned = content | pages->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
+		.returned = kept_categories(pages, has_file),
 	};
 	struct pagemap_scan step = any;
 	struct pagemap_region regions[REGIONS];
@@ -207,7 +212,7 @@ enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t
 	bool has_file = !mapping || (mapping->inode != 0 && !mapping->is_shared);
 	const struct pagemap_scan what = {
 		.all_of = PAGE_IS_WRITTEN_BIT,
-		.returned = content | pages->guard | (has_file ? PAGE_IS_FILE_BIT : 0),
+		.returned = kept_categories(pages, has_file),
 	};
 
 	/*
@@ -223,11 +228,9 @@ enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t
  * The fast form of the scan: only what was written, asked for by nothing else (fs/proc/task_mmu.c,
  * pagemap_scan_pmd_entry()).
  */
-enum kioku_status
-tracked_pages_find_written(struct tracked_pages *pages, uint64_t start, uint64_t end,
-			   enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-						      struct kioku_error *error),
-			   void *user, struct kioku_error *error)
+enum kioku_status tracked_pages_find_written(struct tracked_pages *pages, uint64_t start,
+					     uint64_t end, page_range_fn *found, void *user,
+					     struct kioku_error *error)
 {
 	struct pagemap_region regions[REGIONS];
 	struct pagemap_scan step = { .start = start,
@@ -244,11 +247,10 @@ tracked_pages_find_written(struct tracked_pages *pages, uint64_t start, uint64_t
 	return KIOKU_OK;
 }
 
-enum kioku_status
-tracked_pages_find_all_written(struct tracked_pages *pages, const struct page_ranges *where,
-			       enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-							  struct kioku_error *error),
-			       void *user, struct kioku_error *error)
+enum kioku_status tracked_pages_find_all_written(struct tracked_pages *pages,
+						 const struct page_ranges *where,
+						 page_range_fn *found, void *user,
+						 struct kioku_error *error)
 {
 	for (size_t i = 0; i < where->count; i++)
 		TRY(tracked_pages_find_written(pages, where->ranges[i].start, where->ranges[i].end,

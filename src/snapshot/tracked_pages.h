@@ -62,18 +62,15 @@ enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t
  * Tells of what was written, in ascending order, which may be across mappings; and of what is not there in a
  * page table that is.
  */
-enum kioku_status
-tracked_pages_find_written(struct tracked_pages *pages, uint64_t start, uint64_t end,
-			   enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-						      struct kioku_error *error),
-			   void *user, struct kioku_error *error);
+enum kioku_status tracked_pages_find_written(struct tracked_pages *pages, uint64_t start,
+					     uint64_t end, page_range_fn *found, void *user,
+					     struct kioku_error *error);
 
 /* The same, of all these ranges. */
-enum kioku_status
-tracked_pages_find_all_written(struct tracked_pages *pages, const struct page_ranges *where,
-			       enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-							  struct kioku_error *error),
-			       void *user, struct kioku_error *error);
+enum kioku_status tracked_pages_find_all_written(struct tracked_pages *pages,
+						 const struct page_ranges *where,
+						 page_range_fn *found, void *user,
+						 struct kioku_error *error);
 
 /*
  * Where memory was given back (spool_chunk.is_suspect), page tables may be gone, too, and nothing is told of

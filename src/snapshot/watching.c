@@ -256,10 +256,8 @@ bool watching_has_listed(struct watching *watching)
 	return watching->is_listing && userfault_writes(&watching->userfault, &writes, &count);
 }
 
-enum kioku_status watching_tell(struct watching *watching,
-				enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-							   struct kioku_error *error),
-				void *user, struct kioku_error *error)
+enum kioku_status watching_tell(struct watching *watching, page_range_fn *found, void *user,
+				struct kioku_error *error)
 {
 	const struct page_range *writes;
 	size_t count;

@@ -69,10 +69,8 @@ enum kioku_status watching_look(struct watching *watching, struct tracked_pages 
 bool watching_has_listed(struct watching *watching);
 
 /* All threads are stopped: tells of what is listed, was written, and was not copied since; in any order. */
-enum kioku_status watching_tell(struct watching *watching,
-				enum kioku_status (*found)(void *user, uint64_t start, uint64_t end,
-							   struct kioku_error *error),
-				void *user, struct kioku_error *error);
+enum kioku_status watching_tell(struct watching *watching, page_range_fn *found, void *user,
+				struct kioku_error *error);
 
 /* All threads are stopped: gives back to that userfaultfd what was taken over. */
 void watching_end(struct watching *watching, const struct userfault *to);
