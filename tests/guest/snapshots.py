@@ -159,11 +159,9 @@ def complete(visit):
 
 
 def watched(visit):
-    """Where writes can be tracked at all, much memory was not looked through in the stop; once at least, as
-    on a busy machine too much is written while all of it is looked at."""
-    tracked = [(name, text) for method, name, _, text in visit.watched.taken if method == "track"]
-    if tracked and not any("once before" in text for _, text in tracked):
-        for name, text in tracked:
+    """Where writes can be tracked at all, much memory was not looked through in the stop."""
+    for method, name, _, text in visit.watched.taken:
+        if method == "track" and "once before" not in text:
             yield f"{name}: {text[-500:]}"
 
 
