@@ -6,6 +6,7 @@ its kernel and kioku share one CPU, which is more than they do where a control p
 import json
 import math
 import sys
+import typing
 
 import measure
 from measure import TOP, Missed, Skipped
@@ -17,9 +18,6 @@ import kernels  # noqa: E402
 import snapshots  # noqa: E402
 
 NEEDS_GUEST = False  # but some of its own
-# What runs such tasks: a real-time kernel, and an ordinary one in which all may be preempted. For one in which
-# whatever runs beside the task on its CPU may keep it from it, there is no goal.
-KERNELS = (("trixie-rt", "", True), ("backports", "preempt=full", True), ("backports", "", False))
 CALLS = measure.STATIC.parent / "bench/snapshot_calls"
 METHODS = ("track", "fork")
 COUNT, FULL_COUNT = 100, 3600
@@ -27,10 +25,47 @@ CPU = "max,erms=off,fsrm=off"  # with these, what is copied counts as an instruc
 PERIOD, HELD, PAUSE = 1000, 5137, 15411  # us; no multiples of the period
 
 
-def run(machine, kilobytes, command):
+class Task(typing.NamedTuple):
+    kilobytes: int  # that it writes each period
+    mebibytes: int = 2  # that it has
+    threads: int = 1  # of them, all but that one sleep for 1 ms again and again
+
+    def __str__(self):
+        return (f"task of 1 ms that writes {self.kilobytes} KB" +
+                (f" of {self.mebibytes} MB" if self.mebibytes > 2 else "") +
+                (f", {self.threads} threads" if self.threads > 1 else ""))
+
+    def count(self):
+        """How many snapshots: the less memory, the more."""
+        return max((FULL_COUNT if measure.full else COUNT) * 2 // self.mebibytes, 3)
+
+
+TASKS = tuple(map(Task, KILOBYTES))
+LARGE = (Task(16, 28, 8), Task(16, 256), Task(16, 256, 8), Task(16, 1024), Task(16, 4096))
+
+
+class Kernel(typing.NamedTuple):
+    name: str
+    append: str
+    has_goal: bool
+    tasks: tuple = TASKS
+    memory: int = 512  # MiB
+
+    def __str__(self):
+        return f"{self.name} {self.append}".rstrip()
+
+
+# What runs such tasks: a real-time kernel, and an ordinary one in which all may be preempted. For one in which
+# whatever runs beside the task on its CPU may keep it from it, there is no goal.
+KERNELS = (Kernel("trixie-rt", "", True), Kernel("trixie-rt", "", True, LARGE, 2 * 4096 + 1024),
+           Kernel("backports", "preempt=full", True), Kernel("backports", "", False))
+
+
+def run(machine, task, command):
     """What the task has missed while a command ran in the guest, which knows it as $task."""
     status, text = machine.said(
-        f"gap --period {PERIOD} --kilobytes {kilobytes} --rss 2 > /run/gap 2>&1 & task=$!; "
+        f"gap --period {PERIOD} --kilobytes {task.kilobytes} --rss {task.mebibytes} "
+        f"--threads {task.threads} > /run/gap 2>&1 & task=$!; "
         f"until grep -q ready /run/gap; do sleep 0.1; done; {command}; kill $task; wait $task; "
         "tail -n 1 /run/gap", timeout=3600 * 4)
     try:
@@ -42,28 +77,26 @@ def run(machine, kilobytes, command):
                   (f", {refused} refused" if refused else ""))
 
 
-def measure_one(machine, kilobytes):
+def measure_one(machine, task):
     """{way: Missed}"""
-    count = FULL_COUNT if measure.full else COUNT
-    found = {method: run(machine, kilobytes, f"snapshot_calls {method} $task hold {count} {HELD} {PAUSE} "
-                                             "2>&1 > /dev/null") for method in METHODS}
-    found["control"] = run(machine, kilobytes, f"sleep {found['track'].of * PERIOD / 1e6:.1f}")
+    found = {method: run(machine, task, f"snapshot_calls {method} $task hold {task.count()} {HELD} {PAUSE} "
+                                        "2>&1 > /dev/null") for method in METHODS}
+    found["control"] = run(machine, task, f"sleep {found['track'].of * PERIOD / 1e6:.1f}")
     return found
 
 
-def of_kernel(kernel, append, has_goal, folder):
-    with guest.Guest(folder / f"{kernel}{append}") as machine:
-        machine.boot(kernels.get(kernel), 512, cpus=1, cpu=CPU, append=append, output=64, timeout=600,
-                     virtual_time=True,
+def of_kernel(kernel, folder):
+    with guest.Guest(folder / f"{kernel} {kernel.memory}") as machine:
+        machine.boot(kernels.get(kernel.name), kernel.memory, cpus=1, cpu=CPU, append=kernel.append,
+                     output=64, timeout=600, virtual_time=True,
                      files={"/bin/snapshot_calls": CALLS, **snapshots.programs(folder, "gap")})
-        for kilobytes in KILOBYTES:
-            found = measure_one(machine, kilobytes)
+        for task in kernel.tasks:
+            found = measure_one(machine, task)
             for method in METHODS:
-                wanted = has_goal and method == "track" and kilobytes != REPORTED
-                yield measure.missed(
-                    f"{kernel} {append}".rstrip() + f", its own time: task of 1 ms that writes "
-                    f"{kilobytes} KB: deadlines missed, {method} / no snapshot",
-                    found[method], found["control"], 1 if wanted else math.inf)
+                wanted = kernel.has_goal and method == "track" and task.kilobytes != REPORTED
+                yield measure.missed(f"{kernel}, its own time: {task}: deadlines missed, {method} / no "
+                                     "snapshot", found[method], found["control"],
+                                     1 if wanted else math.inf)
 
 
 def lines(kioku, booted, folder):
@@ -71,8 +104,8 @@ def lines(kioku, booted, folder):
     if not CALLS.exists():
         yield Skipped("deadlines: there is no static build")
         return
-    for kernel, append, has_goal in KERNELS:
+    for kernel in KERNELS:
         try:
-            yield from of_kernel(kernel, append, has_goal, folder)
+            yield from of_kernel(kernel, folder)
         except (guest.GuestError, kernels.FetchError, Skipped) as reason:
             yield Skipped(f"deadlines, {kernel}: {reason}")

@@ -2,13 +2,18 @@
 #include "snapshot/wait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { SPIN = 60000, NAP_LIMIT = 1000000 }; /* nanoseconds */
+#include "base/cleanup.h"
+
+enum { SPIN = 60000, NAP_LIMIT = 1000000, LEAVE = 5000 }; /* nanoseconds */
+enum { LEAVES = 4 };
 
 uint64_t wait_now(void)
 {
@@ -18,15 +23,49 @@ uint64_t wait_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* Whose SIGCHLD has woken us: it may still be on this CPU. */
+static _Thread_local pid_t waker;
+
 /* Until some child changes, for which SIGCHLD stands; others' may have come before. */
 static void nap(uint64_t time)
 {
 	struct timespec limit = { .tv_nsec = (long)(time < NAP_LIMIT ? time : NAP_LIMIT) };
+	siginfo_t info;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigtimedwait(&set, NULL, &limit);
+	if (sigtimedwait(&set, &info, &limit) == SIGCHLD)
+		waker = info.si_pid;
+}
+
+/*
+ * With PREEMPT_RT, we are woken before who stops has left its CPU (ptrace_stop(), kernel/signal.c, Linux
+ * 6.12). If that is ours, our next request would sleep for a whole tick (wait_task_inactive(),
+ * kernel/sched/core.c). Until then there is no function that it waits in.
+ */
+static void let_leave(pid_t tid)
+{
+	char path[sizeof("/proc/4294967295/wchan")], first = '0';
+
+	waker = 0;
+	snprintf(path, sizeof(path), "/proc/%d/wchan", tid);
+	for (int i = 0; i < LEAVES; i++) {
+		AUTO_CLOSE int wchan = open(path, O_RDONLY | O_CLOEXEC);
+		if (read(wchan, &first, 1) != 1 || first != '0')
+			return;
+		nap(LEAVE);
+	}
+}
+
+/* Where there is one CPU, who asks again and again keeps it from those that are to stop. */
+static uint64_t spin_limit(void)
+{
+	static _Thread_local long cpus;
+
+	if (cpus == 0)
+		cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	return cpus == 1 ? 0 : SPIN;
 }
 
 enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
@@ -35,13 +74,17 @@ enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 
 	for (;; now = wait_now()) {
 		pid_t found = waitpid(tid, status, __WALL | WNOHANG);
+		if (found == tid && !WIFSTOPPED(*status))
+			return WAIT_GONE;
+		if (found == tid && tid == waker)
+			let_leave(tid);
 		if (found == tid)
-			return WIFSTOPPED(*status) ? WAIT_STOPPED : WAIT_GONE;
+			return WAIT_STOPPED;
 		if (found < 0 && errno != EINTR)
 			return WAIT_GONE;
 		if (now >= deadline)
 			return WAIT_LATE;
-		if (now - start > SPIN)
+		if (now - start >= spin_limit())
 			nap(deadline - now);
 	}
 }
