@@ -28,7 +28,7 @@ PERIOD, HELD, PAUSE = 1000, 5137, 15411  # us; no multiples of the period
 class Task(typing.NamedTuple):
     kilobytes: int  # that it writes each period
     mebibytes: int = 2  # that it has
-    threads: int = 1  # of them, all but that one sleep for 1 ms again and again
+    threads: int = 1  # others sleep for 1 ms again and again; no goal, as all stop on one CPU, one by one
 
     def __str__(self):
         return (f"task of 1 ms that writes {self.kilobytes} KB" +
@@ -93,7 +93,8 @@ def of_kernel(kernel, folder):
         for task in kernel.tasks:
             found = measure_one(machine, task)
             for method in METHODS:
-                wanted = kernel.has_goal and method == "track" and task.kilobytes != REPORTED
+                wanted = (kernel.has_goal and method == "track" and task.threads == 1 and
+                          task.kilobytes != REPORTED)
                 yield measure.missed(f"{kernel}, its own time: {task}: deadlines missed, {method} / no "
                                      "snapshot", found[method], found["control"],
                                      1 if wanted else math.inf)

@@ -58,19 +58,22 @@ static void let_leave(pid_t tid)
 	}
 }
 
-/* Where there is one CPU, who asks again and again keeps it from those that are to stop. */
-static uint64_t spin_limit(void)
+/*
+ * For which time to ask without sleeping. Where there is one CPU, that keeps it from those that are to stop;
+ * whether there is takes as long to find out, and is only asked when it was in vain.
+ */
+static uint64_t spin_limit(bool was_vain)
 {
 	static _Thread_local long cpus;
 
-	if (cpus == 0)
+	if (was_vain && cpus == 0)
 		cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	return cpus == 1 ? 0 : SPIN;
 }
 
 enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 {
-	uint64_t start = wait_now(), now = start;
+	uint64_t start = wait_now(), now = start, spin = spin_limit(false);
 
 	for (;; now = wait_now()) {
 		pid_t found = waitpid(tid, status, __WALL | WNOHANG);
@@ -84,8 +87,10 @@ enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 			return WAIT_GONE;
 		if (now >= deadline)
 			return WAIT_LATE;
-		if (now - start >= spin_limit())
-			nap(deadline - now);
+		if (now - start < spin)
+			continue;
+		nap(deadline - now);
+		spin = spin_limit(true);
 	}
 }
 
