@@ -9,7 +9,7 @@ import sys
 import typing
 
 import measure
-from measure import TOP, Missed, Skipped
+from measure import TOP, Distribution, Missed, Skipped, microseconds
 from snapshot_bench import KILOBYTES, REPORTED
 
 sys.path[:0] = [str(TOP / "lab"), str(TOP / "tests/guest")]
@@ -37,7 +37,7 @@ class Task(typing.NamedTuple):
 
     def count(self):
         """How many snapshots: the less memory, the more."""
-        return max((FULL_COUNT if measure.full else COUNT) * 2 // self.mebibytes, 3)
+        return max((FULL_COUNT if measure.full else COUNT) * 4 // max(self.mebibytes, 4), 5)
 
 
 TASKS = tuple(map(Task, KILOBYTES))
@@ -62,26 +62,28 @@ KERNELS = (Kernel("trixie-rt", "", True), Kernel("trixie-rt", "", True, LARGE, 2
 
 
 def run(machine, task, command):
-    """What the task has missed while a command ran in the guest, which knows it as $task."""
+    """What the task has missed while a command ran in the guest, which knows it as $task; and the longest
+    stop of each snapshot, in nanoseconds by kioku's clock, if that is what the command was for."""
     status, text = machine.said(
         f"gap --period {PERIOD} --kilobytes {task.kilobytes} --rss {task.mebibytes} "
         f"--threads {task.threads} > /run/gap 2>&1 & task=$!; "
         f"until grep -q ready /run/gap; do sleep 0.1; done; {command}; kill $task; wait $task; "
         "tail -n 1 /run/gap", timeout=3600 * 4)
     try:
-        said = json.loads(text.splitlines()[-1])
+        *calls, said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        stops = [call["longest"] for call in calls]
+        refused = text.count("snapshot_calls:")
+        return Missed(said["missed"], said["periods"], f", {microseconds(said['longest'])} us at most" +
+                      (f", {refused} refused" if refused else "")), stops
     except (ValueError, LookupError):
         raise Skipped(f"{command} ended with {status}: {text[-300:]}") from None
-    refused = text.count("snapshot_calls:")
-    return Missed(said["missed"], said["periods"], f", {said['longest'] / 1000:.0f} us at most" +
-                  (f", {refused} refused" if refused else ""))
 
 
 def measure_one(machine, task):
-    """{way: Missed}"""
+    """{way: (Missed, stops)}"""
     found = {method: run(machine, task, f"snapshot_calls {method} $task hold {task.count()} {HELD} {PAUSE} "
-                                        "2>&1 > /dev/null") for method in METHODS}
-    found["control"] = run(machine, task, f"sleep {found['track'].of * PERIOD / 1e6:.1f}")
+                                        "2>&1") for method in METHODS}
+    found["control"] = run(machine, task, f"sleep {found['track'][0].of * PERIOD / 1e6:.1f}")
     return found
 
 
@@ -92,12 +94,17 @@ def of_kernel(kernel, folder):
                      files={"/bin/snapshot_calls": CALLS, **snapshots.programs(folder, "gap")})
         for task in kernel.tasks:
             found = measure_one(machine, task)
+            about = f"{kernel}, its own time: {task}"
+            control, _ = found["control"]
             for method in METHODS:
+                missed, stops = found[method]
                 wanted = (kernel.has_goal and method == "track" and task.threads == 1 and
                           task.kilobytes != REPORTED)
-                yield measure.missed(f"{kernel}, its own time: {task}: deadlines missed, {method} / no "
-                                     "snapshot", found[method], found["control"],
+                yield measure.missed(f"{about}: deadlines missed, {method} / no snapshot", missed, control,
                                      1 if wanted else math.inf)
+                if stops:
+                    yield Distribution(f"{about}: longest stop of each snapshot, {method}, by kioku's clock",
+                                       stops)
 
 
 def lines(kioku, booted, folder):

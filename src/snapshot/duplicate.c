@@ -16,8 +16,8 @@
 /* What a target and its duplicate have in common is not copied: neither files nor folders nor undo lists. */
 enum { CLONE_FLAGS = CLONE_PTRACE | CLONE_FILES | CLONE_FS | CLONE_SYSVSEM };
 
-static const uint64_t settle_time =
-	UINT64_C(2000000000); /* nanoseconds; its first instant is due */
+/* Nanoseconds: its first instant is due, but the machine may be busy. The target runs meanwhile. */
+static const uint64_t settle_time = UINT64_C(10000000000);
 
 enum kioku_status duplicate_make(struct duplicate *duplicate, struct tracee *tracee,
 				 const struct site *site, uint64_t deadline,
@@ -57,8 +57,11 @@ enum kioku_status duplicate_settle(struct duplicate *duplicate, struct kioku_err
 	int status;
 
 	offer_to_oom_killer(pid);
-	if (wait_for_stop(pid, wait_now() + settle_time, &status) != WAIT_STOPPED ||
-	    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL) != 0 ||
+	enum wait_outcome outcome = wait_for_stop(pid, wait_now() + settle_time, &status);
+	if (outcome == WAIT_LATE)
+		return error_set(error, KIOKU_ERROR_LIMIT,
+				 "the duplicate of the process does not stop in time");
+	if (outcome == WAIT_GONE || ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL) != 0 ||
 	    (injection->is_framed &&
 	     !target_write(pid, injection->frame.start, injection->below, injection->frame.size)))
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,

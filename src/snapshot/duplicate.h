@@ -27,7 +27,8 @@ enum kioku_status duplicate_make(struct duplicate *duplicate, struct tracee *tra
 
 /*
  * Once the target goes on: sees to it that the duplicate ends with us, ends before anybody else when
- * memory runs out, and has on its stack what the target had. Errors: NOT_FOUND (it has been killed).
+ * memory runs out, and has on its stack what the target had. Errors: NOT_FOUND (it has been killed), LIMIT (it
+ * does not stop in 10 s).
  */
 enum kioku_status duplicate_settle(struct duplicate *duplicate, struct kioku_error *error);
 

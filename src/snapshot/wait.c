@@ -12,8 +12,8 @@
 
 #include "base/cleanup.h"
 
-enum { SPIN = 60000, NAP_LIMIT = 1000000, LEAVE = 5000 }; /* nanoseconds */
-enum { LEAVES = 4 };
+/* Nanoseconds. */
+enum { SPIN = 60000, NAP_LIMIT = 1000000, LATELY = 1000000, LEAVE = 5000, LEAVE_LIMIT = 500000 };
 
 uint64_t wait_now(void)
 {
@@ -23,39 +23,39 @@ uint64_t wait_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Whose SIGCHLD has woken us: it may still be on this CPU. */
-static _Thread_local pid_t waker;
+/* When we last slept: who stops about then may share a CPU with us. */
+static _Thread_local uint64_t slept_at;
 
 /* Until some child changes, for which SIGCHLD stands; others' may have come before. */
 static void nap(uint64_t time)
 {
 	struct timespec limit = { .tv_nsec = (long)(time < NAP_LIMIT ? time : NAP_LIMIT) };
-	siginfo_t info;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	if (sigtimedwait(&set, &info, &limit) == SIGCHLD)
-		waker = info.si_pid;
+	sigtimedwait(&set, NULL, &limit);
+	slept_at = wait_now();
 }
 
 /*
  * With PREEMPT_RT, we are woken before who stops has left its CPU (ptrace_stop(), kernel/signal.c, Linux
  * 6.12). If that is ours, our next request would sleep for a whole tick (wait_task_inactive(),
- * kernel/sched/core.c). Until then there is no function that it waits in.
+ * kernel/sched/core.c). Until then there is no function that it waits in; or never, if none is told of.
  */
 static void let_leave(pid_t tid)
 {
+	static _Thread_local bool is_untold;
 	char path[sizeof("/proc/4294967295/wchan")], first = '0';
 
-	waker = 0;
 	snprintf(path, sizeof(path), "/proc/%d/wchan", tid);
-	for (int i = 0; i < LEAVES; i++) {
+	for (uint64_t time = LEAVE; time < LEAVE_LIMIT && !is_untold; time *= 2) {
 		AUTO_CLOSE int wchan = open(path, O_RDONLY | O_CLOEXEC);
 		if (read(wchan, &first, 1) != 1 || first != '0')
 			return;
-		nap(LEAVE);
+		nap(time);
 	}
+	is_untold = true;
 }
 
 /*
@@ -79,7 +79,7 @@ enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 		pid_t found = waitpid(tid, status, __WALL | WNOHANG);
 		if (found == tid && !WIFSTOPPED(*status))
 			return WAIT_GONE;
-		if (found == tid && tid == waker)
+		if (found == tid && now - slept_at < LATELY)
 			let_leave(tid);
 		if (found == tid)
 			return WAIT_STOPPED;
