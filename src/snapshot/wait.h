@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Waiting for a traced thread: by asking for some microseconds, as waking up takes longer than most
- * stops, then asleep. SIGCHLD must be blocked.
+ * stops, then asleep. Who has stopped then has left the CPU as well, so that what it is asked next is
+ * answered at once. SIGCHLD must be blocked.
  */
 #ifndef SNAPSHOT_WAIT_H
 #define SNAPSHOT_WAIT_H
