@@ -41,7 +41,7 @@ class Task(typing.NamedTuple):
 
 
 TASKS = tuple(map(Task, KILOBYTES))
-LARGE = (Task(16, 28, 8), Task(16, 256), Task(16, 256, 8), Task(16, 1024), Task(16, 4096))
+LARGE = (Task(16, 28, 8), Task(16, 256), Task(16, 256, 8), Task(16, 1024))
 
 
 class Kernel(typing.NamedTuple):
@@ -57,7 +57,7 @@ class Kernel(typing.NamedTuple):
 
 # What runs such tasks: a real-time kernel, and an ordinary one in which all may be preempted. For one in which
 # whatever runs beside the task on its CPU may keep it from it, there is no goal.
-KERNELS = (Kernel("trixie-rt", "", True), Kernel("trixie-rt", "", True, LARGE, 2 * 4096 + 1024),
+KERNELS = (Kernel("trixie-rt", "", True), Kernel("trixie-rt", "", True, LARGE, 2 * 1024 + 1024),
            Kernel("backports", "preempt=full", True), Kernel("backports", "", False))
 
 
