@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PERIOD      (200 * MILLISECOND / 1000)
-#define LATE        (100 * MILLISECOND)
+#define LATE        (5000 * MILLISECOND) /* what is lost does not come then, either */
 #define OUTSTANDING 16 /* what may be queued is limited for all processes of a user */
 #define QUEUED      SIGRTMIN
 #define TIMED       (SIGRTMIN + 1)
