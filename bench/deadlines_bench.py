@@ -22,6 +22,7 @@ CALLS = measure.STATIC.parent / "bench/snapshot_calls"
 METHODS = ("track", "fork")
 COUNT, FULL_COUNT = 100, 3600
 CPU = "max,erms=off,fsrm=off"  # with these, what is copied counts as an instruction for each byte
+LONGEST = '"longest":'  # of a line that snapshot_calls prints
 PERIOD, HELD, PAUSE = 1000, 5137, 15411  # us; no multiples of the period
 
 
@@ -67,11 +68,12 @@ def run(machine, task, command):
     status, text = machine.said(
         f"gap --period {PERIOD} --kilobytes {task.kilobytes} --rss {task.mebibytes} "
         f"--threads {task.threads} > /run/gap 2>&1 & task=$!; "
-        f"until grep -q ready /run/gap; do sleep 0.1; done; {command}; kill $task; wait $task; "
-        "tail -n 1 /run/gap", timeout=3600 * 4)
+        f"until grep -q ready /run/gap; do sleep 0.1; done; {command} > /run/calls; kill $task; wait $task; "
+        f"grep -o '{LONGEST}[0-9]*' /run/calls; tail -n 1 /run/gap", timeout=3600 * 4)
     try:
-        *calls, said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        stops = [call["longest"] for call in calls]
+        *lines_before, last = text.splitlines()
+        said = json.loads(last)
+        stops = [int(line.removeprefix(LONGEST)) for line in lines_before if line.startswith(LONGEST)]
         refused = text.count("snapshot_calls:")
         return Missed(said["missed"], said["periods"], f", {microseconds(said['longest'])} us at most" +
                       (f", {refused} refused" if refused else "")), stops
@@ -81,8 +83,8 @@ def run(machine, task, command):
 
 def measure_one(machine, task):
     """{way: (Missed, stops)}"""
-    found = {method: run(machine, task, f"snapshot_calls {method} $task hold {task.count()} {HELD} {PAUSE} "
-                                        "2>&1") for method in METHODS}
+    found = {method: run(machine, task, f"snapshot_calls {method} $task hold {task.count()} {HELD} "
+                                        f"{PAUSE}") for method in METHODS}
     found["control"] = run(machine, task, f"sleep {found['track'][0].of * PERIOD / 1e6:.1f}")
     return found
 

@@ -49,40 +49,38 @@ static void let_leave(pid_t tid)
 	char path[sizeof("/proc/4294967295/wchan")], first = '0';
 
 	snprintf(path, sizeof(path), "/proc/%d/wchan", tid);
-	for (uint64_t time = LEAVE; time < LEAVE_LIMIT && !is_untold; time *= 2) {
-		AUTO_CLOSE int wchan = open(path, O_RDONLY | O_CLOEXEC);
-		if (read(wchan, &first, 1) != 1 || first != '0')
+	AUTO_CLOSE int wchan = is_untold ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	for (uint64_t time = LEAVE; time < LEAVE_LIMIT; time *= 2) {
+		if (pread(wchan, &first, 1, 0) != 1 || first != '0')
 			return;
 		nap(time);
 	}
 	is_untold = true;
 }
 
-/*
- * For which time to ask without sleeping. Where there is one CPU, that keeps it from those that are to stop;
- * whether there is takes as long to find out, and is only asked when it was in vain.
- */
-static uint64_t spin_limit(bool was_vain)
+static bool has_one_cpu(void)
 {
 	static _Thread_local long cpus;
 
-	if (was_vain && cpus == 0)
+	if (cpus == 0)
 		cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	return cpus == 1 ? 0 : SPIN;
+	return cpus == 1;
 }
 
 enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 {
-	uint64_t start = wait_now(), now = start, spin = spin_limit(false);
+	static _Thread_local uint64_t spin = SPIN;
+	uint64_t start = wait_now(), now = start;
 
 	for (;; now = wait_now()) {
 		pid_t found = waitpid(tid, status, __WALL | WNOHANG);
-		if (found == tid && !WIFSTOPPED(*status))
-			return WAIT_GONE;
-		if (found == tid && now - slept_at < LATELY)
-			let_leave(tid);
-		if (found == tid)
+		if (found == tid) {
+			if (!WIFSTOPPED(*status))
+				return WAIT_GONE;
+			if (now - slept_at < LATELY)
+				let_leave(tid);
 			return WAIT_STOPPED;
+		}
 		if (found < 0 && errno != EINTR)
 			return WAIT_GONE;
 		if (now >= deadline)
@@ -90,7 +88,11 @@ enum wait_outcome wait_for_stop(pid_t tid, uint64_t deadline, int *status)
 		if (now - start < spin)
 			continue;
 		nap(deadline - now);
-		spin = spin_limit(true);
+		/*
+		 * Where there is one CPU, asking keeps it from those that are to stop. Whether there is takes as
+		 * long to find out, and is only asked when asking was in vain.
+		 */
+		spin = has_one_cpu() ? 0 : SPIN;
 	}
 }
 
