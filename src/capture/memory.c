@@ -65,7 +65,7 @@ enum kioku_status memory_init(struct memory *memory, struct run *run, struct ima
 	memory->reader.ring = &memory->ring;
 	memory->reader.slots = memory->slots;
 	memory->reader.plan = writer->plan;
-	memory->reader.rate = options->rate;
+	memory->reader.rate.limit = options->rate;
 	return reader_init(&memory->reader, writer->source, options->read_timeout, error);
 }
 

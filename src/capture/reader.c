@@ -215,17 +215,6 @@ static bool fill(struct reader *reader, struct memory_slot *slot)
 	return true;
 }
 
-/* Waits until *next, in seconds since the start, and moves it on by what a piece may take. */
-static void keep_rate(struct reader *reader, double *next, uint64_t size)
-{
-	if (reader->rate == 0)
-		return;
-	run_sleep_until(reader->run, *next);
-	double now = run_seconds(reader->run);
-	/* What was not used in time is not made up for. */
-	*next = (*next > now - 0.1 ? *next : now) + (double)size / (double)reader->rate;
-}
-
 /* Known from the start not to be there. */
 static void lose_range(struct reader *reader, const struct plan_range *range)
 {
@@ -238,7 +227,6 @@ void reader_run(struct reader *reader)
 	struct plan_walk walk = { 0 };
 	const struct plan_range *range;
 	uint64_t physical, size;
-	double next = 0;
 	bool goes_on = true;
 
 	while (goes_on && !atomic_load(&reader->run->stop) &&
@@ -247,7 +235,8 @@ void reader_run(struct reader *reader)
 			lose_range(reader, range);
 			continue;
 		}
-		keep_rate(reader, &next, size);
+		run_sleep_until(reader->run,
+				rate_take(&reader->rate, run_seconds(reader->run), size));
 		int slot = ring_claim(reader->ring);
 		if (slot == RING_OVER) {
 			goes_on = false;

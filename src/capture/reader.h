@@ -7,6 +7,7 @@
 #ifndef CAPTURE_READER_H
 #define CAPTURE_READER_H
 
+#include "base/rate.h"
 #include "capture/fetcher.h"
 #include "capture/plan.h"
 #include "capture/ring.h"
@@ -28,7 +29,7 @@ struct reader {
 	struct memory_slot *slots;
 	const struct plan *plan;
 	const char *address_name; /* source_address_name() */
-	uint64_t rate;            /* bytes a second; 0: no limit */
+	struct rate rate;         /* by run_seconds() */
 	struct fetcher fetcher;
 
 	/* Good once the thread has ended. */

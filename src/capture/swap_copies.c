@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/thread.h"
 #include "base/page_state.h"
+#include "base/rate.h"
+#include "base/thread.h"
 #include "capture/sidecar.h"
 
 enum { CHUNK = 1 << 20, AREA_LIMIT = 32, LIST_LIMIT = 64 << 10 }; /* MAX_SWAPFILES is below 32 */
@@ -22,8 +23,7 @@ struct copying {
 	const char *path; /* of the area */
 	int descriptor;
 	uint64_t size, done;
-	uint64_t rate;
-	double begun;
+	struct rate rate;
 	uint8_t *chunk;
 	swap_progress_fn *progress;
 	void *progress_user;
@@ -31,13 +31,10 @@ struct copying {
 	struct swap_copies *out;
 };
 
-/* Sleeps as long as the copy is ahead of its rate. */
-static void keep_rate(const struct copying *copying)
+static void keep_rate(struct copying *copying, uint64_t size)
 {
-	if (copying->rate == 0)
-		return;
-	double early =
-		copying->begun + (double)copying->done / (double)copying->rate - seconds_now();
+	double now = seconds_now(), early = rate_take(&copying->rate, now, size) - now;
+
 	if (early <= 0)
 		return;
 	struct timespec pause = { .tv_sec = (time_t)early };
@@ -93,13 +90,13 @@ static enum kioku_status copy_bytes(struct copying *copying, struct sidecar *sid
 	while (copying->done < copying->size && out->complete) {
 		uint64_t left = copying->size - copying->done;
 		size_t step = left < CHUNK ? (size_t)left : CHUNK;
+		keep_rate(copying, step);
 		if (!read_at(copying, copying->done, copying->chunk, step))
 			read_pages(copying, step);
 		posix_fadvise(copying->descriptor, (off_t)copying->done, (off_t)step,
 			      POSIX_FADV_DONTNEED);
 		TRY(sidecar_write(sidecar, copying->chunk, step, error));
 		copying->done += step;
-		keep_rate(copying);
 		if (copying->progress &&
 		    !copying->progress(copying->progress_user, copying->done, copying->size))
 			out->complete = false;
@@ -138,7 +135,6 @@ static enum kioku_status open_and_copy(struct copying *copying, uint64_t listed_
 	copying->descriptor = descriptor;
 	copying->size = (uint64_t)size;
 	copying->done = 0;
-	copying->begun = seconds_now();
 	return copy_area(copying, name, error);
 }
 
@@ -190,7 +186,7 @@ enum kioku_status swap_copy_listed(const char *swaps, struct destination *destin
 	AUTO_FREE char *text = strdup(swaps);
 	AUTO_FREE uint8_t *chunk = malloc(CHUNK);
 	struct copying copying = { .destination = destination,
-				   .rate = rate,
+				   .rate = { .limit = rate },
 				   .chunk = chunk,
 				   .progress = progress,
 				   .progress_user = progress_user,

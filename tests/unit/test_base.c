@@ -3,6 +3,7 @@
 #include "base/growing.h"
 #include "base/page_set.h"
 #include "base/range_map.h"
+#include "base/rate.h"
 #include "tap.h"
 
 static void add(struct range_map *map, uint64_t start, uint64_t size, uint64_t offset, int kind)
@@ -204,6 +205,19 @@ static void fails_to_grow(void)
 	CHECK_EQUAL(capacity, SIZE_MAX / 2 + 2);
 }
 
+static void keeps_a_rate(void)
+{
+	struct rate rate = { .limit = 1000 }, none = { 0 };
+
+	CHECK(rate_take(&none, 7, 1 << 30) <= 7);
+	CHECK(rate_take(&rate, 50, 500) <= 50);
+	/* 0.5 s later; a little late, which is made up for; and much, which is not. */
+	CHECK_EQUAL((int)(rate_take(&rate, 50, 500) * 1000), 50500);
+	CHECK_EQUAL((int)(rate_take(&rate, 51.0625, 250) * 1000), 51000);
+	CHECK_EQUAL((int)(rate_take(&rate, 60, 500) * 1000), 60000);
+	CHECK_EQUAL((int)(rate_take(&rate, 60, 500) * 1000), 60500);
+}
+
 TAP_MAIN(TEST(sorts_and_joins), TEST(first_wins), TEST(lower_kind_wins), TEST(cuts_at_the_end),
 	 TEST(finds), TEST(agrees_with_painting), TEST(takes_many), TEST(counts_pages_once),
-	 TEST(counts_single_pages), TEST(grows), TEST(fails_to_grow))
+	 TEST(counts_single_pages), TEST(grows), TEST(fails_to_grow), TEST(keeps_a_rate))
