@@ -54,17 +54,6 @@ static bool find_method(const char *name, enum kioku_snapshot_method *method)
 	return false;
 }
 
-static uint64_t longest_stop(const struct kioku_process_summary *summary)
-{
-	const uint64_t stops[] = { summary->setup, summary->watch, summary->stop, summary->teardown,
-				   summary->reap };
-	uint64_t longest = 0;
-
-	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
-		longest = stops[i] > longest ? stops[i] : longest;
-	return longest;
-}
-
 static int hold(pid_t pid, const struct kioku_snapshot_options *options, char **words)
 {
 	useconds_t held = (useconds_t)atol(words[1]), pause = (useconds_t)atol(words[2]);
@@ -88,7 +77,8 @@ static int hold(pid_t pid, const struct kioku_snapshot_options *options, char **
 		printf("{\"began\":%ld,\"made\":%ld,\"let_go\":%ld,\"ended\":%ld,\"stop\":%lu,"
 		       "\"reap\":%lu,\"longest\":%lu}\n",
 		       began, made, left_alone, ended, (unsigned long)summary.stop,
-		       (unsigned long)summary.reap, (unsigned long)longest_stop(&summary));
+		       (unsigned long)summary.reap,
+		       (unsigned long)kioku_process_longest_stop(&summary));
 		usleep(pause);
 	}
 	return 0;

@@ -260,16 +260,36 @@ static void report(const struct session *session, const struct kioku_process *pr
 		print_line(&summary);
 }
 
-static void warn_of_leftover(const struct kioku_process *process)
+static void warn(const struct kioku_process *process, uint64_t max_stop)
 {
 	struct kioku_process_summary summary = kioku_process_summary(process);
+	uint64_t longest = kioku_process_longest_stop(&summary);
 
+	if (max_stop > 0 && longest > max_stop)
+		message_finding(KIOKU_WARNING,
+				"process %d was stopped for %" PRIu64
+				" us, longer than the %" PRIu64 " us allowed",
+				summary.pid, longest / 1000, max_stop / 1000);
 	if (summary.has_leftover)
 		message_finding(
 			KIOKU_WARNING,
 			"process %d keeps the dead duplicate as a child, a zombie, until it ends: "
 			"nobody could take it off its table",
 			summary.pid);
+}
+
+static bool goes_on(void *user)
+{
+	return !interrupt_name();
+}
+
+static int refuse(const struct kioku_error *error)
+{
+	if (error->status == KIOKU_ERROR_ARGUMENT)
+		return message_usage("snapshot: %s", error->message);
+	if (error->status == KIOKU_ERROR_STOPPED && interrupt_name())
+		return message_error("stopped by %s: nothing was written", interrupt_name());
+	return message_error("%s", error->message);
 }
 
 static int take(struct session *session, const struct targets *targets, const struct moment *moment)
@@ -285,20 +305,20 @@ static int take(struct session *session, const struct targets *targets, const st
 	options.size = sizeof(options);
 	options.areas = session->options.area_count > 0 ? session->options.areas : NULL;
 	options.area_count = session->options.area_count;
+	options.rate = session->options.capture.rate;
 	options.facts = true;
 	options.series = moment->series;
+	options.goes_on = goes_on;
 	options.diagnostic = message_diagnostic;
 	if (kioku_process_duplicate_all(targets->pids, targets->count, &options, processes,
 					&error) != KIOKU_OK)
-		return error.status == KIOKU_ERROR_ARGUMENT
-			       ? message_usage("snapshot: %s", error.message)
-			       : message_error("%s", error.message);
+		return refuse(&error);
 	for (size_t i = 0; i < targets->count && status == STATUS_COMPLETE; i++)
 		status = write_core(session, processes[i], moment, &places[i]);
 	for (size_t i = 0; i < targets->count; i++)
 		kioku_process_let_go(processes[i]);
 	for (size_t i = 0; i < targets->count; i++) {
-		warn_of_leftover(processes[i]);
+		warn(processes[i], options.max_stop);
 		if (status == STATUS_COMPLETE)
 			report(session, processes[i], places[i]);
 		kioku_process_release(processes[i]);

@@ -52,12 +52,18 @@ struct kioku_snapshot_options {
 	size_t size;                       /* sizeof(struct kioku_snapshot_options) */
 	enum kioku_snapshot_method method; /* AUTO: TRACK or FORK, which works */
 	bool allow_stop;                   /* AUTO may choose STOP where nothing else works */
-	uint64_t max_stop;  /* nanoseconds that a target may be stopped at once; 0: no matter */
+	/* Nanoseconds that a target, or one thread of it, may be stopped at once; 0: no matter. */
+	uint64_t max_stop;
+	/* Bytes a second that TRACK copies at most while the target runs; 0: no limit. */
+	uint64_t rate;
 	bool exclude_files; /* leave out pages that are those of files */
 	bool facts; /* also find out, for the manifest, what the process has besides memory */
 	const struct kioku_area *areas; /* only the memory in these; NULL: all */
 	size_t area_count;
-	struct kioku_series *series;     /* of which this is the next moment; NULL: of none */
+	struct kioku_series *series; /* of which this is the next moment; NULL: of none */
+	/* Asked some times a second while memory is copied; false: give up. May be NULL. */
+	bool (*goes_on)(void *user);
+	void *goes_on_user;
 	kioku_diagnostic_fn *diagnostic; /* may be NULL */
 	void *diagnostic_user;
 };
@@ -67,8 +73,8 @@ struct kioku_snapshot_options {
  * of the caller holds it, which sends a SIGCHLD when it ends.
  * Errors: NOT_FOUND (there is no such process), REFUSED (it cannot be done without harm: the message
  * says why; or max_stop cannot be kept), UNSUPPORTED (a 32-bit process, a method that the kernel does
- * not have), LIMIT (too many threads; not enough memory for what a duplicate can grow to), OS,
- * NO_MEMORY. The target goes on after an error, too.
+ * not have), LIMIT (too many threads; not enough memory for what a duplicate can grow to), STOPPED
+ * (goes_on said no, or the child was killed), OS, NO_MEMORY. The target goes on after an error, too.
  */
 KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_process_duplicate(pid_t pid, const struct kioku_snapshot_options *options,
@@ -118,6 +124,9 @@ struct kioku_process_summary {
 
 KIOKU_PUBLIC struct kioku_process_summary
 kioku_process_summary(const struct kioku_process *process);
+
+/* The longest of its stops, nanoseconds, to be held against max_stop: of all, once it has been let go of. */
+KIOKU_PUBLIC uint64_t kioku_process_longest_stop(const struct kioku_process_summary *summary);
 
 /*
  * Lets go of the target: ends the duplicate and takes it off the target's table, for which one thread

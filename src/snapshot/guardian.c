@@ -304,8 +304,7 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 		.spool = target->spool,
 		.wants = target->wants,
 		.user = target->user,
-		.goes_on = is_wanted,
-		.goes_on_user = charge->watch,
+		.terms = { is_wanted, charge->watch, { .limit = target->rate } },
 	};
 	enum kioku_status status = tracking_begin(&charge->tracking, &input, &charge->errand,
 						  &target->report->descriptor, error);
@@ -490,7 +489,7 @@ static void repair(const struct watch *watch)
 }
 
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
-				 size_t count, enum guardian_method method, uint64_t patience,
+				 size_t count, const struct guardian_order *order,
 				 struct kioku_error *error)
 {
 	AUTO_FREE struct charge *charges = calloc(count, sizeof(*charges));
@@ -503,7 +502,7 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 		return error_no_memory(error);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
 		return error_os(error, "cannot make a socket pair");
-	struct watch watch = { charges, count, &methods[method], patience, ends[1] };
+	struct watch watch = { charges, count, &methods[order->method], order->patience, ends[1] };
 	for (size_t i = 0; i < count; i++)
 		init_charge(&charges[i], &targets[i], &watch);
 	guardian->pid = fork();
@@ -515,10 +514,8 @@ enum kioku_status guardian_start(struct guardian *guardian, struct guardian_targ
 		guardian->pid = 0;
 		return error_os(error, "cannot start a process");
 	}
-	ssize_t got;
-	while ((got = read(guardian->socket, &done, 1)) < 0 && errno == EINTR)
-		;
-	if (got != 1) {
+	TRY(socket_wait_for(guardian->socket, POLLIN, -1, &order->wait, error));
+	if (read(guardian->socket, &done, 1) != 1) {
 		/* The kernel has it detached from targets before it can be waited for. */
 		await(guardian->pid);
 		guardian->pid = 0;

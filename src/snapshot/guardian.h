@@ -8,6 +8,7 @@
 #ifndef SNAPSHOT_GUARDIAN_H
 #define SNAPSHOT_GUARDIAN_H
 
+#include "base/socket.h"
 #include "snapshot/duplicate.h"
 #include "snapshot/process.h"
 #include "snapshot/spool.h"
@@ -45,9 +46,10 @@ struct guardian_target {
 	struct thread_record *records;  /* shared with the guardian: thread_limit of them */
 	struct guardian_report *report; /* likewise */
 
-	/* Of TRACK: which mappings to copy (tracking.h), and how much may be left for the stop. */
+	/* Of TRACK: which mappings to copy (tracking.h), how fast, and how much may be left for the stop. */
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
+	uint64_t rate;          /* bytes a second; 0: no limit */
 	uint64_t dirty_limit;   /* bytes; 0: any number */
 	uint64_t least_watched; /* bytes that must not have to be looked through in the stop */
 	char *maps;             /* shared: /proc/PID/maps at the instant of the stop */
@@ -66,14 +68,20 @@ enum guardian_method {
 	GUARDIAN_TRACK,     /* copied while they run, but for what they write last */
 };
 
+struct guardian_order {
+	enum guardian_method method;
+	uint64_t patience;       /* nanoseconds for which threads are waited for that do not stop */
+	struct socket_wait wait; /* asked whether to go on, while that takes its time */
+};
+
 /*
  * Stops all targets, at one instant as far as that goes, and comes back when they are duplicated,
- * held or copied. patience: nanoseconds for which threads are waited for that do not stop. guardian_end()
- * in any case. Errors: those of tracee.h, duplicate.h, tracking.h and spool_copy(); REFUSED (a target writes
- * more than dirty_limit while it is copied, or less of it than least_watched could be watched); OS.
+ * held or copied. guardian_end() in any case. Errors: those of tracee.h, duplicate.h, tracking.h and
+ * spool_copy(); REFUSED (a target writes more than dirty_limit while it is copied, or less of it than
+ * least_watched could be watched); STOPPED (order->wait says no, or the guardian was killed); OS.
  */
 enum kioku_status guardian_start(struct guardian *guardian, struct guardian_target *targets,
-				 size_t count, enum guardian_method method, uint64_t patience,
+				 size_t count, const struct guardian_order *order,
 				 struct kioku_error *error);
 
 /* Lets go of everything, and fills in the rest of the reports. */

@@ -126,18 +126,31 @@ struct method {
 	enum kioku_status (*check)(const struct kioku_process *process, struct kioku_error *error);
 	uint64_t (*predict)(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
+	uint64_t setup,
+		reap; /* nanoseconds for which one thread is stopped before, and at the end */
 	enum guardian_method guardian;
 	enum layout_kind kind;
 };
 
 static const struct method methods[] = {
 	[KIOKU_SNAPSHOT_AUTO] = { .name = "auto" },
-	[KIOKU_SNAPSHOT_TRACK] = { "track", check_track, prediction_of_track, GUARDIAN_TRACK,
-				   LAYOUT_OF_COPY },
-	[KIOKU_SNAPSHOT_FORK] = { "fork", check_fork, prediction_of_fork, GUARDIAN_DUPLICATE,
-				  LAYOUT_OF_DUPLICATE },
-	[KIOKU_SNAPSHOT_STOP] = { "stop", check_stop, prediction_of_stop, GUARDIAN_HOLD,
-				  LAYOUT_OF_TARGET },
+	[KIOKU_SNAPSHOT_TRACK] = { .name = "track",
+				   .check = check_track,
+				   .predict = prediction_of_track,
+				   .setup = PREDICTION_OF_SETUP,
+				   .guardian = GUARDIAN_TRACK,
+				   .kind = LAYOUT_OF_COPY },
+	[KIOKU_SNAPSHOT_FORK] = { .name = "fork",
+				  .check = check_fork,
+				  .predict = prediction_of_fork,
+				  .reap = PREDICTION_OF_REAP,
+				  .guardian = GUARDIAN_DUPLICATE,
+				  .kind = LAYOUT_OF_DUPLICATE },
+	[KIOKU_SNAPSHOT_STOP] = { .name = "stop",
+				  .check = check_stop,
+				  .predict = prediction_of_stop,
+				  .guardian = GUARDIAN_HOLD,
+				  .kind = LAYOUT_OF_TARGET },
 };
 
 const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
@@ -195,6 +208,8 @@ static enum kioku_status check_promise(const struct kioku_snapshot_options *opti
 				       const struct method *method, uint64_t stop,
 				       struct kioku_error *error)
 {
+	stop = stop > method->setup ? stop : method->setup;
+	stop = stop > method->reap ? stop : method->reap;
 	if (options->max_stop > 0 && stop > options->max_stop)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "with method %s, a stop of %llu us is to be expected, and at most "
@@ -209,11 +224,14 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 {
 	const struct kioku_snapshot_options *options = taking->options;
 	struct snapshot_group *group = taking->group;
-	uint64_t copy_limit = COPY_LIMIT, patience = PATIENCE;
+	struct guardian_order order = { .method = method->guardian,
+					.patience = PATIENCE,
+					.wait = { options->goes_on, options->goes_on_user } };
+	uint64_t copy_limit = COPY_LIMIT;
 
 	if (options->max_stop > 0) {
-		patience = options->max_stop / PROMISE_PART;
-		copy_limit = (uint64_t)((double)patience / taking->pace.copy);
+		order.patience = options->max_stop / PROMISE_PART;
+		copy_limit = (uint64_t)((double)order.patience / taking->pace.copy);
 	}
 	for (size_t i = 0; i < taking->count; i++)
 		TRY(method->check(taking->processes[i], error));
@@ -227,8 +245,7 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 		group->targets[i].least_watched = least_watched(taking, taking->processes[i], stop);
 	}
 	group->held = taking->count;
-	return guardian_start(&group->guardian, group->targets, taking->count, method->guardian,
-			      patience, error);
+	return guardian_start(&group->guardian, group->targets, taking->count, &order, error);
 }
 
 /* Whether another method may do where this one did not. */
@@ -281,20 +298,11 @@ static enum kioku_status prepare_all(const struct taking *taking, const pid_t *p
 	return KIOKU_OK;
 }
 
-static void say_broken(const struct kioku_process *process,
-		       const struct kioku_snapshot_options *options)
+static void say_exposed(const struct kioku_process *process,
+			const struct kioku_snapshot_options *options)
 {
 	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	const struct kioku_process_summary *summary = &process->summary;
-	uint64_t longest = summary->stop > summary->teardown ? summary->stop : summary->teardown;
 
-	longest = longest > summary->watch ? longest : summary->watch;
-
-	if (options->max_stop > 0 && longest > options->max_stop)
-		diagnose(&diagnostics, KIOKU_WARNING,
-			 "process %d was stopped for %llu us, longer than the %llu us allowed",
-			 summary->pid, (unsigned long long)(longest / 1000),
-			 (unsigned long long)(options->max_stop / 1000));
 	if (!process->summary.restores_itself && process->summary.method == KIOKU_SNAPSHOT_FORK)
 		diagnose(&diagnostics, KIOKU_NOTE,
 			 "process %d has no stack on which it could have restored itself, had the "
@@ -310,7 +318,7 @@ static enum kioku_status take(struct taking *taking, const pid_t *pids, struct k
 	TRY(take_somehow(taking, error));
 	for (size_t i = 0; i < taking->count; i++) {
 		TRY(held_process_open(taking->processes[i], error));
-		say_broken(taking->processes[i], taking->options);
+		say_exposed(taking->processes[i], taking->options);
 	}
 	return KIOKU_OK;
 }
@@ -378,6 +386,17 @@ struct kioku_process_summary kioku_process_summary(const struct kioku_process *p
 	return summary;
 }
 
+uint64_t kioku_process_longest_stop(const struct kioku_process_summary *summary)
+{
+	const uint64_t stops[] = { summary->setup, summary->watch, summary->stop, summary->teardown,
+				   summary->reap };
+	uint64_t longest = 0;
+
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		longest = stops[i] > longest ? stops[i] : longest;
+	return longest;
+}
+
 void kioku_process_let_go(struct kioku_process *process)
 {
 	if (!process || process->is_let_go)
@@ -407,12 +426,10 @@ static void describe(struct kioku_snapshot_prediction *out, const struct kioku_p
 {
 	switch (out->method) {
 	case KIOKU_SNAPSHOT_TRACK:
-		out->setup = PREDICTION_OF_SETUP;
 		out->memory = need_of_copy(process).memory;
 		out->delay = (uint64_t)pace->delay;
 		break;
 	case KIOKU_SNAPSHOT_FORK:
-		out->later_stop = PREDICTION_OF_REAP;
 		out->memory = process_need(&process->before.list).memory;
 		out->delay = PREDICTION_OF_COPY;
 		break;
@@ -445,7 +462,9 @@ kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAP
 		out[i] = (struct kioku_snapshot_prediction){
 			.method = method,
 			.possible = methods[method].check(process, &reason) == KIOKU_OK,
+			.setup = methods[method].setup,
 			.stop = methods[method].predict(&pace, &input),
+			.later_stop = methods[method].reap,
 		};
 		snprintf(out[i].reason, sizeof(out[i].reason), "%.255s", reason.message);
 		describe(&out[i], process, &pace);

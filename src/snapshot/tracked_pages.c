@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "snapshot/pagemap_scan.h"
 
 enum {
@@ -14,7 +15,10 @@ enum {
 	LOOK = 4, /* pages: of more written ones side by side it pays to ask which are there */
 	/* Bytes that are protected at once: page tables, and so huge pages, as a whole. */
 	LEAST_PIECE = 2 << 20,
+	RATED = 128 << 10, /* bytes that are copied at once where there is a rate */
 };
+
+static const double nap = 0.1; /* seconds, after which it is asked whether to go on */
 
 static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;
 
@@ -65,17 +69,25 @@ static enum kioku_status scan(struct tracked_pages *pages, struct pagemap_scan *
 }
 
 enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct process *process,
-				     struct spool *spool, struct kioku_error *error)
+				     struct spool *spool, const struct tracked_pages_terms *terms,
+				     struct kioku_error *error)
 {
 	tracked_pages_init(pages);
 	pages->process = process;
 	pages->spool = spool;
+	pages->terms = *terms;
 	pages->pagemap = process_open_live(process, "pagemap");
 	pages->memory.memory = process_open_live(process, "mem");
 	if (pages->pagemap < 0 || pages->memory.memory < 0)
 		return error_os(error, "cannot ask what process %d writes", process->pid);
 	pages->guard = guard_category(pages->pagemap);
 	return KIOKU_OK;
+}
+
+void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread)
+{
+	pages->memory.stopped = thread;
+	pages->terms.rate.limit = 0;
 }
 
 void tracked_pages_close(struct tracked_pages *pages)
@@ -102,11 +114,37 @@ enum kioku_status tracked_pages_find_protected(struct tracked_pages *pages, uint
 	return KIOKU_OK;
 }
 
+static enum kioku_status check_terms(const struct tracked_pages *pages, struct kioku_error *error)
+{
+	const struct tracked_pages_terms *terms = &pages->terms;
+
+	if (pages->memory.stopped > 0 || terms->goes_on(terms->user))
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_STOPPED, "nobody wants it any more");
+}
+
+static enum kioku_status keep_rate(struct tracked_pages *pages, uint64_t size,
+				   struct kioku_error *error)
+{
+	double now = seconds_now(), begin = rate_take(&pages->terms.rate, now, size);
+
+	for (; now < begin; now = seconds_now()) {
+		TRY(check_terms(pages, error));
+		usleep((useconds_t)((begin - now < nap ? begin - now : nap) * 1e6));
+	}
+	return KIOKU_OK;
+}
+
 static enum kioku_status copy(struct tracked_pages *pages, uint64_t start, uint64_t end,
 			      struct kioku_error *error)
 {
 	pages->copied += end - start;
-	return spool_copy(pages->spool, &pages->memory, start, end, error);
+	for (uint64_t past; start < end; start = past) {
+		past = pages->terms.rate.limit > 0 && end - start > RATED ? start + RATED : end;
+		TRY(keep_rate(pages, past - start, error));
+		TRY(spool_copy(pages->spool, &pages->memory, start, past, error));
+	}
+	return KIOKU_OK;
 }
 
 /* What keep() has to know. Asking whose a page is, as files need it, costs a look at each one. */
@@ -143,8 +181,7 @@ static enum kioku_status copy_some(struct tracked_pages *pages, uint64_t start, 
 		TRY(scan(pages, &step, regions, &count, error));
 		for (size_t i = 0; i < count; i++)
 			TRY(keep(pages, &regions[i], with_files, error));
-		if (pages->goes_on && !pages->goes_on(pages->goes_on_user))
-			return error_set(error, KIOKU_ERROR_STOPPED, "nobody wants it any more");
+		TRY(check_terms(pages, error));
 	}
 	return KIOKU_OK;
 }

@@ -6,16 +6,23 @@
 #ifndef SNAPSHOT_TRACKED_PAGES_H
 #define SNAPSHOT_TRACKED_PAGES_H
 
+#include "base/rate.h"
 #include "snapshot/pace.h"
 #include "snapshot/page_ranges.h"
 #include "snapshot/process.h"
 #include "snapshot/spool.h"
 
+/* How it is copied while it runs. */
+struct tracked_pages_terms {
+	bool (*goes_on)(const void *user); /* asked now and then */
+	const void *user;
+	struct rate rate; /* by seconds_now() */
+};
+
 struct tracked_pages {
-	const struct process *process;             /* borrowed */
-	struct spool *spool;                       /* borrowed */
-	bool (*goes_on)(const void *goes_on_user); /* asked now and then; NULL: it does */
-	const void *goes_on_user;
+	const struct process *process; /* borrowed */
+	struct spool *spool;           /* borrowed */
+	struct tracked_pages_terms terms;
 	int pagemap; /* descriptor; -1: not open */
 	struct spool_target memory;
 	struct pace pace;
@@ -30,7 +37,11 @@ void tracked_pages_init(struct tracked_pages *pages);
 
 /* tracked_pages_close() in any case. */
 enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct process *process,
-				     struct spool *spool, struct kioku_error *error);
+				     struct spool *spool, const struct tracked_pages_terms *terms,
+				     struct kioku_error *error);
+
+/* All threads are stopped, this one among them: there are no terms any more. */
+void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread);
 
 /* Whether the address space is still that of tracked_pages_open(): execve(2) gives up the former. */
 bool tracked_pages_are_current(const struct tracked_pages *pages);

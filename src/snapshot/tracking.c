@@ -204,9 +204,8 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 
 	tracking_init(tracking);
 	tracking->input = *input;
-	TRY(tracked_pages_open(&tracking->pages, input->process, input->spool, error));
-	tracking->pages.goes_on = input->goes_on;
-	tracking->pages.goes_on_user = input->goes_on_user;
+	TRY(tracked_pages_open(&tracking->pages, input->process, input->spool, &input->terms,
+			       error));
 	TRY(refuse_leftovers(tracking, error));
 	TRY(userfault_open(&tracking->userfault, USERFAULT_ASYNC, errand, left, error));
 	for (unsigned i = 0; i < PASSES; i++) {
@@ -263,6 +262,8 @@ static bool is_wanted(const struct mapping *mapping, const void *user)
 
 void tracking_watch(struct tracking *tracking)
 {
+	/* Little is left, and what the target writes takes longer now. */
+	tracking->pages.terms.rate.limit = 0;
 	watching_begin(&tracking->watching, &tracking->userfault, &tracking->maps.list,
 		       tracking->input.spool, is_wanted, tracking);
 }
@@ -309,8 +310,7 @@ enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *e
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d runs another program now",
 				 tracking->input.process->pid);
-	tracking->pages.goes_on = NULL;
-	tracking->pages.memory.stopped = tracking->input.process->live_thread;
+	tracked_pages_stopped(&tracking->pages, tracking->input.process->live_thread);
 	tracking->pages.copied = 0;
 	TRY(take_written(tracking, error));
 	watching_end(&tracking->watching, &tracking->userfault);

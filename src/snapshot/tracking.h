@@ -18,8 +18,7 @@ struct tracking_input {
 	 * tracking_wants(). */
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
-	bool (*goes_on)(const void *goes_on_user); /* asked now and then */
-	const void *goes_on_user;
+	struct tracked_pages_terms terms;
 };
 
 struct tracking {
@@ -43,7 +42,7 @@ bool tracking_wants(const struct mapping *mapping);
 
 /*
  * Copies what there is, again and again, while the target runs. errand: of the same target. left: see
- * userfault_open(). tracking_end() in any case. Errors: STOPPED (goes_on says no), LIMIT (the spool is
+ * userfault_open(). tracking_end() in any case. Errors: STOPPED (terms.goes_on says no), LIMIT (the spool is
  * full); those of userfault_open().
  */
 enum kioku_status tracking_begin(struct tracking *tracking, const struct tracking_input *input,

@@ -826,9 +826,9 @@ enum kioku_status kioku_process_duplicate_all(const pid_t *pids, size_t count,
 {
 	if (pids[0] == 404)
 		return fail(error, KIOKU_ERROR_NOT_FOUND, "there is no process 404");
-	fprintf(stderr, "snapshot: method %d allow_stop %d max_stop %llu exclude %d\n",
+	fprintf(stderr, "snapshot: method %d allow_stop %d max_stop %llu rate %llu exclude %d\n",
 		options->method, options->allow_stop, (unsigned long long)options->max_stop,
-		options->exclude_files);
+		(unsigned long long)options->rate, options->exclude_files);
 	for (size_t i = 0; i < options->area_count; i++)
 		fprintf(stderr, "snapshot: area %s %llx %llx\n",
 			options->areas[i].name ? options->areas[i].name : "-",
@@ -853,6 +853,11 @@ struct kioku_source *kioku_process_source(struct kioku_process *process)
 struct kioku_process_summary kioku_process_summary(const struct kioku_process *process)
 {
 	return process->summary;
+}
+
+uint64_t kioku_process_longest_stop(const struct kioku_process_summary *summary)
+{
+	return summary->stop + summary->reap;
 }
 
 void kioku_process_let_go(struct kioku_process *process)

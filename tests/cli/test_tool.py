@@ -780,18 +780,25 @@ class Snapshot(unittest.TestCase):
     def test_one(self):
         done = run("snapshot", "7", "-o", "a.core")
         self.assertEqual((done.returncode, done.text), (0, ""))
-        self.assertIn("snapshot: method 0 allow_stop 0 max_stop 0 exclude 0\n", done.errors)
+        self.assertIn("snapshot: method 0 allow_stop 0 max_stop 0 rate 0 exclude 0\n", done.errors)
         self.assertIn("process 7, method fork: 2 threads stopped for 40 us", done.errors)
         self.assertIn("one thread was stopped for 1 us at the end", done.errors)
 
     def test_options(self):
         done = run("snapshot", "7", "-o", "a.core", "--method", "stop", "--allow-stop",
-                   "--max-stop", "250us", "--exclude", "file-backed", "--area", "heap", "--area",
+                   "--max-stop", "250us", "--rate", "1M", "--exclude", "file-backed", "--area", "heap", "--area",
                    "0x1000-0x1fff", "--area", "a-b.so")
         self.assertEqual(done.returncode, 0)
-        for line in ("method 3 allow_stop 1 max_stop 250000 exclude 1", "area heap 0 0",
+        for line in ("method 3 allow_stop 1 max_stop 250000 rate 1048576 exclude 1", "area heap 0 0",
                      "area - 1000 2000", "area a-b.so 0 0"):
             self.assertIn(f"snapshot: {line}\n", done.errors)
+
+    def test_max_stop(self):
+        """What is promised is held against the stop at the end, too."""
+        for limit, is_broken in (("41us", False), ("40us", True)):
+            done = run("snapshot", "7", "-o", "a.core", "--max-stop", limit)
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual("stopped for 41 us, longer than the 40 us allowed" in done.errors, is_broken)
 
     def test_folder(self):
         """A process can be called anything."""

@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 from case import ToolCase, count
@@ -12,10 +13,10 @@ from targets import LIMIT
 
 
 class Consistency(ToolCase):
-    def check_images(self, target, method, times):
+    def check_images(self, target, method, times, *options):
         checker = Checker(int(target.values["header"], 0))
         for number in range(times):
-            done = self.snapshot(target, "--method", method)
+            done = self.snapshot(target, "--method", method, *options)
             with CoreFile(done.core) as core:
                 self.assertEqual(list(checker.problems(core)), [], f"snapshot {number}")
             self.forget(done)
@@ -43,6 +44,17 @@ class Consistency(ToolCase):
                 target = self.start("counters", "--pad", 256)
                 self.check_images(target, method, count(1, 20))
                 self.check_unharmed(target)
+
+    def test_rate(self):
+        """Copying takes as long as it was asked to."""
+        if "track" not in self.methods:
+            self.skipTest("there is no method track here")
+        target = self.start("counters", "--pad", 8)
+        started = time.monotonic()
+        self.check_images(target, "track", 1, "--rate", "8M")
+        # The copy, and then the image.
+        self.assertGreater(time.monotonic() - started, 1.8)
+        self.check_unharmed(target)
 
     def test_many_in_a_row(self):
         for method in self.methods:

@@ -112,6 +112,23 @@ class Leftover(ToolCase):
 
 
 class Terminated(ToolCase):
+    def test_while_copying(self):
+        """Whatever is left to copy of a running target, and as slowly as was asked for."""
+        if "track" not in self.methods:
+            self.skipTest("there is no method track here")
+        target = self.start("counters", "--pad", 64)
+        path = self.new_path()
+        running = subprocess.Popen(self.words(target.pid, "--method", "track", "--rate", "256K", "-o", path),
+                                   stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        self.assertIsNone(running.poll())
+        running.send_signal(signal.SIGTERM)
+        text = running.communicate(timeout=LIMIT)[1]
+        self.assertEqual((running.returncode, path.exists()), (1, False), text)
+        self.assertIn("stopped by SIGTERM: nothing was written", text)
+        self.assertEqual(traced_threads(target.pid), [])
+        self.check_unharmed(target)
+
     def test_says_so(self):
         """Told to stop early, the tool leaves a core of what it has, or none."""
         target = self.start("counters", "--pad", 512)

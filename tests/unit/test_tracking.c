@@ -99,6 +99,7 @@ static void end(pid_t pid)
 
 static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error *error)
 {
+	const struct guardian_order order = { .method = GUARDIAN_TRACK, .patience = 1000000000 };
 	struct guardian_target *target = &image->target;
 
 	*image = (struct image){ .guardian = { .socket = -1 }, .spool = { .descriptor = -1 } };
@@ -117,7 +118,7 @@ static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error
 		.maps_limit = MAPS,
 	};
 	site_find_gadgets(&target->site, pid);
-	return guardian_start(&image->guardian, target, 1, GUARDIAN_TRACK, 1000000000, error);
+	return guardian_start(&image->guardian, target, 1, &order, error);
 }
 
 static void must_take(struct image *image, pid_t pid)
