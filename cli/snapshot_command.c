@@ -228,7 +228,7 @@ static void print_line(const struct kioku_process_summary *summary)
 struct moment {
 	const char *destination;
 	struct kioku_series *series; /* NULL: it is the only one */
-	uint64_t number;
+	uint64_t number;             /* of those before it */
 };
 
 static int write_core(struct session *session, struct kioku_process *process,
@@ -283,16 +283,19 @@ static bool goes_on(void *user)
 	return !interrupt_name();
 }
 
-static int refuse(const struct kioku_error *error)
+/* A signal is how a series ends. */
+static int refuse(const struct kioku_error *error, const struct moment *moment)
 {
 	if (error->status == KIOKU_ERROR_ARGUMENT)
 		return message_usage("snapshot: %s", error->message);
-	if (error->status == KIOKU_ERROR_STOPPED && interrupt_name())
-		return message_error("stopped by %s: nothing was written", interrupt_name());
-	return message_error("%s", error->message);
+	if (error->status != KIOKU_ERROR_STOPPED || !interrupt_name())
+		return message_error("%s", error->message);
+	return moment->series
+		       ? STATUS_COMPLETE
+		       : message_error("stopped by %s: nothing was written", interrupt_name());
 }
 
-static int take(struct session *session, const struct targets *targets, const struct moment *moment)
+static int take(struct session *session, const struct targets *targets, struct moment *moment)
 {
 	struct kioku_snapshot_options options = session->options.snapshot.options;
 	AUTO_FREE struct kioku_process **processes = calloc(targets->count, sizeof(*processes));
@@ -312,7 +315,7 @@ static int take(struct session *session, const struct targets *targets, const st
 	options.diagnostic = message_diagnostic;
 	if (kioku_process_duplicate_all(targets->pids, targets->count, &options, processes,
 					&error) != KIOKU_OK)
-		return refuse(&error);
+		return refuse(&error, moment);
 	for (size_t i = 0; i < targets->count && status == STATUS_COMPLETE; i++)
 		status = write_core(session, processes[i], moment, &places[i]);
 	for (size_t i = 0; i < targets->count; i++)
@@ -324,10 +327,11 @@ static int take(struct session *session, const struct targets *targets, const st
 		kioku_process_release(processes[i]);
 		free(places[i]);
 	}
+	moment->number++;
 	return status;
 }
 
-static int take_found(struct session *session, const struct moment *moment)
+static int take_found(struct session *session, struct moment *moment)
 {
 	CLEANUP(release_targets) struct targets targets = { 0 };
 	int status = find_targets(session, &targets);
@@ -364,7 +368,6 @@ static int repeat(struct session *session, struct moment *moment)
 		if (interrupt_name())
 			break;
 		status = take_found(session, moment);
-		moment->number++;
 		next += interval;
 		double behind = clock_now() - next;
 		uint64_t missed = behind > 0 ? (uint64_t)(behind / interval) + 1 : 0;

@@ -117,16 +117,19 @@ class Terminated(ToolCase):
         if "track" not in self.methods:
             self.skipTest("there is no method track here")
         target = self.start("counters", "--pad", 64)
-        path = self.new_path()
-        running = subprocess.Popen(self.words(target.pid, "--method", "track", "--rate", "256K", "-o", path),
-                                   stderr=subprocess.PIPE, text=True)
-        time.sleep(1)
-        self.assertIsNone(running.poll())
-        running.send_signal(signal.SIGTERM)
-        text = running.communicate(timeout=LIMIT)[1]
-        self.assertEqual((running.returncode, path.exists()), (1, False), text)
-        self.assertIn("stopped by SIGTERM: nothing was written", text)
-        self.assertEqual(traced_threads(target.pid), [])
+        folder = self.new_path("folder")
+        folder.mkdir()
+        for words, status, said in (((), 1, "stopped by SIGTERM: nothing was written"),
+                                    (("--repeat", "1s"), 0, "0 moments")):
+            running = subprocess.Popen(self.words(target.pid, "--method", "track", "--rate", "256K", "-o",
+                                                  f"{folder}/", *words), stderr=subprocess.PIPE, text=True)
+            time.sleep(1)
+            self.assertIsNone(running.poll())
+            running.send_signal(signal.SIGTERM)
+            text = running.communicate(timeout=LIMIT)[1]
+            self.assertEqual((running.returncode, os.listdir(folder)), (status, []), text)
+            self.assertIn(said, text)
+            self.assertEqual(traced_threads(target.pid), [])
         self.check_unharmed(target)
 
     def test_says_so(self):
