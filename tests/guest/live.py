@@ -35,9 +35,10 @@ class Plan:
 
 def plans(full):
     """Both sides of the hole below 4 GiB, both numbers of levels, with KASLR and without."""
-    chosen = [Plan("bookworm"), Plan("backports", 5120, "max,la57=off", "nokaslr")]
+    chosen = [Plan("backports", 5120)]
     if full:
-        chosen += [Plan("bookworm", 5120, "max,la57=off", "nokaslr"), Plan("backports"),
+        chosen += [Plan("bookworm"), Plan("backports", 5120, "max,la57=off", "nokaslr"),
+                   Plan("bookworm", 5120, "max,la57=off", "nokaslr"), Plan("backports"),
                    Plan("bullseye", 512, "max,la57=off"), Plan("bullseye", 5120, append="nokaslr"),
                    Plan("trixie", 5120), Plan("sid", 1024), Plan("sid", 5120, "max,la57=off"),
                    Plan("bookworm-cloud", 256), Plan("trixie-rt", 512)]

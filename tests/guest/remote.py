@@ -34,7 +34,7 @@ class Plan:
     memory: int = 1024
     cpu: str = "max"
     append: str = ""
-    storms: int = 20
+    storms: int = 5
 
     @property
     def name(self):

@@ -24,7 +24,7 @@ COMPILE = ["gcc", "-static", "-O2", "-D_GNU_SOURCE", "-pthread"]
 # As tests/snapshot/targets/meson.build has it: a compiler for 64 bits makes that, too.
 COMPILE_32 = ["gcc", "-static", "-O2", "-m32", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie",
               "-fno-stack-protector"]
-TIMES = 5  # by each method
+TIMES, FULL_TIMES = 2, 5  # by each method
 # So many pages that writes wait until they are noted, where a kernel can do that, and so few writes a second
 # that they may, however slowly all is looked at here.
 WATCHED = ("--rolled", "18432", "--rate", "50")
@@ -81,7 +81,7 @@ class Target:
         self.taken.append((method, name, *self.machine.said(
             f"kioku snapshot {self.pid} --method {method} -o /output/{name}")))
 
-    def take_all(self, times=TIMES):
+    def take_all(self, times):
         for method in self.methods():
             for _ in range(times):
                 self.take(method)
@@ -114,10 +114,11 @@ class Visit:
         machine.boot(kernels.get(kernel), 512, output=OUTPUT, append=APPEND,
                      files={"/bin/kioku": static, **programs(session.folder, "counters", "harm",
                                                           "regions", "thirtytwo")})
-        self.counters = Target(machine, "counters").take_all()
-        self.watched = Target(machine, "counters", *WATCHED).take_all(2)
+        times = FULL_TIMES if session.options.full else TIMES
+        self.counters = Target(machine, "counters").take_all(times)
+        self.watched = Target(machine, "counters", *WATCHED).take_all(TIMES)
         self.regions = Target(machine, "regions").take_all(1)
-        self.harmed = [Target(machine, "harm", *parts).take_all() for parts in (
+        self.harmed = [Target(machine, "harm", *parts).take_all(times) for parts in (
             ("blocking",), ("signals", "rseq"), ("rseq",))]
         self.other = Target(machine, "thirtytwo")
         self.other.take("auto")

@@ -16,7 +16,7 @@ static const char stand_in[] =
 	"#!/bin/sh\n"
 	"if test \"$1\" = -V; then echo \"${FAKE_VERSION-OpenSSH_9.9p9}\" >&2; exit 0; fi\n"
 	"printf '%s\\n' \"$@\" --end-- >> \"$FAKE_LOG\"\n"
-	"test -z \"$FAKE_SILENT\" || { sleep 100; exit 255; }\n"
+	"test -z \"$FAKE_SILENT\" || exec sleep 100\n"
 	"test -z \"$FAKE_STATUS\" || exit $FAKE_STATUS\n"
 	"for command; do case $command in ControlPath=/*) touch \"${command#*=}\";; esac; done\n"
 	"echo 'Welcome to this machine'\n"
