@@ -363,7 +363,7 @@ static void hurries(void)
 	struct kioku_error error = { 0 };
 	size_t written;
 
-	create_with("#!/bin/sh\nexec sleep 60", &destination, &file);
+	create_with("#!/bin/sh\nexec sleep 60 2>/dev/null", &destination, &file);
 	destination_hurry(destination);
 	CHECK_EQUAL(destination_file_write(file, 0, data, SIZE, &written, &error), KIOKU_ERROR_OS);
 	CHECK_SAYS(error.message, "nothing moves any more");
