@@ -58,9 +58,7 @@ class Plan:
         return f"{self.kernel}-{self.memory}m"
 
 
-def plans(full, short=False):
-    if short:
-        return [Plan("backports")]
+def plans(full):
     if not full:  # LiME is in the guest of modules.py
         return [Plan("bookworm", network=True), Plan("backports")]
     return [Plan("bookworm", peer=True, network=True),
