@@ -126,8 +126,8 @@ struct method {
 	enum kioku_status (*check)(const struct kioku_process *process, struct kioku_error *error);
 	uint64_t (*predict)(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
-	uint64_t setup,
-		reap; /* nanoseconds for which one thread is stopped before, and at the end */
+	uint64_t setup; /* nanoseconds for which one thread is stopped before */
+	uint64_t reap;  /* the same, at the end */
 	enum guardian_method guardian;
 	enum layout_kind kind;
 };
