@@ -10,7 +10,7 @@
 #define SECOND        (1000 * MILLISECOND)
 #define SHORTEST_WAIT (2 * MILLISECOND)  /* of what is busy elsewhere, too */
 #define OVERTAKEN     (MILLISECOND / 2)  /* by so much, answers may come in another order */
-#define ATTEMPTS      8u                 /* at one read, of a target that answers others */
+#define ATTEMPTS      8u                 /* at one read, while the target answers others */
 #define PATIENCE      4u                 /* and so many timeouts */
 #define SILENCE       (30 * SECOND)      /* of a target that had answered, until it is given up */
 #define FIRST_SILENCE (3 * SECOND)       /* of one that never has */
@@ -25,7 +25,9 @@ struct piece {
 	uint64_t physical;
 	uint32_t size;
 	unsigned attempts;
-	uint64_t since; /* when it was asked for at first; 0: never */
+	unsigned ignored; /* attempts, after which what was asked for later was answered */
+	uint64_t since;   /* when it was asked for at first; 0: never */
+	uint64_t counted; /* when the last of those attempts was given up; at first: since */
 };
 
 /* A request that is under way, by its tag. */
@@ -60,7 +62,9 @@ struct nettlp_requester {
 	/* The read behind the last: of what was answered before, to see whether anything still is. */
 	struct remote_read probe;
 	uint8_t probed[4];
+	struct piece probing;
 	bool is_probing;
+	bool stands_still; /* one thing at a time is asked for, until any is answered */
 
 	uint64_t now;             /* of a clock that never goes back, in nanoseconds */
 	uint64_t heard;           /* when the last good answer of this batch came, or it began */
@@ -84,6 +88,11 @@ struct nettlp_requester {
 static bool has_clock(const struct nettlp_requester *requester)
 {
 	return requester->rising >= CLOCK_SURE;
+}
+
+static bool is_waiting(const struct nettlp_requester *requester)
+{
+	return requester->free_count < requester->settings.tags;
 }
 
 static uint64_t wait_for(const struct nettlp_requester *requester, unsigned attempts)
@@ -126,7 +135,7 @@ static void make_request(struct nettlp_requester *requester, unsigned tag,
 		.floor = requester->newest,
 	};
 	if (request->piece.since == 0)
-		request->piece.since = requester->now;
+		request->piece.since = request->piece.counted = requester->now;
 	if (request->deadline < requester->next_deadline)
 		requester->next_deadline = request->deadline;
 	nettlp_tag_use(&requester->tags[tag], ask, requester->now);
@@ -219,6 +228,10 @@ static void fail(struct nettlp_requester *requester, const struct piece *piece,
 /* What was not answered before comes first. */
 bool nettlp_requester_next(struct nettlp_requester *requester, struct nettlp_datagram *out)
 {
+	if (requester->stands_still && is_waiting(requester))
+		return false;
+	if (requester->probing.size > 0 && ask_some(requester, &requester->probing, out))
+		return true;
 	while (requester->again_count > 0) {
 		struct piece *piece = &requester->again[requester->again_count - 1];
 		if (read_of(requester, piece)->status == KIOKU_OK && piece->size > 0)
@@ -435,11 +448,14 @@ static bool take_answer(struct nettlp_requester *requester, unsigned socket, str
 	}
 	learn_stamp(requester, request, header.timestamp);
 	requester->heard = requester->now;
+	requester->stands_still = false;
 	if (request->missing > 0)
 		return true;
 	learn_time(requester, requester->now - request->sent);
 	if (request->sent > requester->answered_sent)
 		requester->answered_sent = request->sent;
+	if (request->piece.read == requester->count)
+		requester->is_probing = false;
 	free_tag(requester, completion.tag);
 	return true;
 }
@@ -468,21 +484,23 @@ static bool push_again(struct nettlp_requester *requester, const struct piece *p
 }
 
 /* Whether it is the target that is silent, or only what is wanted of it. */
-static bool probe(struct nettlp_requester *requester)
+static void probe(struct nettlp_requester *requester, unsigned attempts)
 {
-	const struct piece piece = { .read = requester->count,
-				     .physical = requester->good_address,
-				     .size = sizeof(requester->probed) };
-
 	if (requester->is_probing || !requester->knows_good)
-		return true;
+		return;
 	requester->is_probing = true;
 	requester->probe = (struct remote_read){ .physical = requester->good_address,
 						 .buffer = requester->probed };
-	return push_again(requester, &piece);
+	requester->probing = (struct piece){ .read = requester->count,
+					     .physical = requester->good_address,
+					     .size = sizeof(requester->probed),
+					     .attempts = attempts };
 }
 
-/* Of a target that answers others, a read that it does not answer is lost. */
+/*
+ * Of a target that answers others, a read that it does not answer is lost. One that stands still, as a
+ * busy machine does, ignores nothing; what it is asked meanwhile would only keep it busy for longer.
+ */
 static void give_up_or_repeat(struct nettlp_requester *requester, unsigned tag)
 {
 	struct request *request = &requester->requests[tag];
@@ -495,13 +513,21 @@ static void give_up_or_repeat(struct nettlp_requester *requester, unsigned tag)
 	request->late = request->sent;
 	requester->counts.repeated++;
 	piece.attempts++;
-	bool is_hopeless = piece.attempts >= ATTEMPTS && requester->now - piece.since > patience;
-	if (piece.read == requester->count)
+	if (requester->answered_sent >= piece.counted) {
+		piece.ignored++;
+		piece.counted = requester->now;
+	} else if (requester->knows_good) {
+		requester->stands_still = true;
+	}
+	if (piece.read == requester->count) {
 		requester->is_probing = false;
-	else if (is_hopeless && requester->heard > piece.since)
+		return;
+	}
+	if (piece.ignored >= ATTEMPTS && requester->now - piece.since > patience)
 		fail(requester, &piece, KIOKU_ERROR_ABSENT, "it is not answered");
-	else if (!push_again(requester, &piece) || (is_hopeless && !probe(requester)))
+	else if (!push_again(requester, &piece))
 		fail(requester, &piece, KIOKU_ERROR_NO_MEMORY, "out of memory");
+	probe(requester, piece.attempts);
 }
 
 /*
@@ -584,16 +610,12 @@ void nettlp_requester_begin(struct nettlp_requester *requester, struct remote_re
 	requester->count = count;
 	requester->next = requester->offset = 0;
 	requester->again_count = 0;
-	requester->is_probing = false;
+	requester->is_probing = requester->stands_still = false;
+	requester->probing.size = 0;
 	/* Nothing could be heard while nothing was asked. */
 	requester->now = requester->heard = now;
 	requester->next_deadline = UINT64_MAX;
 	requester->counts.rounds++;
-}
-
-static bool is_waiting(const struct nettlp_requester *requester)
-{
-	return requester->free_count < requester->settings.tags;
 }
 
 /* Answers to what nobody wants any more may still come. */

@@ -257,6 +257,20 @@ def late(session):
     return f"{len(stale)} late"
 
 
+def standing_still(session):
+    """A target that is busy elsewhere for longer than anyone waits loses nothing for it."""
+    stops = list(range(RAM[1][0] + 20000, RAM[1][0] + 300000, 20000))
+
+    def answer(read):
+        if stops and read.address >= stops[0]:
+            stops.pop(0)
+            time.sleep(0.25)
+        return Endpoint.honest(read)
+
+    with Endpoint(session, answer, tags=8) as endpoint:
+        yield from endpoint.whole(RAM[1][0], 300000, tags=8, timeout=20)
+
+
 def quarantined(session):
     """What was not answered is asked for by another tag, or by the same with another end."""
     silent = set()
@@ -411,6 +425,7 @@ def start_all(session):
     session.start("requester: answers in any order, and twice", shuffled)
     session.start("requester: answers are lost", losing)
     session.start("requester: answers are late", late)
+    session.start("requester: a target that stands still", standing_still)
     session.start("requester: quarantine", quarantined)
     for how in LIES:
         session.start(f"requester: a wrong {how}", lies, how)

@@ -126,17 +126,19 @@ static void believes_a_clock(void)
 }
 
 /* What is never answered is asked for by other tags or with other ends, and then given up. */
-static void gives_up(void)
+static void gives_up(unsigned tags)
 {
 	uint8_t memory[8192];
-	struct remote_read reads[] = { { .physical = 0x5000, .buffer = memory, .size = 64 },
-				       { .physical = 0x6000, .buffer = memory + 64, .size = 64 } };
+	struct remote_read reads[] = { { .physical = 0x6000, .buffer = memory, .size = 64 },
+				       { .physical = 0x5000, .buffer = memory + 64, .size = 64 } };
 	CLEANUP(cleanup_nettlp_requester) struct nettlp_requester *requester = NULL;
 	struct nettlp_datagram datagram;
-	static bool asked[4][128][64]; /* by tag, end, and size if it lies within a block */
+	bool asked[4][128][64] = { 0 }; /* by tag, end, and size if it lies within a block */
+	struct nettlp_settings with_tags = settings;
 	uint64_t now = 1;
 
-	CHECK(nettlp_requester_open(&settings, &requester, NULL) == KIOKU_OK);
+	with_tags.tags = with_tags.sockets = tags;
+	CHECK(nettlp_requester_open(&with_tags, &requester, NULL) == KIOKU_OK);
 	nettlp_requester_begin(requester, reads, 2, now);
 	while (nettlp_requester_goes_on(requester, now)) {
 		while (nettlp_requester_next(requester, &datagram)) {
@@ -154,8 +156,46 @@ static void gives_up(void)
 		CHECK(wake < now + 100000 * MILLISECOND);
 		now = wake > now ? wake : now + 1;
 	}
-	CHECK_EQUAL(reads[0].status, KIOKU_ERROR_ABSENT);
-	CHECK_EQUAL(reads[0].failed_at, 0x5000);
+	CHECK(reads[0].status == KIOKU_OK && is_right(&reads[0]));
+	CHECK_EQUAL(reads[1].status, KIOKU_ERROR_ABSENT);
+	CHECK_EQUAL(reads[1].failed_at, 0x5000);
+}
+
+static void gives_up_by_any_tag(void)
+{
+	gives_up(4);
+}
+
+static void gives_up_by_one_tag(void)
+{
+	gives_up(1);
+}
+
+/* A target that stands still, and then has lost what it was asked: nothing is called unreadable for that. */
+static void waits_for_a_standstill(void)
+{
+	uint8_t memory[128];
+	struct remote_read reads[] = { { .physical = 0x5000, .buffer = memory, .size = 64 },
+				       { .physical = 0x6000, .buffer = memory + 64, .size = 64 } };
+	CLEANUP(cleanup_nettlp_requester) struct nettlp_requester *requester = NULL;
+	struct nettlp_datagram datagram;
+	uint64_t now = 1, wakes = 20000 * MILLISECOND;
+	bool has_answered = false;
+
+	CHECK(nettlp_requester_open(&settings, &requester, NULL) == KIOKU_OK);
+	nettlp_requester_begin(requester, reads, 2, now);
+	while (nettlp_requester_goes_on(requester, now)) {
+		while (nettlp_requester_next(requester, &datagram)) {
+			struct tlp_read read = decode(&datagram);
+			if (now < wakes && (has_answered || read.address < 0x6000))
+				continue;
+			answer(requester, &read, 0, 0, now + 1);
+			has_answered = true;
+		}
+		uint64_t wake = nettlp_requester_wake(requester);
+		now = wake > now ? wake : now + 1;
+	}
+	CHECK(reads[0].status == KIOKU_OK && is_right(&reads[0]));
 	CHECK(reads[1].status == KIOKU_OK && is_right(&reads[1]));
 }
 
@@ -204,5 +244,6 @@ static void ends_differ(void)
 	}
 }
 
-TAP_MAIN(TEST(tells_doubles), TEST(believes_a_clock), TEST(gives_up), TEST(notices_silence),
+TAP_MAIN(TEST(tells_doubles), TEST(believes_a_clock), TEST(gives_up_by_any_tag),
+	 TEST(gives_up_by_one_tag), TEST(waits_for_a_standstill), TEST(notices_silence),
 	 TEST(ends_differ))
