@@ -2,24 +2,7 @@
 /* BTF, all of whose types are looked at in every way. */
 #include <string.h>
 
-#include "fuzz.h"
-#include "type/types.h"
-
-static void visit(const struct kioku_types *types, uint32_t id)
-{
-	struct kioku_member member;
-	uint32_t found;
-	char *text;
-
-	const char *name = kioku_type_name(types, id);
-	if (kioku_types_find(types, name, &found, NULL) == KIOKU_OK)
-		FUZZ_CHECK(strcmp(kioku_type_name(types, found), name) == 0);
-	(void)kioku_type_size(types, id);
-	for (uint32_t i = 0; i < 4 && kioku_type_member_at(types, id, i, &member); i++)
-		(void)!kioku_type_member(types, id, member.name, &member, NULL);
-	if (kioku_type_print(types, id, &text, NULL) == KIOKU_OK)
-		free(text);
-}
+#include "visit_type.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -37,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	uint32_t count = kioku_types_count(types);
 	for (uint32_t id = 0; id <= count && id < 50; id++)
-		visit(types, id);
+		visit_type(types, id);
 	types_close(types);
 	return 0;
 }

@@ -2,8 +2,7 @@
 /* A module's BTF, which counts on from the kernel's: the input is both, one after the other. */
 #include <string.h>
 
-#include "fuzz.h"
-#include "type/types.h"
+#include "visit_type.h"
 
 /* Takes the first whole BTF of the input off it. */
 static struct kioku_types *open_base(const uint8_t *data, size_t *size)
@@ -18,24 +17,6 @@ static struct kioku_types *open_base(const uint8_t *data, size_t *size)
 		memcpy(copy, data, taken);
 	*size = taken;
 	return types_from_btf(copy, taken, &types, NULL) == KIOKU_OK ? types : NULL;
-}
-
-static void visit(const struct kioku_types *types, uint32_t id)
-{
-	struct kioku_member member;
-	uint64_t value;
-	uint32_t found;
-	char *text;
-
-	const char *name = kioku_type_name(types, id);
-	if (kioku_types_find(types, name, &found, NULL) == KIOKU_OK)
-		FUZZ_CHECK(strcmp(kioku_type_name(types, found), name) == 0);
-	(void)kioku_type_size(types, id);
-	(void)types_enum_value(types, name, "RED", &value);
-	for (uint32_t i = 0; i < 4 && kioku_type_member_at(types, id, i, &member); i++)
-		(void)!kioku_type_member(types, id, member.name, &member, NULL);
-	if (kioku_type_print(types, id, &text, NULL) == KIOKU_OK)
-		free(text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint32_t count = kioku_types_count(types), own = kioku_types_count(base);
 		FUZZ_CHECK(count > own);
 		for (uint32_t id = own < 10 ? 0 : own - 10; id <= count && id < own + 40; id++)
-			visit(types, id);
+			visit_type(types, id);
 	}
 	types_close(types);
 	types_close(base);

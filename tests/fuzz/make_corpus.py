@@ -140,6 +140,12 @@ def btf(types, strings):
         types + strings)
 
 
+def keyword():
+    """Two structs, one of which is called as the other is asked for."""
+    types = struct.pack("<IIIIII", 1, 4 << 24, 8, 8, 4 << 24, 4)
+    return btf(types, b"\0struct list\0")
+
+
 def split_btf():
     """The kernel's: int, an enum and a struct list; a module's, with a struct of a list and an int."""
     strings = b"\0int\0colour\0RED\0list\0next\0"
@@ -154,6 +160,7 @@ def split_btf():
     yield "zram", base + btf(more, own)
     yield "itself", base + btf(struct.pack("<III", first, 8 << 24, 4), own)
     yield "cut", (base + btf(more, own))[:-3]
+    yield "keyword", keyword() + btf(more, own)
     yield "flaw", btf(types + struct.pack("<III", 0, 90 << 24, 0), strings) + btf(more, own)
 
 
@@ -397,7 +404,8 @@ def main():
     for folder, seeds in (("lime_format", lime()), ("elf_format", elves()),
                           ("kdump_format", kdumps()), ("flattened_format", flattened_files()),
                           ("lzo_format", lzo()), ("swap_format", swap()),
-                          ("split_btf", split_btf()), ("manifest_format", manifests()),
+                          ("split_btf", split_btf()), ("btf_format", [("keyword", keyword())]),
+                          ("manifest_format", manifests()),
                           ("digest_format", digests()), ("frame_format", frames()),
                           ("avml_format", avml()), ("transfer_format", transfers()),
                           ("nettlp_format", datagrams()), ("completer", setups()),
