@@ -368,6 +368,8 @@ static int repeat(struct session *session, struct moment *moment)
 		if (interrupt_name())
 			break;
 		status = take_found(session, moment);
+		if (interrupt_name())
+			break;
 		next += interval;
 		double behind = clock_now() - next;
 		uint64_t missed = behind > 0 ? (uint64_t)(behind / interval) + 1 : 0;

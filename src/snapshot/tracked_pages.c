@@ -84,10 +84,15 @@ enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct p
 	return KIOKU_OK;
 }
 
+void tracked_pages_hurry(struct tracked_pages *pages)
+{
+	pages->terms.rate.limit = 0;
+}
+
 void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread)
 {
 	pages->memory.stopped = thread;
-	pages->terms.rate.limit = 0;
+	tracked_pages_hurry(pages);
 }
 
 void tracked_pages_close(struct tracked_pages *pages)

@@ -40,6 +40,9 @@ enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct p
 				     struct spool *spool, const struct tracked_pages_terms *terms,
 				     struct kioku_error *error);
 
+/* Little is left, and what the target writes takes longer now: no rate is kept any more. */
+void tracked_pages_hurry(struct tracked_pages *pages);
+
 /* All threads are stopped, this one among them: there are no terms any more. */
 void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread);
 

@@ -262,8 +262,7 @@ static bool is_wanted(const struct mapping *mapping, const void *user)
 
 void tracking_watch(struct tracking *tracking)
 {
-	/* Little is left, and what the target writes takes longer now. */
-	tracking->pages.terms.rate.limit = 0;
+	tracked_pages_hurry(&tracking->pages);
 	watching_begin(&tracking->watching, &tracking->userfault, &tracking->maps.list,
 		       tracking->input.spool, is_wanted, tracking);
 }
