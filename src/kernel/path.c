@@ -189,6 +189,8 @@ struct climb {
 	struct kioku_kernel *kernel;
 	struct path_text *out;
 	unsigned steps;
+	uint64_t
+		mark; /* a dentry that was passed; who comes by it again goes round (Brent's algorithm) */
 };
 
 static enum kioku_status prepend(struct path_text *out, const char *text, size_t size)
@@ -217,11 +219,14 @@ static enum kioku_status step_up(struct climb *climb, struct dentry *at)
 
 	if (climb->steps++ == PATH_STEPS)
 		return KIOKU_ERROR_CORRUPT;
+	if ((climb->steps & (climb->steps - 1)) == 0)
+		climb->mark = at->address;
 	TRY(dentry_name(climb->kernel, at, name, &size));
 	TRY(prepend(climb->out, name, size));
 	TRY(prepend(climb->out, "/", 1));
 	TRY(dentry_read(climb->kernel, at->parent, at));
-	return at->superblock == superblock ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
+	return at->superblock == superblock && at->address != climb->mark ? KIOKU_OK
+									  : KIOKU_ERROR_CORRUPT;
 }
 
 static bool is_filesystem_root(struct kioku_kernel *kernel, const struct dentry *dentry)
@@ -287,6 +292,8 @@ static enum kioku_status step_out(struct climb *climb, struct mount *mount, stru
 	*is_top = mount->parent == mount->address;
 	if (*is_top)
 		return KIOKU_OK;
+	/* Mounts may well be at what they show. */
+	climb->mark = 0;
 	TRY(read_mount(climb->kernel, &mount_place_record, mount->parent, mount));
 	TRY(dentry_read(climb->kernel, mountpoint, at));
 	return at->superblock == mount->superblock ? KIOKU_OK : KIOKU_ERROR_CORRUPT;
