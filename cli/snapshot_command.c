@@ -362,7 +362,7 @@ static int repeat(struct session *session, struct moment *moment)
 	uint64_t late = 0;
 	int status = STATUS_COMPLETE;
 
-	while (status == STATUS_COMPLETE && !interrupt_name() &&
+	while (status == STATUS_COMPLETE &&
 	       (request->count == 0 || moment->number < request->count)) {
 		sleep_until(next);
 		if (interrupt_name())

@@ -189,8 +189,7 @@ struct climb {
 	struct kioku_kernel *kernel;
 	struct path_text *out;
 	unsigned steps;
-	uint64_t
-		mark; /* a dentry that was passed; who comes by it again goes round (Brent's algorithm) */
+	uint64_t mark; /* a dentry that was passed: whoever comes by it again goes round */
 };
 
 static enum kioku_status prepend(struct path_text *out, const char *text, size_t size)
@@ -219,6 +218,7 @@ static enum kioku_status step_up(struct climb *climb, struct dentry *at)
 
 	if (climb->steps++ == PATH_STEPS)
 		return KIOKU_ERROR_CORRUPT;
+	/* Brent's algorithm: a set of all of them, as lists have, would be one for each path. */
 	if ((climb->steps & (climb->steps - 1)) == 0)
 		climb->mark = at->address;
 	TRY(dentry_name(climb->kernel, at, name, &size));

@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct window window = { .data = data, .size = size };
 	struct kioku_types *types = NULL;
 	uint64_t offset, length;
+	bool prints = true;
 
 	if (btf_locate(&window, &offset, &length))
 		FUZZ_CHECK(offset + length <= size);
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	uint32_t count = kioku_types_count(types);
 	for (uint32_t id = 0; id <= count && id < 50; id++)
-		visit_type(types, id);
+		visit_type(types, id, &prints);
 	types_close(types);
 	return 0;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A symbol table of volatility3, and the types that are made of it, looked at in every way. */
-#include <string.h>
-
-#include "fuzz.h"
 #include "type/isf_types.h"
+#include "visit_type.h"
 
 static bool look_at(void *user, const struct isf_symbol *symbol)
 {
@@ -15,33 +13,19 @@ static bool look_at(void *user, const struct isf_symbol *symbol)
 	return true;
 }
 
-/* False: it is as long as may be, and several such take longer than there is time for. */
-static bool visit(const struct kioku_types *types, uint32_t id)
-{
-	struct kioku_member member;
-	char *text;
-
-	(void)kioku_type_size(types, id);
-	for (uint32_t i = 0; i < 4 && kioku_type_member_at(types, id, i, &member); i++)
-		(void)!kioku_type_member(types, id, member.name, &member, NULL);
-	enum kioku_status status = kioku_type_print(types, id, &text, NULL);
-	if (status == KIOKU_OK)
-		free(text);
-	return status != KIOKU_ERROR_LIMIT;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes text = { data, size };
 	struct kioku_types *types = NULL;
 	struct isf_summary summary;
+	bool prints = true;
 
 	if (types_from_isf(text, look_at, &text, &types, &summary, NULL) != KIOKU_OK)
 		return 0;
 	FUZZ_CHECK(!types_flaw(types));
 	uint32_t count = kioku_types_count(types);
-	for (uint32_t id = 0; id <= count && id < 50 && visit(types, id); id++)
-		;
+	for (uint32_t id = 0; id <= count && id < 50; id++)
+		visit_type(types, id, &prints);
 	types_close(types);
 	return 0;
 }

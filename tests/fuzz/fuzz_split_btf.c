@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kioku_types *types = NULL;
 	size_t taken = size;
+	bool prints = true;
 
 	struct kioku_types *base = open_base(data, &taken);
 	if (!base)
@@ -34,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint32_t count = kioku_types_count(types), own = kioku_types_count(base);
 		FUZZ_CHECK(count > own);
 		for (uint32_t id = own < 10 ? 0 : own - 10; id <= count && id < own + 40; id++)
-			visit_type(types, id);
+			visit_type(types, id, &prints);
 	}
 	types_close(types);
 	types_close(base);

@@ -17,7 +17,8 @@ static inline bool is_asked_for(const char *found, const char *name)
 	       (ending == length || name[length - ending - 1] == ' ');
 }
 
-static inline void visit_type(const struct kioku_types *types, uint32_t id)
+/* *prints: true at first; one that is as long as may be is the last to be printed, as several take too long. */
+static inline void visit_type(const struct kioku_types *types, uint32_t id, bool *prints)
 {
 	const char *name = kioku_type_name(types, id);
 	struct kioku_member member;
@@ -31,8 +32,12 @@ static inline void visit_type(const struct kioku_types *types, uint32_t id)
 	(void)types_enum_value(types, name, "RED", &value);
 	for (uint32_t i = 0; i < 4 && kioku_type_member_at(types, id, i, &member); i++)
 		(void)!kioku_type_member(types, id, member.name, &member, NULL);
-	if (kioku_type_print(types, id, &text, NULL) == KIOKU_OK)
+	if (!*prints)
+		return;
+	enum kioku_status status = kioku_type_print(types, id, &text, NULL);
+	if (status == KIOKU_OK)
 		free(text);
+	*prints = status != KIOKU_ERROR_LIMIT;
 }
 
 #endif
