@@ -5,8 +5,6 @@
  * exit state from then on.
  */
 #include "check/process_sightings.h"
-#include "kernel/frame_use.h"
-#include "kernel/kernel_stack.h"
 
 struct search {
 	struct check_run *run;
@@ -45,27 +43,6 @@ static unsigned views_expected(const struct task *task)
 	return views;
 }
 
-/*
- * Of a structure that nothing leads to: whether it is in use. It may be left over from the machine's last boot;
- * such a one is in no slab, or its stack is another's by now, and leads nowhere.
- */
-static bool is_in_use(struct search *search, const struct task *task)
-{
-	struct kioku_kernel *kernel = search->run->kernel;
-	struct frame_reader frames;
-	struct frame_use use;
-	struct kernel_stack stack;
-	uint64_t physical, contiguous;
-
-	if (frame_reader_open(kernel, &frames, NULL) != KIOKU_OK ||
-	    address_space_locate(&kernel->space, task->address, &physical, &contiguous, NULL) !=
-		    KIOKU_OK ||
-	    frame_use_read(&frames, physical, &use) != KIOKU_OK || use.kind != FRAME_SLAB)
-		return false;
-	return kernel_stack_read(kernel, search->run->code, task, &stack) == KIOKU_OK &&
-	       stack.state == STACK_FOLLOWED;
-}
-
 /* Whether its own links say that it was taken out of a list, which release_task() does to none that lives. */
 static bool is_unlinked(const struct kioku_kernel *kernel, const struct task *task)
 {
@@ -73,15 +50,6 @@ static bool is_unlinked(const struct kioku_kernel *kernel, const struct task *ta
 
 	return !kernel_is_pointer(k, task->tasks_prev) || !kernel_is_pointer(k, task->tasks_next) ||
 	       task->tasks_prev == task->tasks_next;
-}
-
-/*
- * Whether all that leads to a task may be of an earlier boot, too: structures that were found in memory lead to each
- * other as threads, and as parents to children.
- */
-static bool is_carved(unsigned views)
-{
-	return !(views & ~(1u << VIEW_CARVED | 1u << VIEW_THREADS | 1u << VIEW_CHILDREN));
 }
 
 /* Why it may be harmless that ways are missing; NULL: nothing is known that would be. */
@@ -95,7 +63,7 @@ static const char *doubt(struct search *search, const struct task *task, unsigne
 	if (source_may_be_torn(kernel->source) &&
 	    !(missing >> VIEW_LIST & 1 && is_unlinked(kernel, task)))
 		return "it may have started or ended while memory was copied";
-	if (is_carved(views) && !is_in_use(search, task))
+	if (sightings_is_left_over(&search->sightings, task, views))
 		return "it may be left over from an earlier boot";
 	return NULL;
 }
@@ -109,7 +77,7 @@ static enum kioku_status report(struct search *search, const struct task *task, 
 		.found = views,
 		.missing = missing,
 		.expected = views_expected(task),
-		.was_carved = is_carved(views),
+		.was_carved = sightings_are_carved(views),
 		.doubt = doubt(search, task, views, missing),
 		.about = { .pid = task->tgid,
 			   .subject = task->comm,
@@ -138,7 +106,7 @@ static enum kioku_status run_check(struct check_run *run, struct kioku_error *er
 {
 	CLEANUP(search_release) struct search search = { .run = run };
 
-	TRY(sightings_read(run->kernel, &search.sightings, error));
+	TRY(sightings_read(run->kernel, run->code, &search.sightings, error));
 	for (size_t i = 0; i < search.sightings.count; i++)
 		TRY(look_at(&search, &search.sightings.found[i]));
 	return KIOKU_OK;

@@ -6,6 +6,8 @@
 #include "base/growing.h"
 #include "check/memory_owners.h"
 #include "kernel/file_table.h"
+#include "kernel/frame_use.h"
+#include "kernel/kernel_stack.h"
 #include "kernel/pid_table.h"
 #include "kernel/run_queue.h"
 #include "kernel/task_scan.h"
@@ -95,6 +97,34 @@ bool task_lives(struct kioku_kernel *kernel, const struct task *task)
 	       !is_copy(kernel, task);
 }
 
+bool sightings_are_carved(unsigned views)
+{
+	return !(views & ~(1u << VIEW_CARVED | 1u << VIEW_THREADS | 1u << VIEW_CHILDREN));
+}
+
+static bool is_in_slab(struct kioku_kernel *kernel, const struct task *task)
+{
+	struct frame_reader frames;
+	struct frame_use use;
+	uint64_t physical, contiguous;
+
+	return frame_reader_open(kernel, &frames, NULL) == KIOKU_OK &&
+	       address_space_locate(&kernel->space, task->address, &physical, &contiguous, NULL) ==
+		       KIOKU_OK &&
+	       frame_use_read(&frames, physical, &use) == KIOKU_OK && use.kind == FRAME_SLAB;
+}
+
+bool sightings_is_left_over(const struct sightings *sightings, const struct task *task,
+			    unsigned views)
+{
+	struct kernel_stack stack;
+
+	return sightings_are_carved(views) &&
+	       (!is_in_slab(sightings->kernel, task) ||
+		kernel_stack_read(sightings->kernel, sightings->code, task, &stack) != KIOKU_OK ||
+		stack.state != STACK_FOLLOWED);
+}
+
 /* --- one view after the other */
 
 struct asking {
@@ -176,6 +206,20 @@ static enum kioku_status ask_memory(void *user, struct kioku_error *error)
 /* What the tasks that are known so far lead to, whoever knows of them. */
 typedef enum kioku_status follow_fn(struct asking *asking, const struct task *task);
 
+/* What is left over from an earlier boot has lists whose damage means nothing: that is no gap. */
+static enum kioku_status follow_one(struct asking *asking, const struct task *task, unsigned views,
+				    follow_fn *follow)
+{
+	struct kioku_kernel *kernel = asking->sightings->kernel;
+	const struct diagnostics diagnostics = kernel->diagnostics;
+
+	if (sightings_is_left_over(asking->sightings, task, views))
+		kernel->diagnostics = (struct diagnostics){ 0 };
+	enum kioku_status status = follow(asking, task);
+	kernel->diagnostics = diagnostics;
+	return status;
+}
+
 static enum kioku_status follow_all(struct asking *asking, follow_fn *follow)
 {
 	struct sightings *sightings = asking->sightings;
@@ -186,7 +230,7 @@ static enum kioku_status follow_all(struct asking *asking, follow_fn *follow)
 		struct task task;
 		if (task_read(sightings->kernel, sighting.task, &task, NULL) == KIOKU_OK &&
 		    (sighting.views >> VIEW_LIST & 1 || task_lives(sightings->kernel, &task)))
-			TRY(follow(asking, &task));
+			TRY(follow_one(asking, &task, sighting.views, follow));
 	}
 	return KIOKU_OK;
 }
@@ -284,10 +328,10 @@ static const struct source_of_views sources[] = {
 	{ 1 << VIEW_CHILDREN, VIEW_CHILDREN, ask_parents },
 };
 
-enum kioku_status sightings_read(struct kioku_kernel *kernel, struct sightings *out,
-				 struct kioku_error *error)
+enum kioku_status sightings_read(struct kioku_kernel *kernel, const struct kernel_code *code,
+				 struct sightings *out, struct kioku_error *error)
 {
-	*out = (struct sightings){ .kernel = kernel };
+	*out = (struct sightings){ .kernel = kernel, .code = code };
 	if (!kernel->init_task)
 		return error_set(error, KIOKU_ERROR_UNSUPPORTED, "init_task was not found");
 	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {

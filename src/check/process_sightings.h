@@ -4,6 +4,7 @@
 #define CHECK_PROCESS_SIGHTINGS_H
 
 #include "check/ways.h"
+#include "kernel/kernel_code.h"
 #include "kernel/task.h"
 
 enum process_view {
@@ -25,7 +26,8 @@ struct sighting {
 
 struct sightings {
 	struct kioku_kernel *kernel;
-	struct sighting *found; /* by address, each once */
+	const struct kernel_code *code; /* borrowed; NULL: not to be had */
+	struct sighting *found;         /* by address, each once */
 	size_t count, capacity;
 	unsigned damaged; /* views of which something is lost, or that this kernel does not give */
 };
@@ -34,10 +36,23 @@ struct sightings {
  * Asks all of them; what cannot be had is a gap, and its view is damaged. To be released in any case.
  * Errors: UNSUPPORTED (no tasks at all), NO_MEMORY.
  */
-enum kioku_status sightings_read(struct kioku_kernel *kernel, struct sightings *out,
-				 struct kioku_error *error);
+enum kioku_status sightings_read(struct kioku_kernel *kernel, const struct kernel_code *code,
+				 struct sightings *out, struct kioku_error *error);
 void sightings_release(struct sightings *sightings);
 #define AUTO_SIGHTINGS CLEANUP(sightings_release)
+
+/*
+ * Whether all that leads to a task may be of an earlier boot, as it itself may be: structures that were found in
+ * memory lead to each other as threads, and as parents to children.
+ */
+bool sightings_are_carved(unsigned views);
+
+/*
+ * Whether it may be left over from the machine's last boot: nothing of this one's leads to it, and it is in no
+ * slab, or its stack is another's by now, and leads nowhere.
+ */
+bool sightings_is_left_over(const struct sightings *sightings, const struct task *task,
+			    unsigned views);
 
 /* By enum process_view. */
 extern const struct ways process_ways;

@@ -2,6 +2,8 @@
 """check, what is about processes: on images of guests as they are, and with processes hidden in them afterwards.
 Each test yields problems."""
 
+from array import array
+
 from mutate_processes import Finder
 from ram import working_copy
 
@@ -75,6 +77,44 @@ def hidden_process(tool, known, ram):
     return f"{len(WAYS)} ways"
 
 
+# --- left over
+
+LEFT_OVER = 1 << 16  # bytes in which each part of it has room
+
+
+def left_over(tool, known, ram):
+    """As of an earlier boot: a copy of a process where nothing is, whose lists lead nowhere any more. That is a
+    note, and no damage to what lives."""
+    editor = Editor(tool, known, ram)
+    pid = known.before["roles"]["threads"]
+    task = editor.tasks[pid]
+    parts = {"task_struct": task,
+             "signal_struct": editor.word(task + editor.offset("task_struct", "signal")),
+             "pid": editor.word(task + editor.offset("task_struct", "thread_pid"))}
+    start, _ = next(ram.holes(len(parts) * LEFT_OVER))
+    moved = {name: (address, editor.finder.base + start + index * LEFT_OVER)
+             for index, (name, address) in enumerate(parts.items())}
+    # A struct pid ends with its numbers, which are no part of its size.
+    sizes = {name: editor.finder.size(name) + (editor.finder.size("upid") if name == "pid" else 0) for name in parts}
+
+    def relocated(word):
+        return next((word - old + new for name, (old, new) in moved.items() if old <= word < old + sizes[name]), word)
+
+    def copy(name):
+        old, new = moved[name]
+        words = array("Q", ram.read(editor.finder.physical(old), sizes[name] // 8 * 8))
+        return editor.finder.physical(new), array("Q", map(relocated, words)).tobytes()
+
+    threads = moved["signal_struct"][1] + editor.offset("signal_struct", "thread_head")
+    with ram.patched([*map(copy, parts), editor.write(threads, 0)]):
+        rows = results(tool, ram.path, "hidden_process")
+    if [(row["pid"], row["severity"]) for row in rows] != [(pid, "note")]:
+        yield f"{rows}"
+    elif not rows[0]["found"].endswith("it may be left over from an earlier boot"):
+        yield rows[0]["found"]
+    return f"PID {pid}"
+
+
 # --- hidden by lab/modules/hiding/hide_task.c
 
 HIDDEN = {"ordinary": "task list", "copied": "PID table"}  # roles of programs/intruder.c
@@ -102,8 +142,12 @@ def clean(tool, known, image):
         yield from (f"{name}: {row}" for row in findings(results(tool, image, name)))
 
 
+WITH_CHANGES = {"check, hidden processes": hidden_process, "check, left over": left_over}
+
+
 def check_all(session, known):
     session.check(known, "check, nothing hidden", clean, session.tool, known, known.ram_path)
-    if session.wants(known, "check, hidden processes"):
+    if any(session.wants(known, name) for name in WITH_CHANGES):
         with working_copy(known.ram_path, session.folder / "hidden", known.facts["ram_map"]) as ram:
-            session.check(known, "check, hidden processes", hidden_process, session.tool, known, ram)
+            for name, test in WITH_CHANGES.items():
+                session.check(known, name, test, session.tool, known, ram)
