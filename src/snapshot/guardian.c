@@ -311,12 +311,12 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 
 	target->report->setup = charge->errand.stop;
 	if (status == KIOKU_OK && target->dirty_limit > 0 &&
-	    charge->tracking.pages.copied > target->dirty_limit)
+	    charge->tracking.pages.copier.copied > target->dirty_limit)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d writes %llu KiB while it is looked at once, too much "
 				 "for the stop that is allowed",
 				 target->process->pid,
-				 (unsigned long long)charge->tracking.pages.copied >> 10);
+				 (unsigned long long)charge->tracking.pages.copier.copied >> 10);
 	return status;
 }
 

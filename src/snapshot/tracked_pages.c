@@ -3,10 +3,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/thread.h"
 #include "snapshot/pagemap_scan.h"
 
 enum {
@@ -15,20 +12,14 @@ enum {
 	LOOK = 4, /* pages: of more written ones side by side it pays to ask which are there */
 	/* Bytes that are protected at once: page tables, and so huge pages, as a whole. */
 	LEAST_PIECE = 2 << 20,
-	RATED = 128 << 10, /* bytes that are copied at once where there is a rate */
 };
-
-static const double nap = 0.1; /* seconds, after which it is asked whether to go on */
 
 static const uint64_t content = PAGE_IS_PRESENT_BIT | PAGE_IS_SWAPPED_BIT;
 
 void tracked_pages_init(struct tracked_pages *pages)
 {
-	*pages = (struct tracked_pages){
-		.pagemap = -1,
-		.memory = { .memory = -1 },
-		.pace = { .piece = LEAST_PIECE, .least = LEAST_PIECE },
-	};
+	*pages = (struct tracked_pages){ .pace = { .piece = LEAST_PIECE, .least = LEAST_PIECE } };
+	page_copier_init(&pages->copier);
 }
 
 /* An unknown category is refused. */
@@ -57,49 +48,30 @@ static enum kioku_status scan(struct tracked_pages *pages, struct pagemap_scan *
 	uint64_t first = scan->start - scan->start % LEAST_PIECE, end = scan->end;
 	if (protects)
 		scan->end = first + pace_begin(&pages->pace, end - first);
-	int found = ioctl(pages->pagemap, PAGEMAP_SCAN_IOCTL, scan);
+	int found = ioctl(pages->copier.pagemap, PAGEMAP_SCAN_IOCTL, scan);
 	scan->end = end;
 	if (protects)
 		pace_end(&pages->pace, scan->walk_end - first);
 	if (found < 0)
 		return error_os(error, "cannot ask what process %d has written",
-				pages->process->pid);
+				pages->copier.process->pid);
 	*count = (size_t)found;
 	return KIOKU_OK;
 }
 
 enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct process *process,
-				     struct spool *spool, const struct tracked_pages_terms *terms,
+				     struct spool *spool, const struct page_copier_terms *terms,
 				     struct kioku_error *error)
 {
 	tracked_pages_init(pages);
-	pages->process = process;
-	pages->spool = spool;
-	pages->terms = *terms;
-	pages->pagemap = process_open_live(process, "pagemap");
-	pages->memory.memory = process_open_live(process, "mem");
-	if (pages->pagemap < 0 || pages->memory.memory < 0)
-		return error_os(error, "cannot ask what process %d writes", process->pid);
-	pages->guard = guard_category(pages->pagemap);
+	TRY(page_copier_open(&pages->copier, process, spool, terms, error));
+	pages->guard = guard_category(pages->copier.pagemap);
 	return KIOKU_OK;
-}
-
-void tracked_pages_hurry(struct tracked_pages *pages)
-{
-	pages->terms.rate.limit = 0;
-}
-
-void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread)
-{
-	pages->memory.stopped = thread;
-	tracked_pages_hurry(pages);
 }
 
 void tracked_pages_close(struct tracked_pages *pages)
 {
-	cleanup_close(&pages->pagemap);
-	cleanup_close(&pages->memory.memory);
-	pages->pagemap = pages->memory.memory = -1;
+	page_copier_close(&pages->copier);
 }
 
 enum kioku_status tracked_pages_find_protected(struct tracked_pages *pages, uint64_t start,
@@ -119,39 +91,6 @@ enum kioku_status tracked_pages_find_protected(struct tracked_pages *pages, uint
 	return KIOKU_OK;
 }
 
-static enum kioku_status check_terms(const struct tracked_pages *pages, struct kioku_error *error)
-{
-	const struct tracked_pages_terms *terms = &pages->terms;
-
-	if (pages->memory.stopped > 0 || terms->goes_on(terms->user))
-		return KIOKU_OK;
-	return error_set(error, KIOKU_ERROR_STOPPED, "nobody wants it any more");
-}
-
-static enum kioku_status keep_rate(struct tracked_pages *pages, uint64_t size,
-				   struct kioku_error *error)
-{
-	double now = seconds_now(), begin = rate_take(&pages->terms.rate, now, size);
-
-	for (; now < begin; now = seconds_now()) {
-		TRY(check_terms(pages, error));
-		usleep((useconds_t)((begin - now < nap ? begin - now : nap) * 1e6));
-	}
-	return KIOKU_OK;
-}
-
-static enum kioku_status copy(struct tracked_pages *pages, uint64_t start, uint64_t end,
-			      struct kioku_error *error)
-{
-	pages->copied += end - start;
-	for (uint64_t past; start < end; start = past) {
-		past = pages->terms.rate.limit > 0 && end - start > RATED ? start + RATED : end;
-		TRY(keep_rate(pages, past - start, error));
-		TRY(spool_copy(pages->spool, &pages->memory, start, past, error));
-	}
-	return KIOKU_OK;
-}
-
 /* What keep() has to know. Asking whose a page is, as files need it, costs a look at each one. */
 static uint64_t kept_categories(const struct tracked_pages *pages, bool has_file)
 {
@@ -165,10 +104,10 @@ static enum kioku_status keep(struct tracked_pages *pages, const struct pagemap_
 	bool is_file = region->categories & PAGE_IS_FILE_BIT && !with_files;
 
 	if (region->categories & pages->guard)
-		return spool_guard(pages->spool, region->start, region->end, error);
+		return spool_guard(pages->copier.spool, region->start, region->end, error);
 	if (region->categories & content && !is_file)
-		return copy(pages, region->start, region->end, error);
-	spool_clear(pages->spool, region->start, region->end);
+		return page_copier_copy(&pages->copier, region->start, region->end, error);
+	spool_clear(pages->copier.spool, region->start, region->end);
 	return KIOKU_OK;
 }
 
@@ -186,7 +125,7 @@ static enum kioku_status copy_some(struct tracked_pages *pages, uint64_t start, 
 		TRY(scan(pages, &step, regions, &count, error));
 		for (size_t i = 0; i < count; i++)
 			TRY(keep(pages, &regions[i], with_files, error));
-		TRY(check_terms(pages, error));
+		TRY(page_copier_check(&pages->copier, error));
 	}
 	return KIOKU_OK;
 }
@@ -236,15 +175,8 @@ enum kioku_status tracked_pages_copy_all(struct tracked_pages *pages, uint64_t s
 {
 	const struct pagemap_scan what = { .any_of = content, .returned = content | pages->guard };
 
-	spool_clear(pages->spool, start, end);
+	spool_clear(pages->copier.spool, start, end);
 	return copy_some(pages, start, end, &what, true, error);
-}
-
-bool tracked_pages_are_current(const struct tracked_pages *pages)
-{
-	uint64_t entry;
-
-	return pread(pages->pagemap, &entry, sizeof(entry), 0) == sizeof(entry);
 }
 
 enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t start,
@@ -262,7 +194,7 @@ enum kioku_status tracked_pages_copy_found(struct tracked_pages *pages, uint64_t
 	 * guards of stacks, which nobody touches.
 	 */
 	if (!has_file && mapping->permissions & PROT_READ && end - start <= LOOK * SPOOL_PAGE)
-		return copy(pages, start, end, error);
+		return page_copier_copy(&pages->copier, start, end, error);
 	return copy_some(pages, start, end, &what, !has_file, error);
 }
 
@@ -303,7 +235,7 @@ enum kioku_status tracked_pages_find_all_written(struct tracked_pages *pages,
 enum kioku_status tracked_pages_clear_suspects(struct tracked_pages *pages, bool is_stopped,
 					       struct kioku_error *error)
 {
-	struct spool *spool = pages->spool;
+	struct spool *spool = pages->copier.spool;
 	struct pagemap_region regions[REGIONS];
 	size_t count = 0;
 

@@ -6,28 +6,14 @@
 #ifndef SNAPSHOT_TRACKED_PAGES_H
 #define SNAPSHOT_TRACKED_PAGES_H
 
-#include "base/rate.h"
 #include "snapshot/pace.h"
+#include "snapshot/page_copier.h"
 #include "snapshot/page_ranges.h"
-#include "snapshot/process.h"
-#include "snapshot/spool.h"
-
-/* How it is copied while it runs. */
-struct tracked_pages_terms {
-	bool (*goes_on)(const void *user); /* asked now and then */
-	const void *user;
-	struct rate rate; /* by seconds_now() */
-};
 
 struct tracked_pages {
-	const struct process *process; /* borrowed */
-	struct spool *spool;           /* borrowed */
-	struct tracked_pages_terms terms;
-	int pagemap; /* descriptor; -1: not open */
-	struct spool_target memory;
+	struct page_copier copier;
 	struct pace pace;
-	uint64_t guard;  /* PAGE_IS_GUARD_BIT, if the kernel knows it */
-	uint64_t copied; /* bytes, since whoever asks has made it 0 */
+	uint64_t guard; /* PAGE_IS_GUARD_BIT, if the kernel knows it */
 };
 
 /* All functions that have an error return OS, LIMIT (the spool is full), or STOPPED (goes_on says no). */
@@ -37,17 +23,8 @@ void tracked_pages_init(struct tracked_pages *pages);
 
 /* tracked_pages_close() in any case. */
 enum kioku_status tracked_pages_open(struct tracked_pages *pages, const struct process *process,
-				     struct spool *spool, const struct tracked_pages_terms *terms,
+				     struct spool *spool, const struct page_copier_terms *terms,
 				     struct kioku_error *error);
-
-/* Little is left, and what the target writes takes longer now: no rate is kept any more. */
-void tracked_pages_hurry(struct tracked_pages *pages);
-
-/* All threads are stopped, this one among them: there are no terms any more. */
-void tracked_pages_stopped(struct tracked_pages *pages, pid_t thread);
-
-/* Whether the address space is still that of tracked_pages_open(): execve(2) gives up the former. */
-bool tracked_pages_are_current(const struct tracked_pages *pages);
 
 /* Whether there is a page in [start, end) that is protected. */
 enum kioku_status tracked_pages_find_protected(struct tracked_pages *pages, uint64_t start,

@@ -161,7 +161,7 @@ static enum kioku_status pass(struct tracking *tracking, struct kioku_error *err
 {
 	/* What the last pass leaves room for in memory is the stop's. */
 	TRY(spool_flush(tracking->input.spool, error));
-	tracking->pages.copied = 0;
+	tracking->pages.copier.copied = 0;
 	/* In this order: a change after the mappings were read is told of in the next pass. */
 	(void)follow(tracking);
 	TRY(read_mappings(tracking, error));
@@ -214,10 +214,10 @@ enum kioku_status tracking_begin(struct tracking *tracking, const struct trackin
 		if (i == 0 && watching_pays(&tracking->maps.list, input->spool))
 			(void)!watching_open(&tracking->watching, errand, left, NULL);
 		/* It writes as fast as we copy: no use in going on. */
-		if (i > 0 &&
-		    (tracking->pages.copied <= ENOUGH || tracking->pages.copied > before / 4 * 3))
+		if (i > 0 && (tracking->pages.copier.copied <= ENOUGH ||
+			      tracking->pages.copier.copied > before / 4 * 3))
 			break;
-		before = tracking->pages.copied;
+		before = tracking->pages.copier.copied;
 	}
 	return KIOKU_OK;
 }
@@ -252,7 +252,8 @@ static enum kioku_status copy_regions(struct tracking *tracking, const struct pa
 
 bool tracking_is_to_be_watched(const struct tracking *tracking)
 {
-	return tracking->watching.userfault.descriptor >= 0 && tracking->pages.copied <= WATCHED;
+	return tracking->watching.userfault.descriptor >= 0 &&
+	       tracking->pages.copier.copied <= WATCHED;
 }
 
 static bool is_wanted(const struct mapping *mapping, const void *user)
@@ -262,7 +263,7 @@ static bool is_wanted(const struct mapping *mapping, const void *user)
 
 void tracking_watch(struct tracking *tracking)
 {
-	tracked_pages_hurry(&tracking->pages);
+	page_copier_hurry(&tracking->pages.copier);
 	watching_begin(&tracking->watching, &tracking->userfault, &tracking->maps.list,
 		       tracking->input.spool, is_wanted, tracking);
 }
@@ -305,12 +306,12 @@ static enum kioku_status take_written(struct tracking *tracking, struct kioku_er
 
 enum kioku_status tracking_take(struct tracking *tracking, struct kioku_error *error)
 {
-	if (!tracked_pages_are_current(&tracking->pages))
+	if (!page_copier_is_current(&tracking->pages.copier))
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d runs another program now",
 				 tracking->input.process->pid);
-	tracked_pages_stopped(&tracking->pages, tracking->input.process->live_thread);
-	tracking->pages.copied = 0;
+	page_copier_stopped(&tracking->pages.copier, tracking->input.process->live_thread);
+	tracking->pages.copier.copied = 0;
 	TRY(take_written(tracking, error));
 	watching_end(&tracking->watching, &tracking->userfault);
 	TRY(tracked_pages_clear_suspects(&tracking->pages, true, error));

@@ -18,12 +18,12 @@ struct tracking_input {
 	 * tracking_wants(). */
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
-	struct tracked_pages_terms terms;
+	struct page_copier_terms terms;
 };
 
 struct tracking {
 	struct tracking_input input;
-	struct tracked_pages pages; /* pages.copied: in the last pass or the stop */
+	struct tracked_pages pages; /* pages.copier.copied: in the last pass or the stop */
 	struct userfault userfault;
 	struct watching watching;
 	struct process_maps maps;     /* of the last pass; after the stop, of that instant */

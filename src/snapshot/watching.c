@@ -234,7 +234,7 @@ enum kioku_status watching_look(struct watching *watching, struct tracked_pages 
 {
 	uint64_t before = UINT64_MAX;
 
-	if (!list(watching, mappings, pages->spool, all))
+	if (!list(watching, mappings, pages->copier.spool, all))
 		return error_no_memory(error);
 	TRY(tracked_pages_find_all_written(pages, &watching->listed, note_written, watching,
 					   error));
