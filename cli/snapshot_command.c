@@ -189,6 +189,7 @@ static void print_json(const struct kioku_process_summary *summary, const char *
 	json_number(&json, "memory", summary->memory);
 	json_number(&json, "stored", summary->stored);
 	json_number(&json, "inconsistent", summary->inconsistent);
+	json_boolean(&json, "has_cleared_soft_dirty", summary->has_cleared);
 	json_boolean(&json, "restores_itself", summary->restores_itself);
 	json_boolean(&json, "has_leftover", summary->has_leftover);
 	json_close(&json, '}');
@@ -211,9 +212,10 @@ static void print_line(const struct kioku_process_summary *summary)
 				summary->pid, summary->teardown / 1000);
 	if (summary->watch)
 		message_finding(KIOKU_NOTE,
-				"process %d: all threads were stopped for %" PRIu64
-				" us once before",
-				summary->pid, summary->watch / 1000);
+				"process %d: all threads were stopped for %s%" PRIu64
+				" us%s before",
+				summary->pid, summary->has_cleared ? "up to " : "",
+				summary->watch / 1000, summary->has_cleared ? "" : " once");
 	if (summary->setup)
 		message_finding(KIOKU_NOTE,
 				"process %d: one thread was stopped for %" PRIu64 " us before",

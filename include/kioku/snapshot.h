@@ -18,7 +18,10 @@ struct kioku_process;
 
 enum kioku_snapshot_method {
 	KIOKU_SNAPSHOT_AUTO,
-	/* Memory is copied while the target runs, and what it writes meanwhile once more: Linux 6.7. */
+	/*
+	 * Memory is copied while the target runs, and what it writes meanwhile once more: by a userfaultfd
+	 * (Linux 6.7), or where that cannot be, by soft-dirty bits.
+	 */
 	KIOKU_SNAPSHOT_TRACK,
 	KIOKU_SNAPSHOT_FORK, /* the target is made to duplicate itself copy-on-write */
 	KIOKU_SNAPSHOT_STOP, /* the target is stopped until kioku_process_release() */
@@ -49,9 +52,10 @@ KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
 kioku_series_open(const char *path, struct kioku_source **out, struct kioku_error *error);
 
 struct kioku_snapshot_options {
-	size_t size;                       /* sizeof(struct kioku_snapshot_options) */
-	enum kioku_snapshot_method method; /* AUTO: TRACK or FORK, which works */
-	bool allow_stop;                   /* AUTO may choose STOP where nothing else works */
+	size_t size; /* sizeof(struct kioku_snapshot_options) */
+	/* AUTO: TRACK or FORK, which works; FORK before TRACK by soft-dirty bits, which cannot be undone. */
+	enum kioku_snapshot_method method;
+	bool allow_stop; /* AUTO may choose STOP where nothing else works */
 	/* Nanoseconds that a target, or one thread of it, may be stopped at once; 0: no matter. */
 	uint64_t max_stop;
 	/* Bytes a second that TRACK copies at most while the target runs; 0: no limit. */
@@ -111,13 +115,14 @@ struct kioku_process_summary {
 	size_t threads;
 	uint64_t instant;  /* when all had stopped, nanoseconds since 1970 (UTC) */
 	uint64_t setup;    /* nanoseconds, the longest for which one thread was stopped before */
-	uint64_t watch;    /* nanoseconds for which all threads of a large one were, too; or 0 */
+	uint64_t watch;    /* nanoseconds for which all threads were, too, the longest time; or 0 */
 	uint64_t stop;     /* nanoseconds for which the target was stopped; STOP: so far 0 */
 	uint64_t teardown; /* nanoseconds for which all threads were stopped once more; 0: not so */
 	uint64_t reap;     /* of one thread, once it is released; 0 before */
 	uint64_t memory;   /* bytes that have content */
 	uint64_t stored;   /* bytes of them that are in the source: less in a series */
 	uint64_t inconsistent; /* bytes of them that are not of the same instant, as diagnosed */
+	bool has_cleared;      /* its soft-dirty bits, which stay so */
 	bool restores_itself;  /* the target would have gone on unharmed had we been killed */
 	bool has_leftover;     /* the dead duplicate stays on the target's table, as a zombie */
 };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "snapshot/soft_dirty.h"
 #include "snapshot/tracking.h"
 #include "snapshot/wait.h"
 
@@ -31,6 +32,7 @@ struct charge {
 	struct errand errand;
 	struct duplicate duplicate;
 	struct tracking tracking;
+	struct soft_dirty soft_dirty;
 	int memory; /* /proc/PID/mem, if there are areas; -1 */
 };
 
@@ -61,6 +63,7 @@ struct watch {
 enum {
 	SETTLE_INTERVAL = 2, /* milliseconds */
 	SPARE_THREADS = 2,   /* that are started before the stop */
+	ROUNDS = 3,          /* of stops before the last one, by soft-dirty bits */
 };
 
 static const uint64_t call_limit = UINT64_C(10000000000); /* nanoseconds; a large fork takes some */
@@ -137,7 +140,7 @@ static enum kioku_status attach(struct watch *watch, struct kioku_error *error)
 }
 
 /* Stops all threads for something that none of them may run in; nanoseconds for which they were. */
-static uint64_t stop_for(struct charge *charge, void (*act)(struct tracking *tracking))
+static uint64_t stop_for(struct charge *charge, void (*act)(struct charge *charge))
 {
 	struct tracee *tracee = &charge->tracee;
 
@@ -147,7 +150,7 @@ static uint64_t stop_for(struct charge *charge, void (*act)(struct tracking *tra
 	errand_hurry(true);
 	if (tracee_stop(tracee, wait_now() + charge->watch->patience, NULL) == KIOKU_OK &&
 	    tracee_is_stopped(tracee))
-		act(&charge->tracking);
+		act(charge);
 	tracee_resume(tracee);
 	errand_hurry(false);
 	return tracee->resumed_at - tracee->stopped_at;
@@ -296,28 +299,50 @@ static bool is_wanted(const void *user)
 	return poll(&end, 1, 0) == 0;
 }
 
-static enum kioku_status begin_tracking(struct charge *charge, struct kioku_error *error)
+static struct tracking_input tracking_input(const struct charge *charge)
 {
 	const struct guardian_target *target = charge->target;
-	const struct tracking_input input = {
+
+	return (struct tracking_input){
 		.process = target->process,
 		.spool = target->spool,
 		.wants = target->wants,
 		.user = target->user,
 		.terms = { is_wanted, charge->watch, { .limit = target->rate } },
 	};
+}
+
+static enum kioku_status check_dirty(const struct guardian_target *target, uint64_t dirty,
+				     struct kioku_error *error)
+{
+	if (target->dirty_limit == 0 || dirty <= target->dirty_limit)
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "process %d writes %llu KiB while it is looked at once, too much "
+			 "for the stop that is allowed",
+			 target->process->pid, (unsigned long long)dirty >> 10);
+}
+
+static enum kioku_status begin_tracking(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	const struct tracking_input input = tracking_input(charge);
 	enum kioku_status status = tracking_begin(&charge->tracking, &input, &charge->errand,
 						  &target->report->descriptor, error);
 
 	target->report->setup = charge->errand.stop;
-	if (status == KIOKU_OK && target->dirty_limit > 0 &&
-	    charge->tracking.pages.copier.copied > target->dirty_limit)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d writes %llu KiB while it is looked at once, too much "
-				 "for the stop that is allowed",
-				 target->process->pid,
-				 (unsigned long long)charge->tracking.pages.copier.copied >> 10);
-	return status;
+	TRY(status);
+	return check_dirty(target, charge->tracking.pages.copier.copied, error);
+}
+
+static void watch_tracking(struct charge *charge)
+{
+	tracking_watch(&charge->tracking);
+}
+
+static void drop_tracking(struct charge *charge)
+{
+	tracking_drop(&charge->tracking);
 }
 
 static enum kioku_status watch_tracked(struct charge *charge, struct kioku_error *error)
@@ -326,7 +351,7 @@ static enum kioku_status watch_tracked(struct charge *charge, struct kioku_error
 	struct guardian_report *report = target->report;
 
 	if (tracking_is_to_be_watched(&charge->tracking)) {
-		report->watch = stop_for(charge, tracking_watch);
+		report->watch = stop_for(charge, watch_tracking);
 		TRY(tracking_look(&charge->tracking, &report->watched, error));
 	}
 	if (report->watched < target->least_watched)
@@ -343,23 +368,27 @@ static enum kioku_status take_tracked(struct charge *charge, struct kioku_error 
 	return copy_areas(charge, error);
 }
 
-static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
+static enum kioku_status give_maps(const struct guardian_target *target,
+				   const struct process_maps *maps, struct kioku_error *error)
 {
-	const struct guardian_target *target = charge->target;
-	struct guardian_report *report = target->report;
-	const struct file_text *text = &charge->tracking.maps.text;
+	const struct file_text *text = &maps->text;
 
-	tracking_loosen(&charge->tracking);
-	/* Threads that did not stop are still attached, and would not have it. */
-	if (charge->tracee.count == 0)
-		report->teardown = stop_for(charge, tracking_drop);
-	tracking_end(&charge->tracking);
 	if (text->size > target->maps_limit)
 		return error_set(error, KIOKU_ERROR_LIMIT, "process %d has too many mappings",
 				 target->process->pid);
 	memcpy(target->maps, text->data, text->size);
-	report->maps_size = text->size;
+	target->report->maps_size = text->size;
 	return KIOKU_OK;
+}
+
+static enum kioku_status end_tracking(struct charge *charge, struct kioku_error *error)
+{
+	tracking_loosen(&charge->tracking);
+	/* Threads that did not stop are still attached, and would not have it. */
+	if (charge->tracee.count == 0)
+		charge->target->report->teardown = stop_for(charge, drop_tracking);
+	tracking_end(&charge->tracking);
+	return give_maps(charge->target, &charge->tracking.maps, error);
 }
 
 static void undo_tracking(struct charge *charge)
@@ -376,6 +405,64 @@ static void leave_tracked(struct charge *charge)
 	report->descriptor = USERFAULT_NONE;
 }
 
+static void clear_soft_dirty(struct charge *charge)
+{
+	charge->target->report->has_cleared = true;
+	soft_dirty_clear(&charge->soft_dirty, &charge->tracee);
+}
+
+/* A stop of its own, and what was written until then. */
+static enum kioku_status reduce_soft_dirty(struct charge *charge, struct kioku_error *error)
+{
+	struct guardian_report *report = charge->target->report;
+	uint64_t stop = stop_for(charge, clear_soft_dirty);
+
+	report->watch = stop > report->watch ? stop : report->watch;
+	return soft_dirty_copy(&charge->soft_dirty, error);
+}
+
+static enum kioku_status begin_soft_dirty(struct charge *charge, struct kioku_error *error)
+{
+	const struct guardian_target *target = charge->target;
+	const struct tracking_input input = tracking_input(charge);
+
+	TRY(soft_dirty_open(&charge->soft_dirty, &input, target->site.mappings, error));
+	return reduce_soft_dirty(charge, error);
+}
+
+/* One more stop pays where it is shorter than copying all that was written in the last one. */
+static enum kioku_status go_on_soft_dirty(struct charge *charge, struct kioku_error *error)
+{
+	struct soft_dirty *tracking = &charge->soft_dirty;
+	uint64_t dirty, before = UINT64_MAX;
+
+	TRY(soft_dirty_look(tracking, &dirty, error));
+	for (unsigned i = 0; i < ROUNDS && dirty < before / 4 * 3; i++) {
+		if (soft_dirty_cost(tracking, dirty) <= tracking->looking + tracking->clearing)
+			break;
+		before = dirty;
+		TRY(reduce_soft_dirty(charge, error));
+		TRY(soft_dirty_look(tracking, &dirty, error));
+	}
+	return check_dirty(charge->target, dirty, error);
+}
+
+static enum kioku_status take_soft_dirty(struct charge *charge, struct kioku_error *error)
+{
+	TRY(soft_dirty_take(&charge->soft_dirty, error));
+	return copy_areas(charge, error);
+}
+
+static enum kioku_status settle_soft_dirty(struct charge *charge, struct kioku_error *error)
+{
+	return give_maps(charge->target, &charge->soft_dirty.maps, error);
+}
+
+static void undo_soft_dirty(struct charge *charge)
+{
+	soft_dirty_release(&charge->soft_dirty);
+}
+
 static const struct method methods[] = {
 	[GUARDIAN_DUPLICATE] = { .take = take_duplicate,
 				 .goes_on = true,
@@ -390,6 +477,12 @@ static const struct method methods[] = {
 			     .settle = end_tracking,
 			     .undo = undo_tracking,
 			     .leave = leave_tracked },
+	[GUARDIAN_SOFT_DIRTY] = { .prepare = begin_soft_dirty,
+				  .get_ready = go_on_soft_dirty,
+				  .take = take_soft_dirty,
+				  .goes_on = true,
+				  .settle = settle_soft_dirty,
+				  .undo = undo_soft_dirty },
 };
 
 /* Until whoever started us is done, or gone. */
@@ -461,6 +554,7 @@ static void init_charge(struct charge *charge, struct guardian_target *target,
 	charge->memory = -1;
 	charge->errand = (struct errand){ .process = target->process, .site = &target->site };
 	tracking_init(&charge->tracking);
+	soft_dirty_init(&charge->soft_dirty);
 	target->report->descriptor = USERFAULT_NONE;
 }
 

@@ -27,13 +27,14 @@ struct guardian_report {
 	uint64_t stop;    /* nanoseconds, from the first thread to the last */
 	uint64_t reap;    /* nanoseconds for which one thread was stopped at the end; 0: not so */
 
-	/* Of TRACK. */
-	uint64_t setup;   /* nanoseconds: the longest for which one thread was stopped before */
-	uint64_t watch;   /* nanoseconds for which all were, so that memory is watched; 0: not so */
-	uint64_t watched; /* bytes that were not looked through in the stop (watching.h) */
-	int descriptor;   /* that the target has, and we made it have: userfault.h */
+	/* Of TRACK and SOFT_DIRTY. */
+	uint64_t setup;    /* nanoseconds: the longest for which one thread was stopped before */
+	uint64_t watch;    /* nanoseconds for which all were, the longest time; 0: not so */
+	uint64_t watched;  /* bytes that were not looked through in the stop (watching.h) */
+	int descriptor;    /* that the target has, and we made it have: userfault.h */
 	uint64_t teardown; /* nanoseconds for which all were stopped at the end; 0: not so */
 	size_t maps_size;  /* bytes of struct guardian_target.maps */
+	bool has_cleared;  /* the soft-dirty bits */
 };
 
 struct guardian_target {
@@ -46,14 +47,15 @@ struct guardian_target {
 	struct thread_record *records;  /* shared with the guardian: thread_limit of them */
 	struct guardian_report *report; /* likewise */
 
-	/* Of TRACK: which mappings to copy (tracking.h), how fast, and how much may be left for the stop. */
+	/* Of these two: which mappings to copy (tracking.h), how fast, and how much may be left for the stop. */
 	bool (*wants)(const struct mapping *mapping, const void *user);
 	const void *user;
-	uint64_t rate;          /* bytes a second; 0: no limit */
-	uint64_t dirty_limit;   /* bytes; 0: any number */
-	uint64_t least_watched; /* bytes that must not have to be looked through in the stop */
-	char *maps;             /* shared: /proc/PID/maps at the instant of the stop */
-	size_t maps_limit;      /* bytes */
+	uint64_t rate;        /* bytes a second; 0: no limit */
+	uint64_t dirty_limit; /* bytes; 0: any number */
+	uint64_t
+		least_watched; /* bytes that must not have to be looked through in the stop; of TRACK */
+	char *maps;            /* shared: /proc/PID/maps at the instant of the stop */
+	size_t maps_limit;     /* bytes */
 };
 
 struct guardian {
@@ -66,6 +68,7 @@ enum guardian_method {
 	GUARDIAN_DUPLICATE, /* the targets go on at once */
 	GUARDIAN_HOLD,      /* they are stopped until guardian_end() */
 	GUARDIAN_TRACK,     /* copied while they run, but for what they write last */
+	GUARDIAN_SOFT_DIRTY, /* the same by their soft-dirty bits, which stay cleared (soft_dirty.h) */
 };
 
 struct guardian_order {

@@ -232,6 +232,8 @@ static enum kioku_status make_source(struct kioku_process *process, struct kioku
 	if (!description)
 		return error_no_memory(error);
 	process->layout.stored = process->layout.memory;
+	if (options->series && process->target->report->has_cleared)
+		TRY(series_note_cleared(options->series, &process->process, error));
 	if (options->series)
 		TRY(series_reduce(options->series, &process->process, &process->memory,
 				  &process->layout, description, &series, &series_size, error));
@@ -280,6 +282,7 @@ static void sum_up(struct kioku_process *process)
 		.stop = report->stop,
 		.memory = process->layout.memory,
 		.inconsistent = process->layout.inconsistent,
+		.has_cleared = report->has_cleared,
 		.restores_itself = report->is_framed || process->kind != LAYOUT_OF_DUPLICATE,
 	};
 	snprintf(summary->name, sizeof(summary->name), "%.15s", process->process.name);

@@ -16,6 +16,7 @@ struct kioku_process {
 	char *facts;                                  /* a JSON object; or NULL */
 	const struct kioku_snapshot_options *options; /* borrowed until it is open */
 	struct guardian_target *target;
+	uint64_t look;             /* nanoseconds: through all its pagemap; 0: not measured */
 	enum layout_kind kind;     /* how it is taken */
 	size_t shared_size;        /* bytes of the target's records and report */
 	struct spool spool;        /* what was copied, within the stop or before */

@@ -57,7 +57,7 @@ enum kioku_status page_copier_check(const struct page_copier *copier, struct kio
 	return error_set(error, KIOKU_ERROR_STOPPED, "nobody wants it any more");
 }
 
-static enum kioku_status keep_rate(struct page_copier *copier, uint64_t size,
+enum kioku_status page_copier_wait(struct page_copier *copier, uint64_t size,
 				   struct kioku_error *error)
 {
 	double now = seconds_now(), begin = rate_take(&copier->terms.rate, now, size);
@@ -69,14 +69,20 @@ static enum kioku_status keep_rate(struct page_copier *copier, uint64_t size,
 	return KIOKU_OK;
 }
 
+enum kioku_status page_copier_copy_now(struct page_copier *copier, uint64_t start, uint64_t end,
+				       struct kioku_error *error)
+{
+	copier->copied += end - start;
+	return spool_copy(copier->spool, &copier->memory, start, end, error);
+}
+
 enum kioku_status page_copier_copy(struct page_copier *copier, uint64_t start, uint64_t end,
 				   struct kioku_error *error)
 {
-	copier->copied += end - start;
 	for (uint64_t past; start < end; start = past) {
 		past = copier->terms.rate.limit > 0 && end - start > RATED ? start + RATED : end;
-		TRY(keep_rate(copier, past - start, error));
-		TRY(spool_copy(copier->spool, &copier->memory, start, past, error));
+		TRY(page_copier_wait(copier, past - start, error));
+		TRY(page_copier_copy_now(copier, start, past, error));
 	}
 	return KIOKU_OK;
 }

@@ -43,7 +43,15 @@ bool page_copier_is_current(const struct page_copier *copier);
 /* Errors: STOPPED (goes_on says no). */
 enum kioku_status page_copier_check(const struct page_copier *copier, struct kioku_error *error);
 
-/* Whole pages. Errors: OS, LIMIT (the spool is full), STOPPED. */
+/* Waits until so many bytes may be copied. Errors: STOPPED. */
+enum kioku_status page_copier_wait(struct page_copier *copier, uint64_t size,
+				   struct kioku_error *error);
+
+/* Copies whole pages at once, whatever the rate. Errors: OS, LIMIT (the spool is full). */
+enum kioku_status page_copier_copy_now(struct page_copier *copier, uint64_t start, uint64_t end,
+				       struct kioku_error *error);
+
+/* The same as the rate allows. Errors: OS, LIMIT, STOPPED. */
 enum kioku_status page_copier_copy(struct page_copier *copier, uint64_t start, uint64_t end,
 				   struct kioku_error *error);
 

@@ -104,6 +104,14 @@ uint64_t prediction_of_track(const struct prediction_pace *pace,
 	return (uint64_t)(base(pace, input) + (stop > teardown ? stop : teardown));
 }
 
+/* To clear the bits, in a stop before, takes about as long as to read them (bench/RESULTS.md). */
+uint64_t prediction_of_soft_dirty(const struct prediction_pace *pace,
+				  const struct prediction_input *input)
+{
+	return (uint64_t)(base(pace, input) + (double)input->look * look_margin +
+			  (double)input->mappings * MAPPING);
+}
+
 uint64_t prediction_of_dirty(uint64_t time)
 {
 	return time / DIRTY_PAGE * PAGE;

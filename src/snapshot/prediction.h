@@ -23,6 +23,7 @@ struct prediction_input {
 	uint64_t huge_pages; /* bytes of anonymous memory in huge pages */
 	uint64_t copied;     /* bytes that are copied within the stop */
 	uint64_t dirty;      /* bytes that are written while all memory is looked at once */
+	uint64_t look;       /* nanoseconds: to look through pagemap, as it was measured */
 	uint64_t watched;    /* bytes of small pages that are not looked through in the stop */
 	size_t mappings;
 };
@@ -49,6 +50,8 @@ uint64_t prediction_of_track(const struct prediction_pace *pace,
 uint64_t prediction_of_dirty(uint64_t time);
 /* Bytes of small pages that can be looked through in so many nanoseconds of a stop. */
 uint64_t prediction_of_look(const struct prediction_pace *pace, uint64_t time);
+uint64_t prediction_of_soft_dirty(const struct prediction_pace *pace,
+				  const struct prediction_input *input);
 uint64_t prediction_of_stop(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 

@@ -41,10 +41,13 @@ static void put_stop(struct json_writer *json, const struct kioku_process *proce
 	put_instant(json, report->instant);
 	json_begin_array(json, "stops");
 	put_one_stop(json, "setup", report->setup);
+	put_one_stop(json, "watch", report->watch);
 	put_one_stop(json, is_copy ? "copy" : "duplicate", report->stop);
 	put_one_stop(json, "teardown", report->teardown);
 	json_end_array(json);
 	json_put_unsigned(json, "inconsistent_bytes", process->layout.inconsistent);
+	if (report->has_cleared)
+		json_put_flag(json, "soft_dirty_cleared", true);
 }
 
 /* The facts are an object, which this one goes on with. */

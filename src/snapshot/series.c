@@ -29,6 +29,7 @@ struct member {
 	uint64_t start_ticks;
 	uint8_t id[SERIES_ID_SIZE];
 	uint32_t moment; /* the next one */
+	bool is_cleared; /* its soft-dirty bits, by us */
 	struct pages before;
 };
 
@@ -65,13 +66,22 @@ void kioku_series_free(struct kioku_series *series)
 	free(series);
 }
 
-static struct member *find_member(struct kioku_series *series, const struct process *process)
+static struct member *known_member(const struct kioku_series *series, const struct process *process)
 {
 	for (size_t i = 0; i < series->count; i++) {
 		struct member *member = &series->members[i];
 		if (member->pid == process->pid && member->start_ticks == process->start_ticks)
 			return member;
 	}
+	return NULL;
+}
+
+static struct member *find_member(struct kioku_series *series, const struct process *process)
+{
+	struct member *known = known_member(series, process);
+
+	if (known)
+		return known;
 	if (!GROW(series->members, series->count, series->capacity))
 		return NULL;
 	struct member *member = &series->members[series->count];
@@ -80,6 +90,24 @@ static struct member *find_member(struct kioku_series *series, const struct proc
 		return NULL;
 	series->count++;
 	return member;
+}
+
+enum kioku_status series_note_cleared(struct kioku_series *series, const struct process *process,
+				      struct kioku_error *error)
+{
+	struct member *member = find_member(series, process);
+
+	if (!member)
+		return error_no_memory(error);
+	member->is_cleared = true;
+	return KIOKU_OK;
+}
+
+bool series_has_cleared(const struct kioku_series *series, const struct process *process)
+{
+	const struct member *member = known_member(series, process);
+
+	return member && member->is_cleared;
 }
 
 static void add_page(struct making *making, struct pages *pages, const struct page *page)

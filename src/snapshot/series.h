@@ -12,6 +12,11 @@
 
 struct process_memory;
 
+/* That a snapshot has cleared the soft-dirty bits of a process. Errors: NO_MEMORY. */
+enum kioku_status series_note_cleared(struct kioku_series *series, const struct process *process,
+				      struct kioku_error *error);
+bool series_has_cleared(const struct kioku_series *series, const struct process *process);
+
 /*
  * The next moment of a process: takes from the layout what has not changed, which counts as EXCLUDED
  * then, and what cannot be read, which is UNREADABLE. *note: the description of the note that says so,

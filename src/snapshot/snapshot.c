@@ -10,6 +10,8 @@
 #include "snapshot/prediction.h"
 #include "snapshot/process_find.h"
 #include "snapshot/process_room.h"
+#include "snapshot/series.h"
+#include "snapshot/soft_dirty.h"
 #include "snapshot/tracking.h"
 
 enum {
@@ -18,6 +20,8 @@ enum {
 	PROMISE_PART = 4,           /* of a promised time, what copies and waiting may take, each */
 	/* Bytes that auto copies within a stop: about as long as a fork of 1 GiB. */
 	DIRTY_LIMIT = 8 << 20,
+	LOOK_LIMIT =
+		1000 * 1000 * 1000, /* nanoseconds, of soft-dirty bits: other ways are shorter */
 };
 
 /* Processes that are stopped at one instant, and held by one guardian. */
@@ -47,6 +51,7 @@ static struct prediction_input input_of(const struct kioku_process *process)
 {
 	const struct guardian_target *target = process->target;
 	struct prediction_input input = { .threads = process->process.threads,
+					  .look = process->look,
 					  .mappings = process->before.list.count };
 
 	for (size_t i = 0; i < process->before.list.count; i++) {
@@ -76,7 +81,7 @@ static enum kioku_status check_call(const struct kioku_process *process, struct 
 }
 
 /* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
-static enum kioku_status check_fork(const struct kioku_process *process, struct kioku_error *error)
+static enum kioku_status check_fork(struct kioku_process *process, struct kioku_error *error)
 {
 	const struct process_need need = process_need(&process->before.list);
 	struct process_room room;
@@ -101,29 +106,67 @@ static struct process_need need_of_copy(const struct kioku_process *process)
 	return need;
 }
 
-static enum kioku_status check_track(const struct kioku_process *process, struct kioku_error *error)
+static enum kioku_status check_room(const struct kioku_process *process, struct kioku_error *error)
 {
 	const struct process_need need = need_of_copy(process);
 	CLEANUP(process_close) struct process self = { .folder = -1 };
 	struct process_room room;
 
-	TRY(check_call(process, error));
-	if (!userfault_works())
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "this kernel cannot track writes (it takes Linux 6.7)");
 	TRY(process_open(getpid(), &self, error));
 	TRY(process_room(&self, &room, error));
 	return process_room_check(&room, &need, error);
 }
 
-static enum kioku_status check_stop(const struct kioku_process *process, struct kioku_error *error)
+static enum kioku_status check_track(struct kioku_process *process, struct kioku_error *error)
+{
+	TRY(check_call(process, error));
+	return check_room(process, error);
+}
+
+/*
+ * Who asks for it may take the bits from whoever cleared them before; otherwise that is only allowed to the series
+ * which did so itself.
+ */
+static enum kioku_status check_soft_dirty(struct kioku_process *process, struct kioku_error *error)
+{
+	const struct kioku_snapshot_options *options = process->options;
+	const struct process *about = &process->process;
+	bool may_take = options->method == KIOKU_SNAPSHOT_TRACK ||
+			(options->series && series_has_cleared(options->series, about));
+
+	if (!soft_dirty_works())
+		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
+				 "this kernel cannot track writes (it takes the userfaultfd of "
+				 "Linux 6.7, or soft-dirty bits and frame numbers)");
+	if (soft_dirty_is_used_by(about))
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d may go by its soft-dirty bits itself: it has pagemap "
+				 "or clear_refs open",
+				 about->pid);
+	if (!may_take && soft_dirty_is_cleared(&process->before.list))
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "the soft-dirty bits of process %d are in use, or were: method "
+				 "track, asked for, would take them",
+				 about->pid);
+	TRY(soft_dirty_measure(about, &process->before.list, LOOK_LIMIT, &process->look, error));
+	if (process->look > LOOK_LIMIT)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d has so large an address space that to look through it "
+				 "takes more than %d ms, in the stop",
+				 about->pid, LOOK_LIMIT / 1000000);
+	return check_room(process, error);
+}
+
+static enum kioku_status check_stop(struct kioku_process *process, struct kioku_error *error)
 {
 	return KIOKU_OK;
 }
 
-struct method {
-	const char *name;
-	enum kioku_status (*check)(const struct kioku_process *process, struct kioku_error *error);
+/* A way to take a snapshot. A method may have several, of which a kernel's first is used. */
+struct way {
+	enum kioku_snapshot_method method;
+	bool (*exists)(void); /* NULL: always */
+	enum kioku_status (*check)(struct kioku_process *process, struct kioku_error *error);
 	uint64_t (*predict)(const struct prediction_pace *pace,
 			    const struct prediction_input *input);
 	uint64_t setup; /* nanoseconds for which one thread is stopped before */
@@ -132,30 +175,50 @@ struct method {
 	enum layout_kind kind;
 };
 
-static const struct method methods[] = {
-	[KIOKU_SNAPSHOT_AUTO] = { .name = "auto" },
-	[KIOKU_SNAPSHOT_TRACK] = { .name = "track",
-				   .check = check_track,
-				   .predict = prediction_of_track,
-				   .setup = PREDICTION_OF_SETUP,
-				   .guardian = GUARDIAN_TRACK,
-				   .kind = LAYOUT_OF_COPY },
-	[KIOKU_SNAPSHOT_FORK] = { .name = "fork",
-				  .check = check_fork,
-				  .predict = prediction_of_fork,
-				  .reap = PREDICTION_OF_REAP,
-				  .guardian = GUARDIAN_DUPLICATE,
-				  .kind = LAYOUT_OF_DUPLICATE },
-	[KIOKU_SNAPSHOT_STOP] = { .name = "stop",
-				  .check = check_stop,
-				  .predict = prediction_of_stop,
-				  .guardian = GUARDIAN_HOLD,
-				  .kind = LAYOUT_OF_TARGET },
+static bool has_no_userfault(void)
+{
+	return !userfault_works();
+}
+
+/* That which harms least comes first. */
+static const struct way ways[] = {
+	{ .method = KIOKU_SNAPSHOT_TRACK,
+	  .exists = userfault_works,
+	  .check = check_track,
+	  .predict = prediction_of_track,
+	  .setup = PREDICTION_OF_SETUP,
+	  .guardian = GUARDIAN_TRACK,
+	  .kind = LAYOUT_OF_COPY },
+	{ .method = KIOKU_SNAPSHOT_FORK,
+	  .check = check_fork,
+	  .predict = prediction_of_fork,
+	  .reap = PREDICTION_OF_REAP,
+	  .guardian = GUARDIAN_DUPLICATE,
+	  .kind = LAYOUT_OF_DUPLICATE },
+	/* It takes what may be another's, and cannot be undone. */
+	{ .method = KIOKU_SNAPSHOT_TRACK,
+	  .exists = has_no_userfault,
+	  .check = check_soft_dirty,
+	  .predict = prediction_of_soft_dirty,
+	  .guardian = GUARDIAN_SOFT_DIRTY,
+	  .kind = LAYOUT_OF_COPY },
+	{ .method = KIOKU_SNAPSHOT_STOP,
+	  .check = check_stop,
+	  .predict = prediction_of_stop,
+	  .guardian = GUARDIAN_HOLD,
+	  .kind = LAYOUT_OF_TARGET },
 };
+
+enum { WAYS = sizeof(ways) / sizeof(*ways) };
 
 const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
 {
-	return methods[method].name;
+	static const char *const names[] = { [KIOKU_SNAPSHOT_AUTO] = "auto",
+					     [KIOKU_SNAPSHOT_TRACK] = "track",
+					     [KIOKU_SNAPSHOT_FORK] = "fork",
+					     [KIOKU_SNAPSHOT_STOP] = "stop" };
+
+	return names[method];
 }
 
 /* A snapshot in the making. */
@@ -168,13 +231,13 @@ struct taking {
 };
 
 /* Those of a group are stopped one after the other, and all until the last is done. */
-static uint64_t predict_all(const struct taking *taking, const struct method *method)
+static uint64_t predict_all(const struct taking *taking, const struct way *way)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < taking->count; i++) {
 		struct prediction_input input = input_of(taking->processes[i]);
-		sum += method->predict(&taking->pace, &input);
+		sum += way->predict(&taking->pace, &input);
 	}
 	return sum;
 }
@@ -204,27 +267,29 @@ static uint64_t least_watched(const struct taking *taking, const struct kioku_pr
 	return watched > spare ? watched - spare : 0;
 }
 
-static enum kioku_status check_promise(const struct kioku_snapshot_options *options,
-				       const struct method *method, uint64_t stop,
-				       struct kioku_error *error)
+static enum kioku_status check_promise(const struct taking *taking, const struct way *way,
+				       uint64_t stop, struct kioku_error *error)
 {
-	stop = stop > method->setup ? stop : method->setup;
-	stop = stop > method->reap ? stop : method->reap;
+	const struct kioku_snapshot_options *options = taking->options;
+
+	stop = stop > way->setup ? stop : way->setup;
+	stop = stop > way->reap ? stop : way->reap;
 	if (options->max_stop > 0 && stop > options->max_stop)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "with method %s, a stop of %llu us is to be expected, and at most "
 				 "%llu us are allowed",
-				 method->name, (unsigned long long)(stop / 1000),
+				 kioku_snapshot_method_name(way->method),
+				 (unsigned long long)(stop / 1000),
 				 (unsigned long long)(options->max_stop / 1000));
 	return KIOKU_OK;
 }
 
-static enum kioku_status take_by(const struct taking *taking, const struct method *method,
+static enum kioku_status take_by(const struct taking *taking, const struct way *way,
 				 struct kioku_error *error)
 {
 	const struct kioku_snapshot_options *options = taking->options;
 	struct snapshot_group *group = taking->group;
-	struct guardian_order order = { .method = method->guardian,
+	struct guardian_order order = { .method = way->guardian,
 					.patience = PATIENCE,
 					.wait = { options->goes_on, options->goes_on_user } };
 	uint64_t copy_limit = COPY_LIMIT;
@@ -234,11 +299,11 @@ static enum kioku_status take_by(const struct taking *taking, const struct metho
 		copy_limit = (uint64_t)((double)order.patience / taking->pace.copy);
 	}
 	for (size_t i = 0; i < taking->count; i++)
-		TRY(method->check(taking->processes[i], error));
+		TRY(way->check(taking->processes[i], error));
 	for (size_t i = 0; i < taking->count; i++)
-		TRY(held_process_plan(taking->processes[i], method->kind, copy_limit, error));
-	uint64_t stop = predict_all(taking, method);
-	TRY(check_promise(options, method, stop, error));
+		TRY(held_process_plan(taking->processes[i], way->kind, copy_limit, error));
+	uint64_t stop = predict_all(taking, way);
+	TRY(check_promise(taking, way, stop, error));
 	uint64_t limit = dirty_limit(taking, stop);
 	for (size_t i = 0; i < taking->count; i++) {
 		group->targets[i].dirty_limit = limit;
@@ -255,29 +320,50 @@ static bool is_of_method(enum kioku_status status)
 	       status == KIOKU_ERROR_LIMIT;
 }
 
+static bool is_asked_for(const struct kioku_snapshot_options *options, const struct way *way)
+{
+	bool is_allowed = way->method != KIOKU_SNAPSHOT_STOP || options->allow_stop;
+
+	if (options->method == KIOKU_SNAPSHOT_AUTO ? !is_allowed : way->method != options->method)
+		return false;
+	return !way->exists || way->exists();
+}
+
+static const struct way *way_of(enum kioku_snapshot_method method)
+{
+	const struct kioku_snapshot_options options = { .method = method };
+	const struct way *way = ways;
+
+	while (!is_asked_for(&options, way))
+		way++;
+	return way;
+}
+
 /* By the method that was asked for; or that which harms least, of those that can be used. */
 static enum kioku_status take_somehow(const struct taking *taking, struct kioku_error *error)
 {
 	const struct kioku_snapshot_options *options = taking->options;
 	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
-	enum kioku_snapshot_method last =
-		options->allow_stop ? KIOKU_SNAPSHOT_STOP : KIOKU_SNAPSHOT_FORK;
 	enum kioku_status status = KIOKU_OK;
+	struct kioku_error reason = { 0 };
+	const struct way *before = NULL;
 
-	if (options->method != KIOKU_SNAPSHOT_AUTO)
-		return take_by(taking, &methods[options->method], error);
-	for (int method = KIOKU_SNAPSHOT_TRACK; method <= (int)last; method++) {
-		struct kioku_error reason = { 0 };
-		status = take_by(taking, &methods[method], &reason);
-		if (error)
-			*error = reason;
-		if (!is_of_method(status))
-			return status;
-		guardian_end(&taking->group->guardian);
-		if (method < (int)last)
+	for (const struct way *way = ways; way < ways + WAYS; way++) {
+		if (!is_asked_for(options, way))
+			continue;
+		if (before) {
 			diagnose(&diagnostics, KIOKU_NOTE, "not by method %s: %s",
-				 methods[method].name, reason.message);
+				 kioku_snapshot_method_name(before->method), reason.message);
+			guardian_end(&taking->group->guardian);
+		}
+		reason = (struct kioku_error){ 0 };
+		status = take_by(taking, way, &reason);
+		if (!is_of_method(status))
+			break;
+		before = way;
 	}
+	if (error)
+		*error = reason;
 	return status;
 }
 
@@ -310,12 +396,28 @@ static void say_exposed(const struct kioku_process *process,
 			 process->process.pid);
 }
 
+/* What was done to the target that cannot be undone. */
+static void say_cleared(const struct kioku_process *process,
+			const struct kioku_snapshot_options *options)
+{
+	const struct diagnostics diagnostics = { options->diagnostic, options->diagnostic_user };
+
+	if (process->target->report->has_cleared)
+		diagnose(&diagnostics, KIOKU_NOTE,
+			 "process %d was tracked by its soft-dirty bits, which are cleared now: "
+			 "whoever else goes by them has to begin anew",
+			 process->process.pid);
+}
+
 static enum kioku_status take(struct taking *taking, const pid_t *pids, struct kioku_error *error)
 {
 	if (taking->options->max_stop > 0)
 		TRY(prediction_measure(&taking->pace, error));
 	TRY(prepare_all(taking, pids, error));
-	TRY(take_somehow(taking, error));
+	enum kioku_status status = take_somehow(taking, error);
+	for (size_t i = 0; i < taking->count; i++)
+		say_cleared(taking->processes[i], taking->options);
+	TRY(status);
 	for (size_t i = 0; i < taking->count; i++) {
 		TRY(held_process_open(taking->processes[i], error));
 		say_exposed(taking->processes[i], taking->options);
@@ -427,7 +529,8 @@ static void describe(struct kioku_snapshot_prediction *out, const struct kioku_p
 	switch (out->method) {
 	case KIOKU_SNAPSHOT_TRACK:
 		out->memory = need_of_copy(process).memory;
-		out->delay = (uint64_t)pace->delay;
+		/* By soft-dirty bits it is a fault without a copy: less than after a fork. */
+		out->delay = pace->has_tracking ? (uint64_t)pace->delay : PREDICTION_OF_COPY;
 		break;
 	case KIOKU_SNAPSHOT_FORK:
 		out->memory = process_need(&process->before.list).memory;
@@ -455,16 +558,18 @@ kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAP
 	for (size_t i = 0; i < KIOKU_SNAPSHOT_METHODS && status == KIOKU_OK; i++) {
 		enum kioku_snapshot_method method = KIOKU_SNAPSHOT_TRACK + i;
 		struct kioku_error reason = { 0 };
-		status = held_process_plan(process, methods[method].kind, COPY_LIMIT, error);
+		const struct way *way = way_of(method);
+		status = held_process_plan(process, way->kind, COPY_LIMIT, error);
 		if (status != KIOKU_OK)
 			break;
+		bool possible = way->check(process, &reason) == KIOKU_OK;
 		struct prediction_input input = input_of(process);
 		out[i] = (struct kioku_snapshot_prediction){
 			.method = method,
-			.possible = methods[method].check(process, &reason) == KIOKU_OK,
-			.setup = methods[method].setup,
-			.stop = methods[method].predict(&pace, &input),
-			.later_stop = methods[method].reap,
+			.possible = possible,
+			.setup = way->setup,
+			.stop = way->predict(&pace, &input),
+			.later_stop = way->reap,
 		};
 		snprintf(out[i].reason, sizeof(out[i].reason), "%.255s", reason.message);
 		describe(&out[i], process, &pace);

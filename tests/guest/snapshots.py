@@ -18,6 +18,8 @@ from core_file import CoreFile
 from counters import Checker
 
 TARGETS = SNAPSHOT / "targets"
+TOP = SNAPSHOT.parents[1]
+LIBRARIES = ("kioku", "kioku-internal", "kioku-format")  # of the static build
 SOURCES = {"harm": ["harm.c", "harm_blocking.c", "harm_registers.c", "harm_registers.S", "harm_rseq.c",
                     "harm_signals.c", "harm_state.c", "harm_threads.c"]}
 COMPILE = ["gcc", "-static", "-O2", "-D_GNU_SOURCE", "-pthread"]
@@ -35,10 +37,18 @@ APPEND = "proc_mem.force_override=ptrace"
 # Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
 # machine had no time for it, and then counts what was missed all at once.
 EARLY = "was over after"
+BITS = "soft-dirty bits, which are cleared now"  # what kioku says of who is tracked by them
+SKIPPED = 77  # exit status of a unit test
+
+
+# Of tests/unit/test_tracking.c, those that this machine's own kernel may have nothing for.
+TRACKING = ["soft_dirty_copies_what_is_written", "soft_dirty_copies_much", "soft_dirty_follows_mappings",
+            "soft_dirty_follows_places", "soft_dirty_survives_the_guardian", "soft_dirty_leaves_files_and_children",
+            "soft_dirty_knows_who_uses_it", "soft_dirty_notices_others"]
 
 
 def plans(full):
-    """5.10 and 6.1 know no way but to duplicate a process; those after them can track what is written.
+    """5.10 and 6.1 can track what is written by soft-dirty bits only; those after them have more for it.
     What controls a plant often runs on a real-time kernel."""
     return ["bullseye", *(["bookworm", "backports", "trixie-rt", "sid"] if full else [])]
 
@@ -53,6 +63,15 @@ def programs(folder, *wanted):
         if not (folder / name).exists():
             subprocess.run([*command, "-o", folder / name], check=True)
     return {f"/bin/{name}": folder / name for name in wanted}
+
+
+def tracking(folder, static):
+    """The program of the unit test that copies processes while they write."""
+    libraries = [static.parent / f"src/lib{name}.a" for name in LIBRARIES]
+    subprocess.run([*COMPILE, *(f"-I{TOP / part}" for part in ("src", "include", "tests/unit")),
+                    TOP / "tests/unit/test_tracking.c", *libraries, "-lcrypto", "-lz", "-o", folder / "tracking"],
+                   check=True, stderr=subprocess.DEVNULL)
+    return {"/bin/tracking": folder / "tracking"}
 
 
 class Target:
@@ -101,9 +120,15 @@ class Target:
         """What it has noticed, of how many snapshots."""
         try:
             yield from (fault for fault in json.loads(self.said.splitlines()[-1])["faults"]
-                        if EARLY not in fault)
+                        if EARLY not in fault and not self.is_cleared(fault))
         except (ValueError, LookupError):
             yield f"{' '.join(self.words)} said at its end: {self.said[-500:]}"
+
+
+    def is_cleared(self, fault):
+        """Whether that is a mapping's soft-dirty bit, of a process that was tracked by them: it stays cleared."""
+        said = re.fullmatch(r"was:(.*?) sd(.*), is:(.*)", fault)
+        return bool(said) and said[1] + said[2] == said[3] and any(BITS in text for *_, text in self.taken)
 
 
 class Visit:
@@ -112,30 +137,44 @@ class Visit:
     def __init__(self, machine, kernel, session):
         static = session.options.static.resolve()
         machine.boot(kernels.get(kernel), 512, output=OUTPUT, append=APPEND,
-                     files={"/bin/kioku": static, **programs(session.folder, "counters", "harm",
-                                                          "regions", "thirtytwo")})
+                     files={"/bin/kioku": static, **tracking(session.folder, static),
+                            **programs(session.folder, "counters", "harm", "regions", "thirtytwo")})
         times = FULL_TIMES if session.options.full else TIMES
         self.counters = Target(machine, "counters").take_all(times)
         self.watched = Target(machine, "counters", *WATCHED).take_all(TIMES)
         self.regions = Target(machine, "regions").take_all(1)
         self.harmed = [Target(machine, "harm", *parts).take_all(times) for parts in (
             ("blocking",), ("signals", "rseq"), ("rseq",))]
+        self.confined = Target(machine, "counters", "--threads", "1")
+        self.confine(self.confined)
+        for _ in range(2):
+            self.confined.take("auto")
+        self.confined.end()
+        self.tracking = machine.said(f"tracking {' '.join(TRACKING)}", 600)
         self.other = Target(machine, "thirtytwo")
         self.other.take("auto")
         self.other.end()
         self.folder = machine.folder / "taken"
         machine.take(self.folder)
 
+    @staticmethod
+    def confine(target):
+        """It may not have one more thread, or process."""
+        target.say("busybox mkdir -p /cgroup && mount -t cgroup2 none /cgroup && "
+                   "echo +pids > /cgroup/cgroup.subtree_control && busybox mkdir /cgroup/full && "
+                   f"echo {target.pid} > /cgroup/full/cgroup.procs && cd /cgroup/full && cat pids.current > pids.max")
+
 
 # --- tests
 
 def consistent(visit):
     """No core of it is torn."""
-    for target in (visit.counters, visit.watched):
+    for target in (visit.counters, visit.watched, visit.confined):
         checker = Checker(int(target.ready.split("header=")[1].split()[0], 0))
         for method, name, status, text in target.taken:
             if status:
-                yield f"{method}: exit status {status}: {text[-300:]}"
+                if not is_left_alone(target, text):
+                    yield f"{method}: exit status {status}: {text[-300:]}"
                 continue
             with CoreFile(visit.folder / name) as core:
                 for problem in checker.problems(core):
@@ -160,19 +199,42 @@ def complete(visit):
 
 
 def watched(visit):
-    """Where writes can be tracked at all, much memory was not looked through in the stop."""
+    """Where writes are tracked by userfaultfd, much memory was not looked through in the stop."""
     for method, name, _, text in visit.watched.taken:
-        if method == "track" and "once before" not in text:
+        if method == "track" and BITS not in text and "once before" not in text:
             yield f"{name}: {text[-500:]}"
 
 
 def unharmed(visit):
     """No target has noticed anything."""
-    for target in (visit.counters, visit.watched, visit.regions, *visit.harmed):
+    for target in (visit.counters, visit.watched, visit.regions, visit.confined, *visit.harmed):
         yield from target.problems()
         for method, name, status, text in target.taken:
-            if status:
+            if status and not is_left_alone(target, text):
                 yield f"{name}, {method}: exit status {status}: {text[-300:]}"
+
+
+def is_left_alone(target, text):
+    """Whether its soft-dirty bits were cleared before, and were not asked for."""
+    return "are in use, or were" in text and any(BITS in said for *_, said in target.taken)
+
+
+def confined(visit):
+    """Where no duplicate can be, writes are tracked; but by soft-dirty bits only once, as they may be another's."""
+    (_, _, status, first), (_, _, again, second) = visit.confined.taken
+    if status or "method track" not in first:
+        yield f"exit status {status}: {first[-300:]}"
+    if again != (1 if BITS in first else 0):
+        yield f"the second time: exit status {again}: {second[-300:]}"
+    return "by soft-dirty bits" if BITS in first else "by userfaultfd"
+
+
+def tracked(visit):
+    """The unit test of tracking passes here, too."""
+    status, text = visit.tracking
+    if status not in (0, SKIPPED):
+        yield text
+    return text.splitlines()[-1]
 
 
 def refused(visit):
@@ -189,7 +251,7 @@ def methods(target):
     return dict.fromkeys(method for method, *_ in target.taken)
 
 
-TESTS = (consistent, complete, watched, unharmed, refused)
+TESTS = (consistent, complete, watched, unharmed, confined, tracked, refused)
 
 
 def check_all(session):

@@ -104,35 +104,52 @@ static inline int tap_run_one(const struct tap_test *test)
 	return TAP_FAILED;
 }
 
-static inline int tap_main(const struct tap_test *tests, size_t count)
+/* Whether a test is among the names, which end with NULL; without any, all are. */
+static inline bool tap_is_wanted(const struct tap_test *test, char *const *names)
 {
-	size_t passed = 0, skipped = 0;
+	bool is_named = !*names;
+
+	for (; *names; names++)
+		is_named |= strcmp(*names, test->name) == 0;
+	return is_named;
+}
+
+static inline int tap_main(const struct tap_test *tests, size_t count, char *const *names)
+{
+	size_t number = 0, passed = 0, skipped = 0;
 
 	tap_reason = mmap(NULL, TAP_REASON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			  -1, 0);
 	if (tap_reason == MAP_FAILED)
 		return TAP_FAILED;
-	printf("1..%zu\n", count);
+	for (size_t i = 0; i < count; i++)
+		number += tap_is_wanted(&tests[i], names);
+	printf("1..%zu\n", number);
+	number = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (!tap_is_wanted(&tests[i], names))
+			continue;
 		int result = tap_run_one(&tests[i]);
 		passed += result == TAP_PASSED;
 		skipped += result == TAP_SKIPPED;
 		printf("%s %zu - %s%s%s\n",
-		       result == TAP_PASSED || result == TAP_SKIPPED ? "ok" : "not ok", i + 1,
+		       result == TAP_PASSED || result == TAP_SKIPPED ? "ok" : "not ok", ++number,
 		       tests[i].name, result == TAP_SKIPPED ? " # SKIP" : "",
 		       result == TAP_SKIPPED ? tap_reason : "");
 	}
-	printf("%zu passed, %zu failed, %zu skipped\n", passed, count - passed - skipped, skipped);
-	if (passed + skipped != count)
+	printf("%zu passed, %zu failed, %zu skipped\n", passed, number - passed - skipped, skipped);
+	if (passed + skipped != number || number == 0)
 		return TAP_FAILED;
-	return skipped == count ? TAP_SKIPPED : TAP_PASSED;
+	return skipped == number ? TAP_SKIPPED : TAP_PASSED;
 }
 
-#define TAP_MAIN(...)                                                   \
-	int main(void)                                                  \
-	{                                                               \
-		static const struct tap_test tests[] = { __VA_ARGS__ }; \
-		return tap_main(tests, sizeof(tests) / sizeof(*tests)); \
+/* Arguments of the program: the names of the tests that are to run; none: all of them. */
+#define TAP_MAIN(...)                                                             \
+	int main(int argc, char **argv)                                           \
+	{                                                                         \
+		static const struct tap_test tests[] = { __VA_ARGS__ };           \
+		(void)argc;                                                       \
+		return tap_main(tests, sizeof(tests) / sizeof(*tests), argv + 1); \
 	}
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "snapshot/guardian.h"
 #include "snapshot/process.h"
+#include "snapshot/soft_dirty.h"
 #include "snapshot/tracking.h"
 #include "tap.h"
 
@@ -29,6 +30,7 @@ enum {
 	REGION = 64,        /* pages of memory that comes and goes */
 	THREADS = 3,        /* besides, that sleep */
 	MAPS = 1 << 20,
+	LARGE = 2 << 20, /* bytes that one page table maps */
 };
 
 /* What a target and its test share. */
@@ -54,11 +56,14 @@ struct image {
 };
 
 static struct board *board;
+static enum guardian_method method;
 
 static void skip_if_impossible(void)
 {
-	if (!userfault_works())
+	if (method == GUARDIAN_TRACK && !userfault_works())
 		SKIP("no write tracking: it takes Linux 6.7, and the right to userfaultfd");
+	if (method == GUARDIAN_SOFT_DIRTY && !soft_dirty_works())
+		SKIP("no soft-dirty bits: the kernel was built without CONFIG_MEM_SOFT_DIRTY");
 }
 
 static pid_t start_with(void (*run)(void), uint64_t page_count)
@@ -99,7 +104,7 @@ static void end(pid_t pid)
 
 static enum kioku_status take(struct image *image, pid_t pid, struct kioku_error *error)
 {
-	const struct guardian_order order = { .method = GUARDIAN_TRACK, .patience = 1000000000 };
+	const struct guardian_order order = { .method = method, .patience = 1000000000 };
 	struct guardian_target *target = &image->target;
 
 	*image = (struct image){ .guardian = { .socket = -1 }, .spool = { .descriptor = -1 } };
@@ -243,7 +248,7 @@ static bool may_be_watched(uint64_t page_count)
 
 	if (descriptor >= 0)
 		close(descriptor);
-	return descriptor >= 0 && page_count == MANY_PAGES;
+	return descriptor >= 0 && page_count == MANY_PAGES && method == GUARDIAN_TRACK;
 }
 
 static void copy_again_and_again(int times, uint64_t page_count)
@@ -276,11 +281,13 @@ static void copy_again_and_again(int times, uint64_t page_count)
 
 static void copies_what_is_written(void)
 {
+	method = GUARDIAN_TRACK;
 	copy_again_and_again(20, PAGES);
 }
 
 static void copies_what_is_watched(void)
 {
+	method = GUARDIAN_TRACK;
 	copy_again_and_again(8, MANY_PAGES);
 }
 
@@ -291,6 +298,7 @@ struct life {
 	uint64_t *moved;      /* at another place in each round */
 	uint64_t *fresh;      /* unmapped and mapped anew in each round */
 	uint64_t *fixed;      /* mapped anew in its place, and then not touched, in odd rounds */
+	uint64_t *swapped;    /* swapped out, if there is swap; of the last round that 3 divides */
 	uint64_t *grown;      /* what ends with it grows by it, and becomes smaller again */
 };
 
@@ -331,6 +339,7 @@ static void live(void)
 			       .moved = inside ? pages + 8000 * WORDS : map(NULL),
 			       .fresh = map(NULL),
 			       .fixed = inside ? pages + 16000 * WORDS : map(NULL),
+			       .swapped = map(NULL),
 			       .grown = end };
 	board->life = life;
 	for (uint64_t round = 2;; round++) {
@@ -352,6 +361,9 @@ static void live(void)
 		map(life->grown);
 		fill(life->fresh, round);
 		fill(life->grown, round);
+		if (round % 3 == 0)
+			fill(life->swapped, round);
+		madvise(life->swapped, REGION * PAGE, 21 /* MADV_PAGEOUT, Linux 5.4 */);
 		for (size_t i = 0; i < REGION; i++)
 			pages[i * 31 * WORDS + 1] = round;
 		if (round % 2 == 0) {
@@ -418,6 +430,8 @@ static void follow_mappings(int times, uint64_t page_count)
 			check_region(&image, "moved", life->moved, life->round);
 			check_region(&image, "fresh", life->fresh, life->round);
 			check_region(&image, "grown", life->grown, life->round);
+			check_region(&image, "swapped", life->swapped,
+				     life->round < 3 ? 0 : life->round / 3 * 3);
 			CHECK(is_mapped(&image, life->moved));
 			CHECK(is_mapped(&image, life->fresh));
 			CHECK(is_mapped(&image, life->grown));
@@ -431,12 +445,79 @@ static void follow_mappings(int times, uint64_t page_count)
 
 static void follows_mappings(void)
 {
+	method = GUARDIAN_TRACK;
 	follow_mappings(100, PAGES);
 }
 
 static void follows_watched_mappings(void)
 {
+	method = GUARDIAN_TRACK;
 	follow_mappings(20, MANY_PAGES);
+}
+
+/* Two regions, each of which has its own number all over, change places in each round. */
+static void swap_places(void)
+{
+	struct life *life = (struct life *)map(NULL);
+	uint8_t *all =
+		mmap(NULL, 4 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *first = all + (LARGE - (uintptr_t)all % LARGE);
+	uint8_t *second = first + LARGE, *spare = second + LARGE;
+	const int moves = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	/* Whole page tables are moved, not pages. */
+	madvise(all, 4 * LARGE, MADV_NOHUGEPAGE);
+	memset(first, 1, LARGE);
+	memset(second, 2, LARGE);
+	munmap(spare, (size_t)(all + 4 * LARGE - spare));
+	*life = (struct life){ .moved = (uint64_t *)first, .fixed = (uint64_t *)second };
+	board->life = life;
+	for (uint64_t round = 0;; round++) {
+		life->at_rest = 0;
+		life->round = round;
+		board->has_failed |= mremap(first, LARGE, LARGE, moves, spare) == MAP_FAILED ||
+				     mremap(second, LARGE, LARGE, moves, first) == MAP_FAILED ||
+				     mremap(spare, LARGE, LARGE, moves, second) == MAP_FAILED;
+		life->at_rest = 1;
+		board->step = round;
+		board->is_ready = true;
+		struct timespec time = { .tv_nsec = 1000000 };
+		nanosleep(&time, NULL);
+	}
+}
+
+static void follow_places(int times)
+{
+	struct image image;
+	int at_rest = 0;
+
+	skip_if_impossible();
+	pid_t pid = start(swap_places);
+	for (int i = 0; i < times || (at_rest <= times / 5 && i < 10 * times); i++) {
+		uint64_t page[WORDS], number[WORDS];
+		must_take(&image, pid);
+		CHECK_EQUAL(read_page(&image, board->life, page), SPOOL_CONTENT);
+		const struct life *life = (const struct life *)page;
+		for (size_t at = 0; life->at_rest && at < LARGE / sizeof(uint64_t); at += WORDS) {
+			uint64_t first = life->round % 2 == 0 ? 2 : 1;
+			CHECK_EQUAL(read_page(&image, life->moved + at, number), SPOOL_CONTENT);
+			CHECK_EQUAL(number[0], first * UINT64_C(0x0101010101010101));
+			CHECK_EQUAL(read_page(&image, life->fixed + at, number), SPOOL_CONTENT);
+			CHECK_EQUAL(number[0], (3 - first) * UINT64_C(0x0101010101010101));
+		}
+		at_rest += life->at_rest != 0;
+		let_go(&image);
+		check_goes_on();
+	}
+	CHECK(at_rest > times / 5);
+	CHECK(!board->has_failed);
+	end(pid);
+}
+
+static void follows_places(void)
+{
+	method = GUARDIAN_TRACK;
+	follow_places(50);
 }
 
 static int kill_within; /* microseconds */
@@ -489,11 +570,13 @@ static void survive_the_guardian(int times, uint64_t page_count, int within)
 
 static void survives_the_guardian(void)
 {
+	method = GUARDIAN_TRACK;
 	survive_the_guardian(60, PAGES, 60000);
 }
 
 static void survives_the_guardian_watched(void)
 {
+	method = GUARDIAN_TRACK;
 	survive_the_guardian(20, MANY_PAGES, 200000);
 }
 
@@ -527,6 +610,7 @@ static void refuses_what_was_left(void)
 	struct kioku_error error = { 0 };
 	struct image image;
 
+	method = GUARDIAN_TRACK;
 	skip_if_impossible();
 	pid_t pid = start(leave_marks);
 	CHECK(!board->has_failed);
@@ -553,6 +637,7 @@ static void leaves_guards(void)
 	struct image image;
 	uint64_t page[WORDS];
 
+	method = GUARDIAN_TRACK;
 	skip_if_impossible();
 	pid_t pid = start(put_guard);
 	if (board->has_failed)
@@ -613,7 +698,7 @@ static uint64_t anonymous(pid_t pid)
 	return size;
 }
 
-static void leaves_files_and_children(void)
+static void leave_files_and_children(void)
 {
 	struct image image;
 	uint64_t page[WORDS];
@@ -635,7 +720,133 @@ static void leaves_files_and_children(void)
 	end(pid);
 }
 
+static void leaves_files_and_children(void)
+{
+	method = GUARDIAN_TRACK;
+	leave_files_and_children();
+}
+
+/* --- by soft-dirty bits */
+
+static void soft_dirty_copies_what_is_written(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	copy_again_and_again(20, PAGES);
+}
+
+static void soft_dirty_copies_much(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	copy_again_and_again(4, MANY_PAGES);
+}
+
+static void soft_dirty_follows_mappings(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	follow_mappings(30, PAGES);
+}
+
+static void soft_dirty_follows_places(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	follow_places(50);
+}
+
+static void soft_dirty_survives_the_guardian(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	survive_the_guardian(60, PAGES, 60000);
+}
+
+static void soft_dirty_leaves_files_and_children(void)
+{
+	method = GUARDIAN_SOFT_DIRTY;
+	leave_files_and_children();
+}
+
+static bool is_used_by(pid_t pid)
+{
+	struct process process;
+
+	CHECK_EQUAL(process_open(pid, &process, NULL), KIOKU_OK);
+	bool used = soft_dirty_is_used_by(&process);
+	process_close(&process);
+	return used;
+}
+
+static bool is_cleared(pid_t pid)
+{
+	AUTO_MAPS struct process_maps maps = { 0 };
+	struct process process;
+
+	CHECK_EQUAL(process_open(pid, &process, NULL), KIOKU_OK);
+	CHECK_EQUAL(process_mappings(&process, true, &maps, NULL), KIOKU_OK);
+	process_close(&process);
+	return soft_dirty_is_cleared(&maps.list);
+}
+
+/* Who goes by them is told from who does not. */
+static void soft_dirty_knows_who_uses_it(void)
+{
+	struct image image;
+
+	method = GUARDIAN_SOFT_DIRTY;
+	skip_if_impossible();
+	pid_t pid = start_with(write_steps, PAGES);
+	CHECK(!is_cleared(pid));
+	must_take(&image, pid);
+	let_go(&image);
+	CHECK(is_cleared(pid));
+	end(pid);
+	CHECK(!is_used_by(getpid()));
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	CHECK(pagemap >= 0 && is_used_by(getpid()));
+	close(pagemap);
+}
+
+static atomic_bool has_ended;
+
+static void *clear_again_and_again(void *argument)
+{
+	pid_t pid = *(pid_t *)argument;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	int clear = open(path, O_WRONLY);
+	while (!has_ended && pwrite(clear, "4", 1, 0) == 1)
+		usleep(100);
+	close(clear);
+	return NULL;
+}
+
+/* Writes that another's clearing has hidden would be missed. */
+static void soft_dirty_notices_others(void)
+{
+	struct kioku_error error = { 0 };
+	struct image image;
+	pthread_t other;
+
+	method = GUARDIAN_SOFT_DIRTY;
+	skip_if_impossible();
+	has_ended = false;
+	pid_t pid = start_with(write_steps, PAGES);
+	pthread_create(&other, NULL, clear_again_and_again, &pid);
+	CHECK_EQUAL(take(&image, pid, &error), KIOKU_ERROR_REFUSED);
+	CHECK(strstr(error.message, "another"));
+	let_go(&image);
+	has_ended = true;
+	pthread_join(other, NULL);
+	must_take(&image, pid);
+	check_steps(&image);
+	let_go(&image);
+	end(pid);
+}
+
 TAP_MAIN(TEST(copies_what_is_written), TEST(copies_what_is_watched), TEST(follows_mappings),
-	 TEST(follows_watched_mappings), TEST(survives_the_guardian),
+	 TEST(follows_watched_mappings), TEST(follows_places), TEST(survives_the_guardian),
 	 TEST(survives_the_guardian_watched), TEST(refuses_what_was_left), TEST(leaves_guards),
-	 TEST(leaves_files_and_children))
+	 TEST(leaves_files_and_children), TEST(soft_dirty_copies_what_is_written),
+	 TEST(soft_dirty_copies_much), TEST(soft_dirty_follows_mappings),
+	 TEST(soft_dirty_follows_places), TEST(soft_dirty_survives_the_guardian),
+	 TEST(soft_dirty_leaves_files_and_children), TEST(soft_dirty_knows_who_uses_it),
+	 TEST(soft_dirty_notices_others))
