@@ -43,6 +43,7 @@ class Task(typing.NamedTuple):
 
 TASKS = tuple(map(Task, KILOBYTES))
 LARGE = (Task(16, 28, 8), Task(16, 256), Task(16, 256, 8), Task(16, 1024))
+BY_SIZE = (Task(16), Task(16, 28), Task(16, 256))
 
 
 class Kernel(typing.NamedTuple):
@@ -57,9 +58,11 @@ class Kernel(typing.NamedTuple):
 
 
 # What runs such tasks: a real-time kernel, and an ordinary one in which all may be preempted. For one in which
-# whatever runs beside the task on its CPU may keep it from it, there is no goal.
+# whatever runs beside the task on its CPU may keep it from it, there is no goal. On the last one, writes are tracked
+# by soft-dirty bits.
 KERNELS = (Kernel("trixie-rt", "", True), Kernel("trixie-rt", "", True, LARGE, 2 * 1024 + 1024),
-           Kernel("backports", "preempt=full", True), Kernel("backports", "", False))
+           Kernel("backports", "preempt=full", True), Kernel("backports", "", False),
+           Kernel("bookworm", "", False, BY_SIZE, 2048))
 
 
 def run(machine, task, command):

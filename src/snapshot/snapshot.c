@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "snapshot/held_process.h"
 #include "snapshot/prediction.h"
+#include "snapshot/process_devices.h"
 #include "snapshot/process_find.h"
 #include "snapshot/process_room.h"
 #include "snapshot/series.h"
@@ -106,12 +107,14 @@ static struct process_need need_of_copy(const struct kioku_process *process)
 	return need;
 }
 
-static enum kioku_status check_room(const struct kioku_process *process, struct kioku_error *error)
+/* Of any way to track writes. */
+static enum kioku_status check_copy(const struct kioku_process *process, struct kioku_error *error)
 {
 	const struct process_need need = need_of_copy(process);
 	CLEANUP(process_close) struct process self = { .folder = -1 };
 	struct process_room room;
 
+	TRY(process_devices_check(&process->process, error));
 	TRY(process_open(getpid(), &self, error));
 	TRY(process_room(&self, &room, error));
 	return process_room_check(&room, &need, error);
@@ -120,7 +123,7 @@ static enum kioku_status check_room(const struct kioku_process *process, struct 
 static enum kioku_status check_track(struct kioku_process *process, struct kioku_error *error)
 {
 	TRY(check_call(process, error));
-	return check_room(process, error);
+	return check_copy(process, error);
 }
 
 /*
@@ -154,7 +157,7 @@ static enum kioku_status check_soft_dirty(struct kioku_process *process, struct 
 				 "process %d has so large an address space that to look through it "
 				 "takes more than %d ms, in the stop",
 				 about->pid, LOOK_LIMIT / 1000000);
-	return check_room(process, error);
+	return check_copy(process, error);
 }
 
 static enum kioku_status check_stop(struct kioku_process *process, struct kioku_error *error)
@@ -284,6 +287,19 @@ static enum kioku_status check_promise(const struct taking *taking, const struct
 	return KIOKU_OK;
 }
 
+/* Once more: what has begun meanwhile has not been seen, either. */
+static enum kioku_status check_devices(const struct taking *taking, struct kioku_error *error)
+{
+	for (size_t i = 0; i < taking->count; i++) {
+		enum kioku_status status =
+			process_devices_check(&taking->processes[i]->process, error);
+		/* It may have ended by now. */
+		if (status == KIOKU_ERROR_REFUSED)
+			return status;
+	}
+	return KIOKU_OK;
+}
+
 static enum kioku_status take_by(const struct taking *taking, const struct way *way,
 				 struct kioku_error *error)
 {
@@ -310,7 +326,8 @@ static enum kioku_status take_by(const struct taking *taking, const struct way *
 		group->targets[i].least_watched = least_watched(taking, taking->processes[i], stop);
 	}
 	group->held = taking->count;
-	return guardian_start(&group->guardian, group->targets, taking->count, &order, error);
+	TRY(guardian_start(&group->guardian, group->targets, taking->count, &order, error));
+	return way->kind == LAYOUT_OF_COPY ? check_devices(taking, error) : KIOKU_OK;
 }
 
 /* Whether another method may do where this one did not. */

@@ -73,6 +73,24 @@ class Consistency(ToolCase):
         self.assertEqual(result["torn"], 0, result["first"])
         self.check_unharmed(target)
 
+    def test_written_by_devices(self):
+        """No tracking sees what is written past the page tables: that is refused, and a fork done instead."""
+        for kind, reason in (("pinned", "VmPin"), ("direct", "O_DIRECT")):
+            with self.subTest(kind=kind):
+                target = self.start("devices", kind, self.new_path("file"))
+                refused = self.snapshot(target, "--method", "track", statuses=(1,))
+                self.assertIn(reason, refused.text)
+                for number in range(count(5, 200)):
+                    done = self.snapshot(target)
+                    self.assertIn("method fork", done.text)
+                    with CoreFile(done.core) as core:
+                        account = int(target.values["account"], 0)
+                        at_rest, round_number, size, buffer = core.words(account, 4)
+                        if at_rest:
+                            self.assertEqual(set(core.words(buffer, size // 8)), {round_number}, number)
+                    self.forget(done)
+                self.check_unharmed(target)
+
     def series(self, target, times):
         """The cores of a series, as they are said."""
         folder = self.new_path("series")

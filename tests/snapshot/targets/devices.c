@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * usage: devices pinned|direct FILE
+ * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), or
+ * by a read with O_DIRECT. Each millisecond it writes the number of the round all over the file, and reads the file
+ * into its buffer; while it is at rest, all of that has the number. With O_DIRECT it only does so once, as a disk
+ * takes its time. "ready" says where its account is, a struct account, which test_consistency.py reads.
+ */
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { SIZE = 64 * PAGE, WORDS = SIZE / sizeof(uint64_t) };
+
+struct account {
+	volatile uint64_t at_rest, round, size; /* size of the buffer, in bytes */
+	uint64_t *buffer;
+};
+
+/* As io_uring_setup(2) has it; of one request at a time. */
+struct ring {
+	int descriptor;
+	struct io_uring_params about;
+	uint8_t *submitted, *completed;
+	struct io_uring_sqe *requests;
+};
+
+static struct ring ring;
+
+static void *map_ring(size_t size, off_t what)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring.descriptor, what);
+
+	if (memory == MAP_FAILED)
+		target_die("mmap of a ring");
+	return memory;
+}
+
+static void open_ring(const struct account *account)
+{
+	const struct iovec buffer = { account->buffer, SIZE };
+	struct io_uring_params *about = &ring.about;
+
+	ring.descriptor = (int)syscall(SYS_io_uring_setup, 1, about);
+	if (ring.descriptor < 0)
+		target_skip("io_uring is not allowed");
+	ring.submitted = map_ring(about->sq_off.array + about->sq_entries * sizeof(uint32_t),
+				  IORING_OFF_SQ_RING);
+	ring.completed =
+		map_ring(about->cq_off.cqes + about->cq_entries * sizeof(struct io_uring_cqe),
+			 IORING_OFF_CQ_RING);
+	ring.requests = map_ring(about->sq_entries * sizeof(*ring.requests), IORING_OFF_SQES);
+	if (syscall(SYS_io_uring_register, ring.descriptor, IORING_REGISTER_BUFFERS, &buffer, 1) !=
+	    0)
+		target_skip("no buffers may be registered");
+}
+
+static uint32_t *word_of(uint8_t *memory, uint32_t offset)
+{
+	return (uint32_t *)(memory + offset);
+}
+
+static void read_by_ring(int file, const struct account *account)
+{
+	const struct io_sqring_offsets *in = &ring.about.sq_off;
+	const struct io_cqring_offsets *out = &ring.about.cq_off;
+	uint32_t tail = *word_of(ring.submitted, in->tail);
+	uint32_t at = tail & *word_of(ring.submitted, in->ring_mask);
+
+	ring.requests[at] = (struct io_uring_sqe){ .opcode = IORING_OP_READ_FIXED,
+						   .fd = file,
+						   .addr = (uintptr_t)account->buffer,
+						   .len = SIZE };
+	word_of(ring.submitted, in->array)[at] = at;
+	__atomic_store_n(word_of(ring.submitted, in->tail), tail + 1, __ATOMIC_RELEASE);
+	long done =
+		syscall(SYS_io_uring_enter, ring.descriptor, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	while (done < 0 && errno == EINTR)
+		done = syscall(SYS_io_uring_enter, ring.descriptor, 0, 1, IORING_ENTER_GETEVENTS,
+			       NULL, 0);
+	uint32_t head = *word_of(ring.completed, out->head);
+	const struct io_uring_cqe *results =
+		(const struct io_uring_cqe *)(ring.completed + out->cqes);
+	int result = results[head & *word_of(ring.completed, out->ring_mask)].res;
+	__atomic_store_n(word_of(ring.completed, out->head), head + 1, __ATOMIC_RELEASE);
+	if (result != SIZE)
+		target_fault("a read by io_uring ended with %d", result);
+}
+
+static void read_directly(int file, const struct account *account)
+{
+	if (pread(file, account->buffer, SIZE, 0) != SIZE)
+		target_fault("a direct read ended with %s", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+	char **words = target_begin(argc, argv, NULL);
+	static uint64_t content[WORDS];
+
+	if (words[0] == NULL || words[1] == NULL) {
+		fprintf(stderr, "usage: devices pinned|direct FILE\n");
+		return 2;
+	}
+	bool is_direct = strcmp(words[0], "direct") == 0;
+	struct account *account = target_map(sizeof(*account));
+	account->size = SIZE;
+	account->buffer = target_map(SIZE);
+	int out = open(words[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int in = open(words[1], O_RDONLY | O_CLOEXEC | (is_direct ? O_DIRECT : 0));
+	if (in < 0)
+		target_skip("there is no O_DIRECT");
+	if (!is_direct)
+		open_ring(account);
+	while (target_goes_on()) {
+		if (account->round == 0 || !is_direct) {
+			account->at_rest = 0;
+			account->round++;
+			for (size_t i = 0; i < WORDS; i++)
+				content[i] = account->round;
+			if (pwrite(out, content, SIZE, 0) != SIZE)
+				target_die("pwrite");
+			(is_direct ? read_directly : read_by_ring)(in, account);
+			account->at_rest = 1;
+			if (account->round == 1)
+				target_ready("account=%p", (void *)account);
+		}
+		target_sleep(MILLISECOND);
+	}
+	target_finish();
+	target_count("rounds", account->round);
+	return target_end();
+}
