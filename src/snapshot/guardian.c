@@ -252,6 +252,11 @@ static enum kioku_status take_duplicate(struct charge *charge, struct kioku_erro
 {
 	struct guardian_report *report = charge->target->report;
 
+	if (charge->target->must_stop_all && !tracee_is_stopped(&charge->tracee))
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "a thread of process %d waits for a disk, perhaps in a read by "
+				 "O_DIRECT, and could lose what it reads to a duplicate",
+				 charge->target->process->pid);
 	TRY(duplicate_make(&charge->duplicate, &charge->tracee, &charge->target->site,
 			   wait_now() + call_limit, error));
 	report->duplicate = charge->duplicate.pid;

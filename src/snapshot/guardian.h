@@ -43,6 +43,7 @@ struct guardian_target {
 	struct guardian_area *areas; /* ascending; of DUPLICATE and HOLD */
 	size_t area_count;
 	struct spool *spool; /* for what is copied; NULL: nothing is */
+	bool must_stop_all;  /* of DUPLICATE: no thread may be in the kernel still */
 	size_t thread_limit;
 	struct thread_record *records;  /* shared with the guardian: thread_limit of them */
 	struct guardian_report *report; /* likewise */

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/scan.h"
@@ -27,26 +29,33 @@ static bool read_flags(const struct process *process, int32_t descriptor, unsign
 	return true;
 }
 
+static bool begins_with(struct bytes text, const char *start)
+{
+	size_t at = 0;
+
+	return scan_text(text, &at, start);
+}
+
 /* Of a pipe, O_DIRECT means packets; and who only writes to a file has nothing written to his memory. */
 static bool is_read_directly(const struct process *process, int32_t descriptor, struct bytes link)
 {
-	size_t at = 0;
 	unsigned flags;
 
-	return scan_text(link, &at, "/") && read_flags(process, descriptor, &flags) &&
+	return begins_with(link, "/") && read_flags(process, descriptor, &flags) &&
 	       flags & O_DIRECT && (flags & O_ACCMODE) != O_WRONLY;
 }
 
-static bool is_vfio(struct bytes link)
+/* File systems of no disk have a device number of no driver. */
+static bool is_on_disk(const struct process *process, const char *path)
 {
-	size_t group = 0, device = 0;
+	struct stat about;
 
-	return scan_text(link, &group, "/dev/vfio/") ||
-	       scan_text(link, &device, "anon_inode:[vfio-device]");
+	return fstatat(process->folder, path, &about, 0) == 0 &&
+	       (S_ISBLK(about.st_mode) || major(about.st_dev) != 0);
 }
 
-static enum kioku_status check_file(const struct process *process, int32_t descriptor,
-				    struct kioku_error *error)
+static void learn_file(const struct process *process, int32_t descriptor,
+		       struct process_devices *out)
 {
 	char name[64], path[PROCESS_STRING_SIZE], target[PROCESS_STRING_SIZE];
 
@@ -54,36 +63,52 @@ static enum kioku_status check_file(const struct process *process, int32_t descr
 	process_live_path(process, name, path);
 	ssize_t size = readlinkat(process->folder, path, target, sizeof(target));
 	const struct bytes link = { (const uint8_t *)target, size > 0 ? (size_t)size : 0 };
-	if (is_vfio(link))
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d has a device of vfio, which may write to its memory "
-				 "unseen",
-				 process->pid);
-	if (is_read_directly(process, descriptor, link))
-		return error_set(
-			error, KIOKU_ERROR_REFUSED,
-			"process %d reads a file by O_DIRECT (descriptor %d), which writes "
-			"to its memory unseen",
-			process->pid, descriptor);
-	return KIOKU_OK;
+	out->has_vfio |=
+		begins_with(link, "/dev/vfio/") || begins_with(link, "anon_inode:[vfio-device]");
+	out->has_queue |= begins_with(link, "anon_inode:[io_uring]");
+	if (!is_read_directly(process, descriptor, link))
+		return;
+	out->direct = descriptor;
+	out->are_all_disks &= is_on_disk(process, path);
 }
 
-enum kioku_status process_devices_check(const struct process *process, struct kioku_error *error)
+enum kioku_status process_devices_read(const struct process *process,
+				       const struct mapping_list *mappings,
+				       struct process_devices *out, struct kioku_error *error)
 {
 	AUTO_FILE_TEXT struct file_text text = { 0 };
 	AUTO_NUMBERS struct number_list files = { 0 };
 	char path[PROCESS_STRING_SIZE];
-	uint64_t pinned = 0;
 
+	*out = (struct process_devices){ .direct = -1, .are_all_disks = true };
 	TRY(process_read(process, "status", &text, error));
-	if (task_status_numbers(file_text_bytes(&text), "VmPin", &pinned, 1) == 1 && pinned != 0)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d has %llu KiB pinned for devices (VmPin), or for "
-				 "io_uring, which write there unseen",
-				 process->pid, (unsigned long long)pinned);
+	(void)task_status_numbers(file_text_bytes(&text), "VmPin", &out->pinned, 1);
 	process_live_path(process, "fd", path);
 	TRY(number_list_read(&files, process->folder, path, error));
 	for (size_t i = 0; i < files.count; i++)
-		TRY(check_file(process, files.numbers[i], error));
+		learn_file(process, files.numbers[i], out);
+	for (size_t i = 0; i < mappings->count; i++)
+		out->has_queue |= begins_with(mappings->mappings[i].name, "/[aio]");
+	return KIOKU_OK;
+}
+
+enum kioku_status process_devices_check(const struct process_devices *devices, pid_t pid,
+					struct kioku_error *error)
+{
+	if (devices->pinned != 0)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d has %llu KiB pinned for devices (VmPin), or for "
+				 "io_uring, which write there unseen",
+				 pid, (unsigned long long)devices->pinned);
+	if (devices->has_vfio)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d has a device of vfio, which may write to its memory "
+				 "unseen",
+				 pid);
+	if (devices->direct >= 0)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d may read a file by O_DIRECT (descriptor %d), which "
+				 "writes to its memory unseen",
+				 pid, devices->direct);
 	return KIOKU_OK;
 }

@@ -81,6 +81,29 @@ static enum kioku_status check_call(const struct kioku_process *process, struct 
 			 process->process.pid);
 }
 
+/*
+ * A page into which a disk is being read by O_DIRECT goes to the duplicate if the process writes to another part of
+ * it meanwhile, and what is read with it: but for kernels that keep such a page for the process (fs/direct-io.c,
+ * block/bio.c, Linux 6.5), which of those that are asked for here these are is told by what has come after. Otherwise
+ * none of its threads may be in such a read.
+ */
+static enum kioku_status check_direct_reads(struct kioku_process *process,
+					    struct kioku_error *error)
+{
+	struct process_devices devices;
+	pid_t pid = process->process.pid;
+
+	TRY(process_devices_read(&process->process, &process->before.list, &devices, error));
+	process->target->must_stop_all =
+		devices.direct >= 0 && !(devices.are_all_disks && userfault_works());
+	if (!process->target->must_stop_all || !devices.has_queue)
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "process %d may read by O_DIRECT (descriptor %d) and AIO or io_uring, and "
+			 "lose what it reads to a duplicate",
+			 pid, devices.direct);
+}
+
 /* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
 static enum kioku_status check_fork(struct kioku_process *process, struct kioku_error *error)
 {
@@ -88,6 +111,7 @@ static enum kioku_status check_fork(struct kioku_process *process, struct kioku_
 	struct process_room room;
 
 	TRY(check_call(process, error));
+	TRY(check_direct_reads(process, error));
 	TRY(process_room(&process->process, &room, error));
 	return process_room_check(&room, &need, error);
 }
@@ -107,6 +131,15 @@ static struct process_need need_of_copy(const struct kioku_process *process)
 	return need;
 }
 
+static enum kioku_status check_devices(const struct kioku_process *process,
+				       struct kioku_error *error)
+{
+	struct process_devices devices;
+
+	TRY(process_devices_read(&process->process, &process->before.list, &devices, error));
+	return process_devices_check(&devices, process->process.pid, error);
+}
+
 /* Of any way to track writes. */
 static enum kioku_status check_copy(const struct kioku_process *process, struct kioku_error *error)
 {
@@ -114,7 +147,7 @@ static enum kioku_status check_copy(const struct kioku_process *process, struct 
 	CLEANUP(process_close) struct process self = { .folder = -1 };
 	struct process_room room;
 
-	TRY(process_devices_check(&process->process, error));
+	TRY(check_devices(process, error));
 	TRY(process_open(getpid(), &self, error));
 	TRY(process_room(&self, &room, error));
 	return process_room_check(&room, &need, error);
@@ -288,11 +321,10 @@ static enum kioku_status check_promise(const struct taking *taking, const struct
 }
 
 /* Once more: what has begun meanwhile has not been seen, either. */
-static enum kioku_status check_devices(const struct taking *taking, struct kioku_error *error)
+static enum kioku_status check_devices_again(const struct taking *taking, struct kioku_error *error)
 {
 	for (size_t i = 0; i < taking->count; i++) {
-		enum kioku_status status =
-			process_devices_check(&taking->processes[i]->process, error);
+		enum kioku_status status = check_devices(taking->processes[i], error);
 		/* It may have ended by now. */
 		if (status == KIOKU_ERROR_REFUSED)
 			return status;
@@ -327,7 +359,7 @@ static enum kioku_status take_by(const struct taking *taking, const struct way *
 	}
 	group->held = taking->count;
 	TRY(guardian_start(&group->guardian, group->targets, taking->count, &order, error));
-	return way->kind == LAYOUT_OF_COPY ? check_devices(taking, error) : KIOKU_OK;
+	return way->kind == LAYOUT_OF_COPY ? check_devices_again(taking, error) : KIOKU_OK;
 }
 
 /* Whether another method may do where this one did not. */

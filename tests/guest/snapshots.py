@@ -37,6 +37,9 @@ APPEND = "proc_mem.force_override=ptrace"
 # Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
 # machine had no time for it, and then counts what was missed all at once.
 EARLY = "was over after"
+# A disk on which nearly always a read is under way.
+SLOW_DISK = ["-drive", "if=none,id=vdc,format=raw,throttling.iops-total=20,file={}", "-device",
+             "virtio-blk-pci,drive=vdc"]
 BITS = "soft-dirty bits, which are cleared now"  # what kioku says of who is tracked by them
 SKIPPED = 77  # exit status of a unit test
 
@@ -79,9 +82,13 @@ class Target:
 
     def __init__(self, machine, *words):
         self.machine, self.words, self.taken = machine, words, []
-        self.log = f"/run/{'-'.join(words)}"
+        self.log = f"/run/{self.name()}"
         self.pid = int(self.say(f"{' '.join(words)} > {self.log} 2>&1 & echo $!"))
         self.ready = self.say(self.awaits("ready"))
+
+    def name(self):
+        """For files of it."""
+        return "-".join(self.words).replace("/", "_")
 
     def say(self, command):
         status, text = self.machine.said(command)
@@ -96,7 +103,7 @@ class Target:
                 if row["possible"] and row["method"] != "stop"]
 
     def take(self, method):
-        name = f"{'-'.join(self.words)}-{len(self.taken)}.core"
+        name = f"{self.name()}-{len(self.taken)}.core"
         self.taken.append((method, name, *self.machine.said(
             f"kioku snapshot {self.pid} --method {method} -o /output/{name}")))
 
@@ -138,13 +145,19 @@ class Visit:
         static = session.options.static.resolve()
         machine.boot(kernels.get(kernel), 512, output=OUTPUT, append=APPEND,
                      files={"/bin/kioku": static, **tracking(session.folder, static),
-                            **programs(session.folder, "counters", "harm", "regions", "thirtytwo")})
+                            **programs(session.folder, "counters", "devices", "harm", "regions", "thirtytwo")},
+                     arguments=self.make_disk(machine.folder / "slow.disk"))
         times = FULL_TIMES if session.options.full else TIMES
         self.counters = Target(machine, "counters").take_all(times)
         self.watched = Target(machine, "counters", *WATCHED).take_all(TIMES)
         self.regions = Target(machine, "regions").take_all(1)
         self.harmed = [Target(machine, "harm", *parts).take_all(times) for parts in (
             ("blocking",), ("signals", "rseq"), ("rseq",))]
+        self.pinned = Target(machine, "devices", "pinned", "/run/file").take_all(times)
+        self.reader = Target(machine, "devices", "shared", "/dev/vdc")
+        for _ in range(2 * times):
+            self.reader.take("fork")
+        self.reader.end()
         self.confined = Target(machine, "counters", "--threads", "1")
         self.confine(self.confined)
         for _ in range(2):
@@ -156,6 +169,12 @@ class Visit:
         self.other.end()
         self.folder = machine.folder / "taken"
         machine.take(self.folder)
+
+    @staticmethod
+    def make_disk(path):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1 << 20))
+        return [word.format(path) for word in SLOW_DISK]
 
     @staticmethod
     def confine(target):
@@ -207,11 +226,21 @@ def watched(visit):
 
 def unharmed(visit):
     """No target has noticed anything."""
-    for target in (visit.counters, visit.watched, visit.regions, visit.confined, *visit.harmed):
+    for target in (visit.counters, visit.watched, visit.regions, visit.pinned, visit.confined, *visit.harmed):
         yield from target.problems()
         for method, name, status, text in target.taken:
             if status and not is_left_alone(target, text):
                 yield f"{name}, {method}: exit status {status}: {text[-300:]}"
+
+
+def direct(visit):
+    """What was being read by O_DIRECT has arrived; for that, a duplicate may have been refused."""
+    yield from visit.reader.problems()
+    for _, name, status, text in visit.reader.taken:
+        if status and "in a read by O_DIRECT" not in text:
+            yield f"{name}: exit status {status}: {text[-300:]}"
+    refused_count = sum(bool(status) for _, _, status, _ in visit.reader.taken)
+    return f"{refused_count} of {len(visit.reader.taken)} refused"
 
 
 def is_left_alone(target, text):
@@ -251,7 +280,7 @@ def methods(target):
     return dict.fromkeys(method for method, *_ in target.taken)
 
 
-TESTS = (consistent, complete, watched, unharmed, confined, tracked, refused)
+TESTS = (consistent, complete, watched, unharmed, direct, confined, tracked, refused)
 
 
 def check_all(session):

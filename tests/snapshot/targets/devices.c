@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: devices pinned|direct FILE
+ * usage: devices pinned|direct|shared FILE
  * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), or
  * by a read with O_DIRECT. Each millisecond it writes the number of the round all over the file, and reads the file
  * into its buffer; while it is at rest, all of that has the number. With O_DIRECT it only does so once, as a disk
  * takes its time. "ready" says where its account is, a struct account, which test_consistency.py reads.
+ * shared: it reads the file's beginning, which must be there, again and again with O_DIRECT into a page of which it
+ * writes another part all the time; what has been read must have arrived.
  */
 #include "target.h"
 
@@ -101,15 +103,52 @@ static void read_directly(int file, const struct account *account)
 		target_fault("a direct read ended with %s", strerror(errno));
 }
 
+enum { SECTOR = 512, OTHER_PART = PAGE / 2, SENTINEL = 0xee };
+
+static void *write_other_part(void *buffer)
+{
+	while (target_goes_on()) {
+		((volatile uint8_t *)buffer)[OTHER_PART]++;
+		for (volatile int i = 0; i < 1000; i++)
+			;
+	}
+	return NULL;
+}
+
+static int run_shared(const char *name)
+{
+	int in = open(name, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	uint8_t *buffer = target_map(PAGE);
+	unsigned long reads = 0;
+
+	if (in < 0)
+		target_skip("there is no O_DIRECT");
+	target_thread(write_other_part, buffer);
+	target_ready("buffer=%p", (void *)buffer);
+	for (; target_goes_on(); reads++) {
+		memset(buffer, SENTINEL, SECTOR);
+		if (pread(in, buffer, SECTOR, 0) != SECTOR)
+			target_fault("a direct read ended with %s", strerror(errno));
+		if (memchr(buffer, SENTINEL, SECTOR) != NULL)
+			target_fault("what was read has not arrived");
+	}
+	target_finish();
+	target_join();
+	target_count("reads", reads);
+	return target_end();
+}
+
 int main(int argc, char **argv)
 {
 	char **words = target_begin(argc, argv, NULL);
 	static uint64_t content[WORDS];
 
 	if (words[0] == NULL || words[1] == NULL) {
-		fprintf(stderr, "usage: devices pinned|direct FILE\n");
+		fprintf(stderr, "usage: devices pinned|direct|shared FILE\n");
 		return 2;
 	}
+	if (strcmp(words[0], "shared") == 0)
+		return run_shared(words[1]);
 	bool is_direct = strcmp(words[0], "direct") == 0;
 	struct account *account = target_map(sizeof(*account));
 	account->size = SIZE;
