@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/residency.h"
 
-#include <errno.h>
-#include <unistd.h>
+#include "snapshot/pagemap_entry.h"
 
 enum { PAGE = 4096 };
-
-/* Bits of an entry. */
-#define ENTRY_PRESENT (UINT64_C(1) << 63)
-#define ENTRY_SWAPPED (UINT64_C(1) << 62)
-#define ENTRY_FILE    (UINT64_C(1) << 61)
-#define ENTRY_GUARD   (UINT64_C(1) << 58) /* with ENTRY_SWAPPED; Linux 6.15 */
 
 void residency_begin(struct residency_walk *walk, int pagemap, uint64_t start, uint64_t end)
 {
@@ -46,14 +39,11 @@ static enum kioku_status read_entries(struct residency_walk *walk, struct kioku_
 {
 	uint64_t pages = (walk->end - walk->at) / PAGE;
 	size_t wanted = pages < RESIDENCY_ENTRIES ? (size_t)pages : RESIDENCY_ENTRIES;
-	ssize_t got = pread(walk->pagemap, walk->entries, wanted * sizeof(*walk->entries),
-			    (off_t)(walk->at / PAGE * sizeof(*walk->entries)));
 
-	if (got < (ssize_t)sizeof(*walk->entries))
-		return error_os(error, "cannot read which pages are there");
-	walk->count = (size_t)got / sizeof(*walk->entries);
-	walk->next = 0;
-	walk->known_until = walk->at + walk->count * PAGE;
+	walk->count = walk->next = 0;
+	TRY(pagemap_read(walk->pagemap, walk->at, walk->at + wanted * PAGE, walk->entries, error));
+	walk->count = wanted;
+	walk->known_until = walk->at + wanted * PAGE;
 	return KIOKU_OK;
 }
 

@@ -6,14 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "snapshot/held_process.h"
-#include "snapshot/prediction.h"
-#include "snapshot/process_devices.h"
 #include "snapshot/process_find.h"
-#include "snapshot/process_room.h"
-#include "snapshot/series.h"
-#include "snapshot/soft_dirty.h"
-#include "snapshot/tracking.h"
+#include "snapshot/snapshot_ways.h"
 
 enum {
 	COPY_LIMIT = 4 << 20, /* bytes that are copied within a stop, if nothing is promised */
@@ -21,8 +15,6 @@ enum {
 	PROMISE_PART = 4,           /* of a promised time, what copies and waiting may take, each */
 	/* Bytes that auto copies within a stop: about as long as a fork of 1 GiB. */
 	DIRTY_LIMIT = 8 << 20,
-	LOOK_LIMIT =
-		1000 * 1000 * 1000, /* nanoseconds, of soft-dirty bits: other ways are shorter */
 };
 
 /* Processes that are stopped at one instant, and held by one guardian. */
@@ -48,215 +40,6 @@ static enum kioku_status complete_options(const struct kioku_snapshot_options *g
 	return KIOKU_OK;
 }
 
-static struct prediction_input input_of(const struct kioku_process *process)
-{
-	const struct guardian_target *target = process->target;
-	struct prediction_input input = { .threads = process->process.threads,
-					  .look = process->look,
-					  .mappings = process->before.list.count };
-
-	for (size_t i = 0; i < process->before.list.count; i++) {
-		const struct mapping *mapping = &process->before.list.mappings[i];
-		if (mapping->is_shared)
-			continue;
-		uint64_t small = mapping->anonymous - mapping->anonymous_huge + mapping->swapped;
-		input.small_pages += small;
-		input.huge_pages += mapping->anonymous_huge;
-		if (watching_suits(mapping) && small >= WATCHING_MAPPING)
-			input.watched += small;
-	}
-	if (input.watched < WATCHING_LEAST || !userfault_may_be_sync(&process->process))
-		input.watched = 0;
-	for (size_t i = 0; i < target->area_count; i++)
-		input.copied += target->areas[i].size;
-	return input;
-}
-
-static enum kioku_status check_call(const struct kioku_process *process, struct kioku_error *error)
-{
-	if (process->target->site.gadgets.syscall)
-		return KIOKU_OK;
-	return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-			 "process %d has no code in which a system call could be made",
-			 process->process.pid);
-}
-
-/*
- * A page into which a disk is being read by O_DIRECT goes to the duplicate if the process writes to another part of
- * it meanwhile, and what is read with it: but for kernels that keep such a page for the process (fs/direct-io.c,
- * block/bio.c, Linux 6.5), which of those that are asked for here these are is told by what has come after. Otherwise
- * none of its threads may be in such a read.
- */
-static enum kioku_status check_direct_reads(struct kioku_process *process,
-					    struct kioku_error *error)
-{
-	struct process_devices devices;
-	pid_t pid = process->process.pid;
-
-	TRY(process_devices_read(&process->process, &process->before.list, &devices, error));
-	process->target->must_stop_all =
-		devices.direct >= 0 && !(devices.are_all_disks && userfault_works());
-	if (!process->target->must_stop_all || !devices.has_queue)
-		return KIOKU_OK;
-	return error_set(error, KIOKU_ERROR_REFUSED,
-			 "process %d may read by O_DIRECT (descriptor %d) and AIO or io_uring, and "
-			 "lose what it reads to a duplicate",
-			 pid, devices.direct);
-}
-
-/* Errors: UNSUPPORTED, and REFUSED where somebody would be killed for want of memory. */
-static enum kioku_status check_fork(struct kioku_process *process, struct kioku_error *error)
-{
-	const struct process_need need = process_need(&process->before.list);
-	struct process_room room;
-
-	TRY(check_call(process, error));
-	TRY(check_direct_reads(process, error));
-	TRY(process_room(&process->process, &room, error));
-	return process_room_check(&room, &need, error);
-}
-
-/* What is copied is charged to us, who may be in another cgroup than the target. */
-static struct process_need need_of_copy(const struct kioku_process *process)
-{
-	struct process_need need = { 0 };
-
-	for (size_t i = 0; i < process->before.list.count; i++) {
-		const struct mapping *mapping = &process->before.list.mappings[i];
-		if (tracking_wants(mapping))
-			need.memory += mapping->is_shared ? mapping->resident
-							  : mapping->anonymous + mapping->swapped;
-		need.memory += mapping->private_hugetlb + mapping->shared_hugetlb;
-	}
-	return need;
-}
-
-static enum kioku_status check_devices(const struct kioku_process *process,
-				       struct kioku_error *error)
-{
-	struct process_devices devices;
-
-	TRY(process_devices_read(&process->process, &process->before.list, &devices, error));
-	return process_devices_check(&devices, process->process.pid, error);
-}
-
-/* Of any way to track writes. */
-static enum kioku_status check_copy(const struct kioku_process *process, struct kioku_error *error)
-{
-	const struct process_need need = need_of_copy(process);
-	CLEANUP(process_close) struct process self = { .folder = -1 };
-	struct process_room room;
-
-	TRY(check_devices(process, error));
-	TRY(process_open(getpid(), &self, error));
-	TRY(process_room(&self, &room, error));
-	return process_room_check(&room, &need, error);
-}
-
-static enum kioku_status check_track(struct kioku_process *process, struct kioku_error *error)
-{
-	TRY(check_call(process, error));
-	return check_copy(process, error);
-}
-
-/*
- * Who asks for it may take the bits from whoever cleared them before; otherwise that is only allowed to the series
- * which did so itself.
- */
-static enum kioku_status check_soft_dirty(struct kioku_process *process, struct kioku_error *error)
-{
-	const struct kioku_snapshot_options *options = process->options;
-	const struct process *about = &process->process;
-	bool may_take = options->method == KIOKU_SNAPSHOT_TRACK ||
-			(options->series && series_has_cleared(options->series, about));
-
-	if (!soft_dirty_works())
-		return error_set(error, KIOKU_ERROR_UNSUPPORTED,
-				 "this kernel cannot track writes (it takes the userfaultfd of "
-				 "Linux 6.7, or soft-dirty bits and frame numbers)");
-	if (soft_dirty_is_used_by(about))
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d may go by its soft-dirty bits itself: it has pagemap "
-				 "or clear_refs open",
-				 about->pid);
-	if (!may_take && soft_dirty_is_cleared(&process->before.list))
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "the soft-dirty bits of process %d are in use, or were: method "
-				 "track, asked for, would take them",
-				 about->pid);
-	TRY(soft_dirty_measure(about, &process->before.list, LOOK_LIMIT, &process->look, error));
-	if (process->look > LOOK_LIMIT)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d has so large an address space that to look through it "
-				 "takes more than %d ms, in the stop",
-				 about->pid, LOOK_LIMIT / 1000000);
-	return check_copy(process, error);
-}
-
-static enum kioku_status check_stop(struct kioku_process *process, struct kioku_error *error)
-{
-	return KIOKU_OK;
-}
-
-/* A way to take a snapshot. A method may have several, of which a kernel's first is used. */
-struct way {
-	enum kioku_snapshot_method method;
-	bool (*exists)(void); /* NULL: always */
-	enum kioku_status (*check)(struct kioku_process *process, struct kioku_error *error);
-	uint64_t (*predict)(const struct prediction_pace *pace,
-			    const struct prediction_input *input);
-	uint64_t setup; /* nanoseconds for which one thread is stopped before */
-	uint64_t reap;  /* the same, at the end */
-	enum guardian_method guardian;
-	enum layout_kind kind;
-};
-
-static bool has_no_userfault(void)
-{
-	return !userfault_works();
-}
-
-/* That which harms least comes first. */
-static const struct way ways[] = {
-	{ .method = KIOKU_SNAPSHOT_TRACK,
-	  .exists = userfault_works,
-	  .check = check_track,
-	  .predict = prediction_of_track,
-	  .setup = PREDICTION_OF_SETUP,
-	  .guardian = GUARDIAN_TRACK,
-	  .kind = LAYOUT_OF_COPY },
-	{ .method = KIOKU_SNAPSHOT_FORK,
-	  .check = check_fork,
-	  .predict = prediction_of_fork,
-	  .reap = PREDICTION_OF_REAP,
-	  .guardian = GUARDIAN_DUPLICATE,
-	  .kind = LAYOUT_OF_DUPLICATE },
-	/* It takes what may be another's, and cannot be undone. */
-	{ .method = KIOKU_SNAPSHOT_TRACK,
-	  .exists = has_no_userfault,
-	  .check = check_soft_dirty,
-	  .predict = prediction_of_soft_dirty,
-	  .guardian = GUARDIAN_SOFT_DIRTY,
-	  .kind = LAYOUT_OF_COPY },
-	{ .method = KIOKU_SNAPSHOT_STOP,
-	  .check = check_stop,
-	  .predict = prediction_of_stop,
-	  .guardian = GUARDIAN_HOLD,
-	  .kind = LAYOUT_OF_TARGET },
-};
-
-enum { WAYS = sizeof(ways) / sizeof(*ways) };
-
-const char *kioku_snapshot_method_name(enum kioku_snapshot_method method)
-{
-	static const char *const names[] = { [KIOKU_SNAPSHOT_AUTO] = "auto",
-					     [KIOKU_SNAPSHOT_TRACK] = "track",
-					     [KIOKU_SNAPSHOT_FORK] = "fork",
-					     [KIOKU_SNAPSHOT_STOP] = "stop" };
-
-	return names[method];
-}
-
 /* A snapshot in the making. */
 struct taking {
 	struct snapshot_group *group;
@@ -272,7 +55,7 @@ static uint64_t predict_all(const struct taking *taking, const struct way *way)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < taking->count; i++) {
-		struct prediction_input input = input_of(taking->processes[i]);
+		struct prediction_input input = way_input(taking->processes[i]);
 		sum += way->predict(&taking->pace, &input);
 	}
 	return sum;
@@ -297,7 +80,7 @@ static uint64_t least_watched(const struct taking *taking, const struct kioku_pr
 
 	if (options->max_stop == 0)
 		return 0;
-	uint64_t watched = input_of(process).watched;
+	uint64_t watched = way_input(process).watched;
 	uint64_t spare =
 		prediction_of_look(&taking->pace, options->max_stop - predicted) / taking->count;
 	return watched > spare ? watched - spare : 0;
@@ -321,10 +104,10 @@ static enum kioku_status check_promise(const struct taking *taking, const struct
 }
 
 /* Once more: what has begun meanwhile has not been seen, either. */
-static enum kioku_status check_devices_again(const struct taking *taking, struct kioku_error *error)
+static enum kioku_status check_writes_again(const struct taking *taking, struct kioku_error *error)
 {
 	for (size_t i = 0; i < taking->count; i++) {
-		enum kioku_status status = check_devices(taking->processes[i], error);
+		enum kioku_status status = way_check_writes(taking->processes[i], error);
 		/* It may have ended by now. */
 		if (status == KIOKU_ERROR_REFUSED)
 			return status;
@@ -359,7 +142,7 @@ static enum kioku_status take_by(const struct taking *taking, const struct way *
 	}
 	group->held = taking->count;
 	TRY(guardian_start(&group->guardian, group->targets, taking->count, &order, error));
-	return way->kind == LAYOUT_OF_COPY ? check_devices_again(taking, error) : KIOKU_OK;
+	return way->kind == LAYOUT_OF_COPY ? check_writes_again(taking, error) : KIOKU_OK;
 }
 
 /* Whether another method may do where this one did not. */
@@ -367,25 +150,6 @@ static bool is_of_method(enum kioku_status status)
 {
 	return status == KIOKU_ERROR_UNSUPPORTED || status == KIOKU_ERROR_REFUSED ||
 	       status == KIOKU_ERROR_LIMIT;
-}
-
-static bool is_asked_for(const struct kioku_snapshot_options *options, const struct way *way)
-{
-	bool is_allowed = way->method != KIOKU_SNAPSHOT_STOP || options->allow_stop;
-
-	if (options->method == KIOKU_SNAPSHOT_AUTO ? !is_allowed : way->method != options->method)
-		return false;
-	return !way->exists || way->exists();
-}
-
-static const struct way *way_of(enum kioku_snapshot_method method)
-{
-	const struct kioku_snapshot_options options = { .method = method };
-	const struct way *way = ways;
-
-	while (!is_asked_for(&options, way))
-		way++;
-	return way;
 }
 
 /* By the method that was asked for; or that which harms least, of those that can be used. */
@@ -398,7 +162,7 @@ static enum kioku_status take_somehow(const struct taking *taking, struct kioku_
 	const struct way *before = NULL;
 
 	for (const struct way *way = ways; way < ways + WAYS; way++) {
-		if (!is_asked_for(options, way))
+		if (!way_is_asked_for(options, way))
 			continue;
 		if (before) {
 			diagnose(&diagnostics, KIOKU_NOTE, "not by method %s: %s",
@@ -577,7 +341,7 @@ static void describe(struct kioku_snapshot_prediction *out, const struct kioku_p
 {
 	switch (out->method) {
 	case KIOKU_SNAPSHOT_TRACK:
-		out->memory = need_of_copy(process).memory;
+		out->memory = way_need_of_copy(process).memory;
 		/* By soft-dirty bits it is a fault without a copy: less than after a fork. */
 		out->delay = pace->has_tracking ? (uint64_t)pace->delay : PREDICTION_OF_COPY;
 		break;
@@ -612,7 +376,7 @@ kioku_process_predict(pid_t pid, struct kioku_snapshot_prediction out[KIOKU_SNAP
 		if (status != KIOKU_OK)
 			break;
 		bool possible = way->check(process, &reason) == KIOKU_OK;
-		struct prediction_input input = input_of(process);
+		struct prediction_input input = way_input(process);
 		out[i] = (struct kioku_snapshot_prediction){
 			.method = method,
 			.possible = possible,

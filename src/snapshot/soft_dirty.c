@@ -2,19 +2,17 @@
 #include "snapshot/soft_dirty.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/growing.h"
+#include "snapshot/pagemap_entry.h"
+#include "snapshot/soft_dirty_bits.h"
 #include "snapshot/wait.h"
 
 enum {
@@ -27,167 +25,15 @@ enum {
 	TRIES = 3,
 };
 
-/* An entry of pagemap: Documentation/admin-guide/mm/pagemap.rst. */
-#define ENTRY_PRESENT    (UINT64_C(1) << 63)
-#define ENTRY_SWAPPED    (UINT64_C(1) << 62)
-#define ENTRY_FILE       (UINT64_C(1) << 61) /* or shared memory */
-#define ENTRY_SOFT_DIRTY (UINT64_C(1) << 55)
-#define ENTRY_FRAME      ((UINT64_C(1) << 55) - 1)
-
-static const char clear_all[] = "4"; /* of clear_refs: the soft-dirty bits */
-
-/* --- whether there are any */
-
-static bool clear_bits(int clear)
-{
-	return pwrite(clear, clear_all, 1, 0) == 1;
-}
-
-/* Of a page of our own. */
-static uint64_t own_entry(int pagemap, volatile const uint8_t *page)
-{
-	uint64_t entry = 0;
-
-	if (pread(pagemap, &entry, sizeof(entry),
-		  (off_t)((uintptr_t)page / PAGE * sizeof(entry))) != sizeof(entry))
-		return 0;
-	return entry;
-}
-
-static bool is_written(int pagemap, volatile const uint8_t *page)
-{
-	return own_entry(pagemap, page) & ENTRY_SOFT_DIRTY;
-}
-
-/*
- * A write sets the bit, also after the page could not be written to for a while: there were kernels that let it be
- * written to from then on without a word (can_change_pte_writable(), mm/mprotect.c, Linux 5.19).
- */
-static bool bits_tell(int pagemap, int clear, volatile uint8_t *page)
-{
-	page[0] = 1;
-	if (!is_written(pagemap, page) || !(own_entry(pagemap, page) & ENTRY_FRAME))
-		return false;
-	if (!clear_bits(clear) || is_written(pagemap, page))
-		return false;
-	page[0] = 2;
-	if (!is_written(pagemap, page) || !clear_bits(clear) ||
-	    mprotect((void *)page, PAGE, PROT_READ) != 0 ||
-	    mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE) != 0)
-		return false;
-	page[0] = 3;
-	return is_written(pagemap, page);
-}
-
-/* In a process of its own, whose bits are nobody's. */
-static bool try_bits(void)
-{
-	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	int clear = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return pagemap >= 0 && clear >= 0 && page != MAP_FAILED && bits_tell(pagemap, clear, page);
-}
-
-bool soft_dirty_works(void)
-{
-	int status = -1;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(try_bits() ? 0 : 1);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* --- whose they are */
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t size = strlen(text), length = strlen(end);
-
-	return size >= length && strcmp(text + size - length, end) == 0;
-}
-
-bool soft_dirty_is_used_by(const struct process *process)
-{
-	AUTO_NUMBERS struct number_list files = { 0 };
-	char path[32], target[64];
-	bool used = false;
-
-	(void)!number_list_read(&files, process->folder, "fd", NULL);
-	for (size_t i = 0; i < files.count && !used; i++) {
-		snprintf(path, sizeof(path), "fd/%d", files.numbers[i]);
-		ssize_t size = readlinkat(process->folder, path, target, sizeof(target) - 1);
-		target[size > 0 ? size : 0] = '\0';
-		used = ends_with(target, "/clear_refs") || ends_with(target, "/pagemap");
-	}
-	return used;
-}
-
-bool soft_dirty_is_cleared(const struct mapping_list *mappings)
-{
-	for (size_t i = 0; i < mappings->count; i++) {
-		const struct mapping *mapping = &mappings->mappings[i];
-		if (mapping->flags & MAPPING_FLAGS_KNOWN &&
-		    !(mapping->flags & (MAPPING_SOFT_DIRTY | MAPPING_GROWS_DOWN)) &&
-		    tracking_wants(mapping))
-			return true;
-	}
-	return false;
-}
-
-/* --- what the kernel tells */
-
-static enum kioku_status read_entries(int pagemap, uint64_t start, uint64_t end, uint64_t *entries,
-				      struct kioku_error *error)
-{
-	uint64_t offset = start / PAGE * sizeof(*entries);
-	size_t size = (size_t)(end - start) / PAGE * sizeof(*entries);
-
-	for (size_t done = 0; done < size;) {
-		ssize_t got = pread(pagemap, (uint8_t *)entries + done, size - done,
-				    (off_t)(offset + done));
-		if (got == 0)
-			return error_set(error, KIOKU_ERROR_NOT_FOUND, "its memory is gone");
-		if (got < 0 && errno != EINTR)
-			return error_os(error, "cannot ask what was written");
-		done += got > 0 ? (size_t)got : 0;
-	}
-	return KIOKU_OK;
-}
-
-enum kioku_status soft_dirty_measure(const struct process *process,
-				     const struct mapping_list *mappings, uint64_t limit,
-				     uint64_t *out, struct kioku_error *error)
-{
-	enum { ENTRIES = 512 };
-	AUTO_CLOSE int pagemap = process_open_live(process, "pagemap");
-	uint64_t entries[ENTRIES], began = wait_now();
-
-	*out = 0;
-	if (pagemap < 0)
-		return error_os(error, "cannot ask what process %d has written", process->pid);
-	for (size_t i = 0; i < mappings->count; i++) {
-		const struct mapping *mapping = &mappings->mappings[i];
-		if (!tracking_wants(mapping))
-			continue;
-		for (uint64_t at = mapping->start; at < mapping->end && *out <= limit;
-		     at += ENTRIES * PAGE) {
-			uint64_t left = mapping->end - at;
-			uint64_t past = left < ENTRIES * PAGE ? mapping->end : at + ENTRIES * PAGE;
-			TRY(read_entries(pagemap, at, past, entries, error));
-			*out = wait_now() - began;
-		}
-	}
-	return KIOKU_OK;
-}
-
 /* Which page it is, and not whether it was written; 0: that is not known. */
 static uint64_t frame_of(uint64_t entry)
 {
 	return entry & ENTRY_PRESENT ? entry & (ENTRY_PRESENT | ENTRY_FILE | ENTRY_FRAME) : 0;
+}
+
+static bool read_entry(int pagemap, uint64_t address, uint64_t *entry)
+{
+	return pagemap_read(pagemap, address, address + PAGE, entry, NULL) == KIOKU_OK;
 }
 
 /* --- which mappings it tells of */
@@ -230,13 +76,6 @@ static bool is_told_of(const struct soft_dirty *tracking, const struct mapping *
 	const struct soft_dirty_device *device = device_of(tracking, mapping);
 
 	return mapping->inode == 0 || (device && !device->has_huge_pages);
-}
-
-static bool wants(const struct soft_dirty *tracking, const struct mapping *mapping)
-{
-	const struct tracking_input *input = &tracking->input;
-
-	return input->wants ? input->wants(mapping, input->user) : tracking_wants(mapping);
 }
 
 /* --- looking at all of it */
@@ -319,7 +158,7 @@ static enum kioku_status look_at(const struct look *look, struct kioku_error *er
 		uint64_t past = at - at % SPOOL_CHUNK + (uint64_t)SOFT_DIRTY_ENTRIES * PAGE;
 		past = past < end ? past : end;
 		TRY(page_copier_check(&tracking->copier, error));
-		TRY(read_entries(tracking->copier.pagemap, at, past, tracking->entries, error));
+		TRY(pagemap_read(tracking->copier.pagemap, at, past, tracking->entries, error));
 		for (const uint64_t *entries = tracking->entries; at < past;) {
 			uint64_t next = at - at % SPOOL_CHUNK + SPOOL_CHUNK;
 			next = next < past ? next : past;
@@ -342,7 +181,7 @@ static enum kioku_status look_at_all(struct soft_dirty *tracking, bool all, page
 		const struct mapping *mapping = &tracking->maps.list.mappings[i];
 		const struct look look = { tracking, mapping, is_told_of(tracking, mapping),
 					   changed, user };
-		if ((all || look.is_told_of) && wants(tracking, mapping))
+		if ((all || look.is_told_of) && tracking_input_wants(&tracking->input, mapping))
 			TRY(look_at(&look, error));
 	}
 	tracking->looking = wait_now() - began;
@@ -369,9 +208,9 @@ static enum kioku_status try_step(struct soft_dirty *tracking, uint64_t start, u
 	size_t count = (size_t)(end - start) / PAGE;
 	int pagemap = tracking->copier.pagemap;
 
-	TRY(read_entries(pagemap, start, end, frames, error));
+	TRY(pagemap_read(pagemap, start, end, frames, error));
 	TRY(page_copier_copy_now(&tracking->copier, start, end, error));
-	TRY(read_entries(pagemap, start, end, after, error));
+	TRY(pagemap_read(pagemap, start, end, after, error));
 	uint64_t time = wait_now() - began;
 	tracking->copying += time;
 	*all_known = true;
@@ -415,14 +254,6 @@ uint64_t soft_dirty_cost(const struct soft_dirty *tracking, uint64_t size)
 	return copied > 0 ? (uint64_t)((double)size * (double)tracking->copying / copied) : 0;
 }
 
-static int open_clear(const struct process *process)
-{
-	char path[PROCESS_STRING_SIZE];
-
-	process_live_path(process, "clear_refs", path);
-	return openat(process->folder, path, O_WRONLY | O_CLOEXEC);
-}
-
 void soft_dirty_init(struct soft_dirty *tracking)
 {
 	*tracking = (struct soft_dirty){ .clear = -1 };
@@ -438,7 +269,7 @@ enum kioku_status soft_dirty_open(struct soft_dirty *tracking, const struct trac
 	tracking->input = *input;
 	TRY(page_copier_open(&tracking->copier, input->process, input->spool, &input->terms,
 			     error));
-	tracking->clear = open_clear(input->process);
+	tracking->clear = soft_dirty_open_bits(input->process);
 	if (tracking->clear < 0)
 		return error_os(error, "cannot clear the soft-dirty bits of process %d",
 				input->process->pid);
@@ -473,85 +304,90 @@ static enum kioku_status list(void *user, uint64_t start, uint64_t end, struct k
 	return page_ranges_add(&tracking->written, start, end) ? KIOKU_OK : error_no_memory(error);
 }
 
-/* The bit of a stopped thread's stack is set by writing what is there. */
+/*
+ * The bit of a stopped thread's stack is set by writing what is there: if it is a page of the process's own, as what
+ * is written there would make it one otherwise.
+ */
 static void mark(struct soft_dirty *tracking, pid_t tid)
 {
 	struct soft_dirty_mark *mark = &tracking->marks[tracking->mark_count];
+	int pagemap = tracking->copier.pagemap;
 	uint64_t entry;
 
 	errno = 0;
 	long stack = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rsp), 0);
 	mark->address = (uint64_t)stack / PAGE * PAGE;
 	long word = ptrace(PTRACE_PEEKDATA, tid, mark->address, 0);
-	if (errno != 0 || ptrace(PTRACE_POKEDATA, tid, mark->address, word) != 0 ||
-	    read_entries(tracking->copier.pagemap, mark->address, mark->address + PAGE, &entry,
-			 NULL) != KIOKU_OK)
+	if (errno != 0 || !read_entry(pagemap, mark->address, &entry) || !frame_of(entry) ||
+	    entry & ENTRY_FILE || ptrace(PTRACE_POKEDATA, tid, mark->address, word) != 0 ||
+	    !read_entry(pagemap, mark->address, &entry))
 		return;
 	mark->frame = frame_of(entry);
 	tracking->mark_count += entry & ENTRY_SOFT_DIRTY && mark->frame != 0;
 }
 
+/* A marked page that is in its frame still has its bit, if nobody else has cleared it. */
+static bool marks_hold(const struct soft_dirty *tracking)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < tracking->mark_count; i++) {
+		const struct soft_dirty_mark *mark = &tracking->marks[i];
+		uint64_t entry;
+		if (!read_entry(tracking->copier.pagemap, mark->address, &entry) ||
+		    frame_of(entry) != mark->frame)
+			continue;
+		if (!(entry & ENTRY_SOFT_DIRTY))
+			return false;
+		known++;
+	}
+	return known > 0;
+}
+
+static enum kioku_status check(const struct soft_dirty *tracking, struct kioku_error *error)
+{
+	if (tracking->is_valid)
+		return KIOKU_OK;
+	return error_set(error, KIOKU_ERROR_REFUSED,
+			 "the soft-dirty bits of process %d could not be cleared, or were cleared "
+			 "by another meanwhile",
+			 tracking->input.process->pid);
+}
+
 void soft_dirty_clear(struct soft_dirty *tracking, const struct tracee *tracee)
 {
+	bool is_first = !tracking->is_valid;
+
 	tracking->written.count = 0;
-	if (tracking->is_clear && look_at_all(tracking, false, list, tracking, NULL) != KIOKU_OK)
+	tracking->is_valid = is_first || marks_hold(tracking);
+	if (!tracking->is_valid ||
+	    (!is_first && look_at_all(tracking, false, list, tracking, NULL) != KIOKU_OK))
 		return;
 	uint64_t began = wait_now();
-	if (!clear_bits(tracking->clear))
+	if (!soft_dirty_clear_bits(tracking->clear)) {
+		tracking->is_valid = !is_first;
 		return;
+	}
 	tracking->clearing = wait_now() - began;
 	tracking->mark_count = 0;
 	for (size_t i = 0; i < tracee->count && tracking->mark_count < SOFT_DIRTY_MARKS; i++)
 		if (tracee->threads[i].is_stopped)
 			mark(tracking, tracee->threads[i].tid);
-	tracking->is_clear = true;
 }
 
 enum kioku_status soft_dirty_copy(struct soft_dirty *tracking, struct kioku_error *error)
 {
 	const struct page_ranges *written = &tracking->written;
 
-	if (!tracking->is_clear)
-		return error_set(error, KIOKU_ERROR_REFUSED,
-				 "process %d could not be stopped for its soft-dirty bits to be "
-				 "cleared",
-				 tracking->input.process->pid);
-	if (tracking->copier.copied == 0)
+	TRY(check(tracking, error));
+	if (!tracking->has_copied)
 		TRY(look_at_all(tracking, false, copy_noting_frames, tracking, error));
+	tracking->has_copied = true;
 	for (size_t i = 0; i < written->count; i++)
 		TRY(copy_noting_frames(tracking, written->ranges[i].start, written->ranges[i].end,
 				       error));
 	page_copier_hurry(&tracking->copier);
 	return spool_flush(tracking->input.spool, error);
-}
-
-/* A page that is in its frame still has its bit, if nobody else has cleared it. */
-static enum kioku_status check_marks(const struct soft_dirty *tracking, struct kioku_error *error)
-{
-	pid_t pid = tracking->input.process->pid;
-	size_t known = 0;
-
-	for (size_t i = 0; i < tracking->mark_count; i++) {
-		const struct soft_dirty_mark *mark = &tracking->marks[i];
-		uint64_t entry;
-		TRY(read_entries(tracking->copier.pagemap, mark->address, mark->address + PAGE,
-				 &entry, error));
-		if (frame_of(entry) != mark->frame)
-			continue;
-		if (!(entry & ENTRY_SOFT_DIRTY))
-			return error_set(
-				error, KIOKU_ERROR_REFUSED,
-				"the soft-dirty bits of process %d were cleared by another "
-				"meanwhile",
-				pid);
-		known++;
-	}
-	if (known > 0)
-		return KIOKU_OK;
-	return error_set(error, KIOKU_ERROR_REFUSED,
-			 "whether another has cleared the soft-dirty bits of process %d meanwhile "
-			 "cannot be told",
-			 pid);
 }
 
 static enum kioku_status copy_now(void *user, uint64_t start, uint64_t end,
@@ -568,7 +404,8 @@ enum kioku_status soft_dirty_take(struct soft_dirty *tracking, struct kioku_erro
 		return error_set(error, KIOKU_ERROR_NOT_FOUND,
 				 "process %d runs another program now", process->pid);
 	page_copier_stopped(&tracking->copier, process->live_thread);
-	TRY(check_marks(tracking, error));
+	tracking->is_valid &= marks_hold(tracking);
+	TRY(check(tracking, error));
 	return look_at_all(tracking, true, copy_now, &tracking->copier, error);
 }
 

@@ -40,11 +40,12 @@ struct soft_dirty {
 	int clear; /* descriptor of clear_refs; -1: not open */
 	struct soft_dirty_device *devices;
 	size_t device_count, device_capacity;
-	uint64_t (*frames)
-		[SPOOL_CHUNK_PAGES]; /* of the pages that were copied, by chunk; 0: unknown */
-	struct process_maps maps;    /* when they were last looked at */
-	struct page_ranges written;  /* and not copied since */
-	bool is_clear;               /* the bits have been cleared, and marks been made */
+	/* Of the pages that were copied, by chunk of the spool; 0: not known. */
+	uint64_t (*frames)[SPOOL_CHUNK_PAGES];
+	struct process_maps maps;   /* when they were last looked at */
+	struct page_ranges written; /* and not copied since */
+	bool is_valid;              /* the bits have been cleared, and by nobody else since */
+	bool has_copied;            /* all there was */
 	struct soft_dirty_mark marks[SOFT_DIRTY_MARKS];
 	size_t mark_count;
 	uint64_t clearing; /* nanoseconds that it took to clear them, the last time */
@@ -52,26 +53,6 @@ struct soft_dirty {
 	uint64_t copying; /* nanoseconds that it took to copy all that was, so far */
 	uint64_t entries[SOFT_DIRTY_ENTRIES];
 };
-
-/* Whether this kernel has such bits, and tells us of frames: tried in a process of our own. */
-bool soft_dirty_works(void);
-
-/* Whether a process may go by its bits itself: it has the files open by which that is done. */
-bool soft_dirty_is_used_by(const struct process *process);
-
-/*
- * Whether the bits of some of these mappings, with flags, have been cleared: by whom is not known. Stacks do not say,
- * which begin without (setup_arg_pages(), fs/exec.c).
- */
-bool soft_dirty_is_cleared(const struct mapping_list *mappings);
-
-/*
- * How long it takes to look at all of a process's pages once, nanoseconds; no longer is looked at them than until
- * that is more than a limit. Errors: OS, NOT_FOUND (it has ended).
- */
-enum kioku_status soft_dirty_measure(const struct process *process,
-				     const struct mapping_list *mappings, uint64_t limit,
-				     uint64_t *out, struct kioku_error *error);
 
 /* Nothing is tracked: soft_dirty_release() does nothing. */
 void soft_dirty_init(struct soft_dirty *tracking);
@@ -85,13 +66,14 @@ enum kioku_status soft_dirty_open(struct soft_dirty *tracking, const struct trac
 
 /*
  * All threads are stopped, as between a look and the clearing none may write: lists what was written since they were
- * cleared, if they were, and clears the bits. Should that fail, the bits stay, and nothing is lost.
+ * cleared, if they were, and clears the bits.
  */
 void soft_dirty_clear(struct soft_dirty *tracking, const struct tracee *tracee);
 
 /*
  * The target runs again: copies what was listed; the first time all there is. Errors: OS, NO_MEMORY, NOT_FOUND (it
- * has ended), STOPPED (terms.goes_on says no), LIMIT (the spool is full), REFUSED (the bits could not be cleared).
+ * has ended), STOPPED (terms.goes_on says no), LIMIT (the spool is full), REFUSED (the bits could not be
+ * cleared, or were cleared by another since).
  */
 enum kioku_status soft_dirty_copy(struct soft_dirty *tracking, struct kioku_error *error);
 
@@ -104,7 +86,7 @@ uint64_t soft_dirty_cost(const struct soft_dirty *tracking, uint64_t size);
 
 /*
  * All threads are stopped: copies what they have written since. Errors: as tracking_take(); REFUSED (the bits were
- * cleared by another meanwhile, or that cannot be told).
+ * cleared by another since, or that cannot be told).
  */
 enum kioku_status soft_dirty_take(struct soft_dirty *tracking, struct kioku_error *error);
 

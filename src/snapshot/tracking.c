@@ -46,11 +46,14 @@ bool tracking_wants(const struct mapping *mapping)
 	return !mapping->is_shared || mapping->permissions & PROT_WRITE;
 }
 
+bool tracking_input_wants(const struct tracking_input *input, const struct mapping *mapping)
+{
+	return input->wants ? input->wants(mapping, input->user) : tracking_wants(mapping);
+}
+
 static bool wants(const struct tracking *tracking, const struct mapping *mapping)
 {
-	const struct tracking_input *input = &tracking->input;
-
-	return input->wants ? input->wants(mapping, input->user) : tracking_wants(mapping);
+	return tracking_input_wants(&tracking->input, mapping);
 }
 
 static void suspect(const struct spool *spool, uint64_t start, uint64_t end)

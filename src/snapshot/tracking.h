@@ -40,6 +40,9 @@ void tracking_init(struct tracking *tracking);
 /* Memory of its own, or that it shares: neither the kernel's nor a device's. */
 bool tracking_wants(const struct mapping *mapping);
 
+/* Whether it is to be copied. */
+bool tracking_input_wants(const struct tracking_input *input, const struct mapping *mapping);
+
 /*
  * Copies what there is, again and again, while the target runs. errand: of the same target. left: see
  * userfault_open(). tracking_end() in any case. Errors: STOPPED (terms.goes_on says no), LIMIT (the spool is

@@ -17,7 +17,8 @@
 
 #include "snapshot/guardian.h"
 #include "snapshot/process.h"
-#include "snapshot/soft_dirty.h"
+#include "snapshot/process_handles.h"
+#include "snapshot/soft_dirty_bits.h"
 #include "snapshot/tracking.h"
 #include "tap.h"
 
@@ -766,12 +767,14 @@ static void soft_dirty_leaves_files_and_children(void)
 
 static bool is_used_by(pid_t pid)
 {
+	const struct mapping_list none = { 0 };
+	struct process_handles handles;
 	struct process process;
 
 	CHECK_EQUAL(process_open(pid, &process, NULL), KIOKU_OK);
-	bool used = soft_dirty_is_used_by(&process);
+	CHECK_EQUAL(process_handles_read(&process, &none, &handles, NULL), KIOKU_OK);
 	process_close(&process);
-	return used;
+	return handles.has_page_bits;
 }
 
 static bool is_cleared(pid_t pid)

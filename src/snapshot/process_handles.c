@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "snapshot/process_devices.h"
+#include "snapshot/process_handles.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -45,6 +46,13 @@ static bool is_read_directly(const struct process *process, int32_t descriptor, 
 	       flags & O_DIRECT && (flags & O_ACCMODE) != O_WRONLY;
 }
 
+static bool ends_with(struct bytes text, const char *end)
+{
+	size_t size = strlen(end);
+
+	return text.size >= size && memcmp(text.data + text.size - size, end, size) == 0;
+}
+
 /* File systems of no disk have a device number of no driver. */
 static bool is_on_disk(const struct process *process, const char *path)
 {
@@ -55,7 +63,7 @@ static bool is_on_disk(const struct process *process, const char *path)
 }
 
 static void learn_file(const struct process *process, int32_t descriptor,
-		       struct process_devices *out)
+		       struct process_handles *out)
 {
 	char name[64], path[PROCESS_STRING_SIZE], target[PROCESS_STRING_SIZE];
 
@@ -66,21 +74,22 @@ static void learn_file(const struct process *process, int32_t descriptor,
 	out->has_vfio |=
 		begins_with(link, "/dev/vfio/") || begins_with(link, "anon_inode:[vfio-device]");
 	out->has_queue |= begins_with(link, "anon_inode:[io_uring]");
+	out->has_page_bits |= ends_with(link, "/pagemap") || ends_with(link, "/clear_refs");
 	if (!is_read_directly(process, descriptor, link))
 		return;
 	out->direct = descriptor;
 	out->are_all_disks &= is_on_disk(process, path);
 }
 
-enum kioku_status process_devices_read(const struct process *process,
+enum kioku_status process_handles_read(const struct process *process,
 				       const struct mapping_list *mappings,
-				       struct process_devices *out, struct kioku_error *error)
+				       struct process_handles *out, struct kioku_error *error)
 {
 	AUTO_FILE_TEXT struct file_text text = { 0 };
 	AUTO_NUMBERS struct number_list files = { 0 };
 	char path[PROCESS_STRING_SIZE];
 
-	*out = (struct process_devices){ .direct = -1, .are_all_disks = true };
+	*out = (struct process_handles){ .direct = -1, .are_all_disks = true };
 	TRY(process_read(process, "status", &text, error));
 	(void)task_status_numbers(file_text_bytes(&text), "VmPin", &out->pinned, 1);
 	process_live_path(process, "fd", path);
@@ -92,23 +101,23 @@ enum kioku_status process_devices_read(const struct process *process,
 	return KIOKU_OK;
 }
 
-enum kioku_status process_devices_check(const struct process_devices *devices, pid_t pid,
-					struct kioku_error *error)
+enum kioku_status process_handles_check_writes(const struct process_handles *handles, pid_t pid,
+					       struct kioku_error *error)
 {
-	if (devices->pinned != 0)
+	if (handles->pinned != 0)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d has %llu KiB pinned for devices (VmPin), or for "
 				 "io_uring, which write there unseen",
-				 pid, (unsigned long long)devices->pinned);
-	if (devices->has_vfio)
+				 pid, (unsigned long long)handles->pinned);
+	if (handles->has_vfio)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d has a device of vfio, which may write to its memory "
 				 "unseen",
 				 pid);
-	if (devices->direct >= 0)
+	if (handles->direct >= 0)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d may read a file by O_DIRECT (descriptor %d), which "
 				 "writes to its memory unseen",
-				 pid, devices->direct);
+				 pid, handles->direct);
 	return KIOKU_OK;
 }
