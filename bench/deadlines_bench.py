@@ -69,7 +69,7 @@ def run(machine, task, command):
     """What the task has missed while a command ran in the guest, which knows it as $task; and the longest
     stop of each snapshot, in nanoseconds by kioku's clock, if that is what the command was for."""
     status, text = machine.said(
-        f"gap --period {PERIOD} --kilobytes {task.kilobytes} --rss {task.mebibytes} "
+        f"rm -f /run/gap; gap --period {PERIOD} --kilobytes {task.kilobytes} --rss {task.mebibytes} "
         f"--threads {task.threads} > /run/gap 2>&1 & task=$!; "
         f"until grep -q ready /run/gap; do sleep 0.1; done; {command} > /run/calls; kill $task; wait $task; "
         f"grep -o '{LONGEST}[0-9]*' /run/calls; tail -n 1 /run/gap", timeout=3600 * 4)
