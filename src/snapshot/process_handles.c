@@ -13,6 +13,9 @@
 
 enum { OCTAL_BITS = 3 };
 
+static const char ring_name[] =
+	"anon_inode:[io_uring]"; /* of a file, and of what is mapped of it */
+
 /* "flags:\t0100000", octal. */
 static bool read_flags(const struct process *process, int32_t descriptor, unsigned *out)
 {
@@ -73,7 +76,7 @@ static void learn_file(const struct process *process, int32_t descriptor,
 	const struct bytes link = { (const uint8_t *)target, size > 0 ? (size_t)size : 0 };
 	out->has_vfio |=
 		begins_with(link, "/dev/vfio/") || begins_with(link, "anon_inode:[vfio-device]");
-	out->has_queue |= begins_with(link, "anon_inode:[io_uring]");
+	out->has_own_rings |= begins_with(link, ring_name);
 	out->has_page_bits |= ends_with(link, "/pagemap") || ends_with(link, "/clear_refs");
 	if (!is_read_directly(process, descriptor, link))
 		return;
@@ -96,8 +99,13 @@ enum kioku_status process_handles_read(const struct process *process,
 	TRY(number_list_read(&files, process->folder, path, error));
 	for (size_t i = 0; i < files.count; i++)
 		learn_file(process, files.numbers[i], out);
-	for (size_t i = 0; i < mappings->count; i++)
-		out->has_queue |= begins_with(mappings->mappings[i].name, "/[aio]");
+	out->has_queue = out->has_own_rings;
+	for (size_t i = 0; i < mappings->count; i++) {
+		const struct bytes name = mappings->mappings[i].name;
+		bool is_ring = begins_with(name, ring_name);
+		out->has_queue |= is_ring || begins_with(name, "/[aio]");
+		out->has_own_rings &= !is_ring;
+	}
 	return KIOKU_OK;
 }
 
@@ -109,6 +117,11 @@ enum kioku_status process_handles_check_writes(const struct process_handles *han
 				 "process %d has %llu KiB pinned for devices (VmPin), or for "
 				 "io_uring, which write there unseen",
 				 pid, (unsigned long long)handles->pinned);
+	if (handles->has_own_rings)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d has an io_uring that it has not mapped: its rings may "
+				 "be in the process's own memory, and are written there unseen",
+				 pid);
 	if (handles->has_vfio)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d has a device of vfio, which may write to its memory "

@@ -14,7 +14,8 @@ struct process_handles {
 	bool has_vfio;   /* a device of its own */
 	int32_t direct;  /* descriptor of a file or disk that it may read by O_DIRECT; -1: none */
 	bool are_all_disks; /* all such are on disks of this machine, not on a server or of a process */
-	bool has_queue; /* of AIO or io_uring, by which it may read while none of its threads waits for that */
+	bool has_queue; /* AIO or io_uring: it may read while none of its threads waits for that */
+	bool has_own_rings; /* an io_uring that is not mapped: in its own memory, Linux 6.5 */
 	bool has_page_bits; /* pagemap or clear_refs: it may go by soft-dirty bits */
 };
 

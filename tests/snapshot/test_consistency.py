@@ -75,7 +75,7 @@ class Consistency(ToolCase):
 
     def test_written_by_devices(self):
         """No tracking sees what is written past the page tables: that is refused, and a fork done instead."""
-        for kind, reason in (("pinned", "VmPin"), ("direct", "O_DIRECT")):
+        for kind, reason in (("pinned", "VmPin"), ("rings", "io_uring"), ("direct", "O_DIRECT")):
             with self.subTest(kind=kind):
                 target = self.start("devices", kind, self.new_path("file"))
                 refused = self.snapshot(target, "--method", "track", statuses=(1,))
@@ -85,9 +85,11 @@ class Consistency(ToolCase):
                     self.assertIn("method fork", done.text)
                     with CoreFile(done.core) as core:
                         account = int(target.values["account"], 0)
-                        at_rest, round_number, size, buffer = core.words(account, 4)
+                        at_rest, round_number, size, buffer, completions = core.words(account, 5)
                         if at_rest:
                             self.assertEqual(set(core.words(buffer, size // 8)), {round_number}, number)
+                        if at_rest and completions:
+                            self.assertEqual(int.from_bytes(core.read(completions, 4), "little"), round_number)
                     self.forget(done)
                 self.check_unharmed(target)
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: devices pinned|direct|shared FILE
- * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), or
- * by a read with O_DIRECT. Each millisecond it writes the number of the round all over the file, and reads the file
- * into its buffer; while it is at rest, all of that has the number. With O_DIRECT it only does so once, as a disk
- * takes its time. "ready" says where its account is, a struct account, which test_consistency.py reads.
+ * usage: devices pinned|rings|direct|shared FILE
+ * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), into
+ * rings that are in its own memory, or by a read with O_DIRECT. Each millisecond it writes the number of the round
+ * all over the file, and reads the file into its buffer; while it is at rest, all of that has the number, and so many
+ * completions are in its ring. With O_DIRECT it only does so once, as a disk takes its time. "ready" says where its
+ * account is, a struct account, which test_consistency.py reads.
  * shared: it reads the file's beginning, which must be there, again and again with O_DIRECT into a page of which it
  * writes another part all the time; what has been read must have arrived.
  */
@@ -25,7 +26,12 @@ enum { SIZE = 64 * PAGE, WORDS = SIZE / sizeof(uint64_t) };
 struct account {
 	volatile uint64_t at_rest, round, size; /* size of the buffer, in bytes */
 	uint64_t *buffer;
+	const uint32_t
+		*completions; /* how many there are in a ring of its own; NULL: there is none */
 };
+
+/* include/uapi/linux/io_uring.h, Linux 6.5: headers may be older than the kernel. */
+#define SETUP_NO_MMAP (1U << 14)
 
 /* As io_uring_setup(2) has it; of one request at a time. */
 struct ring {
@@ -46,9 +52,17 @@ static void *map_ring(size_t size, off_t what)
 	return memory;
 }
 
-static void open_ring(const struct account *account)
+static void register_buffer(const struct account *account)
 {
 	const struct iovec buffer = { account->buffer, SIZE };
+
+	if (syscall(SYS_io_uring_register, ring.descriptor, IORING_REGISTER_BUFFERS, &buffer, 1) !=
+	    0)
+		target_skip("no buffers may be registered");
+}
+
+static void open_ring(void)
+{
 	struct io_uring_params *about = &ring.about;
 
 	ring.descriptor = (int)syscall(SYS_io_uring_setup, 1, about);
@@ -60,9 +74,24 @@ static void open_ring(const struct account *account)
 		map_ring(about->cq_off.cqes + about->cq_entries * sizeof(struct io_uring_cqe),
 			 IORING_OFF_CQ_RING);
 	ring.requests = map_ring(about->sq_entries * sizeof(*ring.requests), IORING_OFF_SQES);
-	if (syscall(SYS_io_uring_register, ring.descriptor, IORING_REGISTER_BUFFERS, &buffer, 1) !=
-	    0)
-		target_skip("no buffers may be registered");
+}
+
+static void open_own_ring(struct account *account)
+{
+	struct io_uring_params *about = &ring.about;
+
+	ring.submitted = ring.completed = target_map(PAGE);
+	ring.requests = target_map(PAGE);
+	about->flags = SETUP_NO_MMAP;
+	/* Where they are: the last field of each. */
+	((uint64_t *)&about->cq_off)[sizeof(about->cq_off) / sizeof(uint64_t) - 1] =
+		(uintptr_t)ring.completed;
+	((uint64_t *)&about->sq_off)[sizeof(about->sq_off) / sizeof(uint64_t) - 1] =
+		(uintptr_t)ring.requests;
+	ring.descriptor = (int)syscall(SYS_io_uring_setup, 1, about);
+	if (ring.descriptor < 0)
+		target_skip("no io_uring may have its rings in memory of its user");
+	account->completions = (uint32_t *)(ring.completed + about->cq_off.tail);
 }
 
 static uint32_t *word_of(uint8_t *memory, uint32_t offset)
@@ -77,7 +106,9 @@ static void read_by_ring(int file, const struct account *account)
 	uint32_t tail = *word_of(ring.submitted, in->tail);
 	uint32_t at = tail & *word_of(ring.submitted, in->ring_mask);
 
-	ring.requests[at] = (struct io_uring_sqe){ .opcode = IORING_OP_READ_FIXED,
+	ring.requests[at] = (struct io_uring_sqe){ .opcode = account->completions != NULL
+								     ? IORING_OP_READ
+								     : IORING_OP_READ_FIXED,
 						   .fd = file,
 						   .addr = (uintptr_t)account->buffer,
 						   .len = SIZE };
@@ -144,7 +175,7 @@ int main(int argc, char **argv)
 	static uint64_t content[WORDS];
 
 	if (words[0] == NULL || words[1] == NULL) {
-		fprintf(stderr, "usage: devices pinned|direct|shared FILE\n");
+		fprintf(stderr, "usage: devices pinned|rings|direct|shared FILE\n");
 		return 2;
 	}
 	if (strcmp(words[0], "shared") == 0)
@@ -157,8 +188,12 @@ int main(int argc, char **argv)
 	int in = open(words[1], O_RDONLY | O_CLOEXEC | (is_direct ? O_DIRECT : 0));
 	if (in < 0)
 		target_skip("there is no O_DIRECT");
-	if (!is_direct)
-		open_ring(account);
+	if (strcmp(words[0], "rings") == 0) {
+		open_own_ring(account);
+	} else if (!is_direct) {
+		open_ring();
+		register_buffer(account);
+	}
 	while (target_goes_on()) {
 		if (account->round == 0 || !is_direct) {
 			account->at_rest = 0;
