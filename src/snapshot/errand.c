@@ -50,6 +50,9 @@ static enum kioku_status call_with(struct errand *errand, pid_t tid, long number
 		status = tracee_stop(&one, wait_now() + PATIENCE, error);
 	if (status == KIOKU_OK)
 		status = tracee_read(&one, &record, error);
+	if (status == KIOKU_OK && thread_record_is_of_kernel(&record))
+		status =
+			error_set(error, KIOKU_ERROR_UNSUPPORTED, "thread %d is the kernel's", tid);
 	if (status == KIOKU_OK)
 		status = site_call(errand->site, &one, &injection, number, arguments, false,
 				   wait_now() + call_limit, result, error);
@@ -75,7 +78,8 @@ static enum reluctance reluctance_of(const struct process *process, pid_t tid)
 {
 	char state = task_state_of(process->folder, tid);
 
-	if (state == 'D' || state == 'Z' || state == 'X')
+	if (state == 'D' || state == 'Z' || state == 'X' ||
+	    thread_is_of_kernel(process->folder, tid))
 		return NEVER;
 	if (task_is_addressed(process->folder, process->pid, tid))
 		return IS_ADDRESSED;

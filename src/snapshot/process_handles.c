@@ -11,26 +11,48 @@
 #include "base/scan.h"
 #include "format/task_format.h"
 
-enum { OCTAL_BITS = 3 };
+enum { OCTAL_BITS = 3, RING_TRIES = 50, RING_INTERVAL = 1000 /* microseconds */ };
 
 static const char ring_name[] =
 	"anon_inode:[io_uring]"; /* of a file, and of what is mapped of it */
+
+static bool read_about(const struct process *process, int32_t descriptor, struct file_text *out)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "fdinfo/%d", descriptor);
+	return process_read(process, name, out, NULL) == KIOKU_OK;
+}
 
 /* "flags:\t0100000", octal. */
 static bool read_flags(const struct process *process, int32_t descriptor, unsigned *out)
 {
 	AUTO_FILE_TEXT struct file_text text = { 0 };
 	struct bytes flags;
-	char name[64];
 
-	snprintf(name, sizeof(name), "fdinfo/%d", descriptor);
-	if (process_read(process, name, &text, NULL) != KIOKU_OK ||
+	if (!read_about(process, descriptor, &text) ||
 	    !task_status_find(file_text_bytes(&text), "flags", &flags))
 		return false;
 	*out = 0;
 	for (size_t i = 0; i < flags.size; i++)
 		*out = *out << OCTAL_BITS | (flags.data[i] & 7);
 	return true;
+}
+
+/* Whether an io_uring has buffers, io_uring/fdinfo.c; while it is at work, it may not say. */
+static bool has_buffers(const struct process *process, int32_t descriptor)
+{
+	AUTO_FILE_TEXT struct file_text text = { 0 };
+	uint64_t buffers = 1;
+
+	for (unsigned i = 0; i < RING_TRIES; i++) {
+		if (read_about(process, descriptor, &text) &&
+		    task_status_numbers(file_text_bytes(&text), "UserBufs", &buffers, 1) == 1)
+			break;
+		buffers = 1;
+		usleep(RING_INTERVAL);
+	}
+	return buffers != 0;
 }
 
 static bool begins_with(struct bytes text, const char *start)
@@ -76,7 +98,10 @@ static void learn_file(const struct process *process, int32_t descriptor,
 	const struct bytes link = { (const uint8_t *)target, size > 0 ? (size_t)size : 0 };
 	out->has_vfio |=
 		begins_with(link, "/dev/vfio/") || begins_with(link, "anon_inode:[vfio-device]");
-	out->has_own_rings |= begins_with(link, ring_name);
+	if (begins_with(link, ring_name)) {
+		out->has_own_rings = true;
+		out->has_buffers |= has_buffers(process, descriptor);
+	}
 	out->has_page_bits |= ends_with(link, "/pagemap") || ends_with(link, "/clear_refs");
 	if (!is_read_directly(process, descriptor, link))
 		return;
@@ -117,6 +142,11 @@ enum kioku_status process_handles_check_writes(const struct process_handles *han
 				 "process %d has %llu KiB pinned for devices (VmPin), or for "
 				 "io_uring, which write there unseen",
 				 pid, (unsigned long long)handles->pinned);
+	if (handles->has_buffers)
+		return error_set(error, KIOKU_ERROR_REFUSED,
+				 "process %d has buffers registered with io_uring, or it does not "
+				 "say, which are written unseen",
+				 pid);
 	if (handles->has_own_rings)
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "process %d has an io_uring that it has not mapped: its rings may "

@@ -10,9 +10,10 @@
 #include "snapshot/process.h"
 
 struct process_handles {
-	uint64_t pinned; /* KiB (VmPin): registered buffers of io_uring, RDMA */
-	bool has_vfio;   /* a device of its own */
-	int32_t direct;  /* descriptor of a file or disk that it may read by O_DIRECT; -1: none */
+	uint64_t pinned;  /* KiB (VmPin): RDMA, registered buffers of io_uring where they count */
+	bool has_buffers; /* that are registered with io_uring, or it does not say */
+	bool has_vfio;    /* a device of its own */
+	int32_t direct;   /* descriptor of a file or disk that it may read by O_DIRECT; -1: none */
 	bool are_all_disks; /* all such are on disks of this machine, not on a server or of a process */
 	bool has_queue; /* AIO or io_uring: it may read while none of its threads waits for that */
 	bool has_own_rings; /* an io_uring that is not mapped: in its own memory, Linux 6.5 */

@@ -132,7 +132,8 @@ struct tracee_thread *site_choose(const struct site *site, const struct tracee *
 
 	for (size_t i = 0; i < tracee->count; i++) {
 		struct tracee_thread *thread = &tracee->threads[i];
-		if (!thread->is_stopped || !thread->record)
+		if (!thread->is_stopped || !thread->record ||
+		    thread_record_is_of_kernel(thread->record))
 			continue;
 		bool stack = has_guarded_stack(site, thread->record->general.rsp);
 		/* For a while it alone is traced. */

@@ -128,3 +128,17 @@ void thread_record_guess(struct thread_record *record, int process_folder)
 		general->rip = values[count - 1];
 	}
 }
+
+bool thread_record_is_of_kernel(const struct thread_record *record)
+{
+	return record->general.rsp == 0 && record->general.rip == 0;
+}
+
+bool thread_is_of_kernel(int process_folder, pid_t tid)
+{
+	/* What is not known stays as it is. */
+	struct thread_record record = { .tid = tid, .general = { .rsp = 1 } };
+
+	thread_record_guess(&record, process_folder);
+	return thread_record_is_of_kernel(&record);
+}

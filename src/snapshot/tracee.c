@@ -226,7 +226,8 @@ static void mend(const struct tracee_thread *thread)
 			return;
 		record = &unread;
 	}
-	if (!restart_mends(record, record->coming, &registers))
+	if (thread_record_is_of_kernel(record) ||
+	    !restart_mends(record, record->coming, &registers))
 		return;
 	/* What has come within the stop ends the call as well: asked last, and only where it matters. */
 	thread_signals(thread->tid, &coming);

@@ -19,7 +19,7 @@ from counters import Checker
 
 TARGETS = SNAPSHOT / "targets"
 TOP = SNAPSHOT.parents[1]
-LIBRARIES = ("kioku", "kioku-internal", "kioku-format")  # of the static build
+LIBRARIES = ("kioku-internal", "kioku-format")  # of the static build, what its kioku is made of
 SOURCES = {"harm": ["harm.c", "harm_blocking.c", "harm_registers.c", "harm_registers.S", "harm_rseq.c",
                     "harm_signals.c", "harm_state.c", "harm_threads.c"]}
 COMPILE = ["gcc", "-static", "-O2", "-D_GNU_SOURCE", "-pthread"]
@@ -37,6 +37,7 @@ APPEND = "proc_mem.force_override=ptrace"
 # Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
 # machine had no time for it, and then counts what was missed all at once.
 EARLY = "was over after"
+WRITTEN = ("pinned", "workers")  # kinds of targets/devices.c
 # A disk on which nearly always a read is under way.
 SLOW_DISK = ["-drive", "if=none,id=vdc,format=raw,throttling.iops-total=20,file={}", "-device",
              "virtio-blk-pci,drive=vdc"]
@@ -153,7 +154,7 @@ class Visit:
         self.regions = Target(machine, "regions").take_all(1)
         self.harmed = [Target(machine, "harm", *parts).take_all(times) for parts in (
             ("blocking",), ("signals", "rseq"), ("rseq",))]
-        self.pinned = Target(machine, "devices", "pinned", "/run/file").take_all(times)
+        self.written = [Target(machine, "devices", kind, f"/run/{kind}").take_all(times) for kind in WRITTEN]
         self.reader = Target(machine, "devices", "shared", "/dev/vdc")
         for _ in range(2 * times):
             self.reader.take("fork")
@@ -226,7 +227,7 @@ def watched(visit):
 
 def unharmed(visit):
     """No target has noticed anything."""
-    for target in (visit.counters, visit.watched, visit.regions, visit.pinned, visit.confined, *visit.harmed):
+    for target in (visit.counters, visit.watched, visit.regions, visit.confined, *visit.written, *visit.harmed):
         yield from target.problems()
         for method, name, status, text in target.taken:
             if status and not is_left_alone(target, text):

@@ -9,7 +9,7 @@ from pathlib import Path
 from case import ToolCase, count
 from core_file import CoreFile
 from counters import Checker
-from targets import LIMIT
+from targets import LIMIT, children
 
 
 class Consistency(ToolCase):
@@ -73,25 +73,37 @@ class Consistency(ToolCase):
         self.assertEqual(result["torn"], 0, result["first"])
         self.check_unharmed(target)
 
+    def check_read(self, target, *options, times, mentions):
+        """All that it has read at rest is of one round."""
+        account = int(target.values["account"], 0)
+        for number in range(times):
+            done = self.snapshot(target, *options)
+            self.assertIn(mentions, done.text)
+            with CoreFile(done.core) as core:
+                at_rest, round_number, size, buffer, completions = core.words(account, 5)
+                if at_rest:
+                    self.assertEqual(set(core.words(buffer, size // 8)), {round_number}, number)
+                if at_rest and completions:
+                    self.assertEqual(int.from_bytes(core.read(completions, 4), "little"), round_number)
+            self.forget(done)
+        self.assertEqual(children(target.pid), [])
+        self.check_unharmed(target)
+
     def test_written_by_devices(self):
         """No tracking sees what is written past the page tables: that is refused, and a fork done instead."""
-        for kind, reason in (("pinned", "VmPin"), ("rings", "io_uring"), ("direct", "O_DIRECT")):
+        for kind, reason in (("pinned", "VmPin|io_uring"), ("rings", "io_uring"), ("direct", "O_DIRECT")):
             with self.subTest(kind=kind):
                 target = self.start("devices", kind, self.new_path("file"))
                 refused = self.snapshot(target, "--method", "track", statuses=(1,))
-                self.assertIn(reason, refused.text)
-                for number in range(count(5, 200)):
-                    done = self.snapshot(target)
-                    self.assertIn("method fork", done.text)
-                    with CoreFile(done.core) as core:
-                        account = int(target.values["account"], 0)
-                        at_rest, round_number, size, buffer, completions = core.words(account, 5)
-                        if at_rest:
-                            self.assertEqual(set(core.words(buffer, size // 8)), {round_number}, number)
-                        if at_rest and completions:
-                            self.assertEqual(int.from_bytes(core.read(completions, 4), "little"), round_number)
-                    self.forget(done)
-                self.check_unharmed(target)
+                self.assertRegex(refused.text, reason)
+                self.check_read(target, times=count(5, 200), mentions="method fork")
+
+    def test_kernel_workers(self):
+        """Threads of the kernel's that are among a process's own: they are stopped, and not made to call."""
+        for method in self.methods:
+            with self.subTest(method=method):
+                target = self.start("devices", "workers", self.new_path("file"))
+                self.check_read(target, "--method", method, times=count(5, 200), mentions=f"method {method}: 2 threads")
 
     def series(self, target, times):
         """The cores of a series, as they are said."""

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: devices pinned|rings|direct|shared FILE
+ * usage: devices pinned|rings|workers|direct|shared FILE
  * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), into
- * rings that are in its own memory, or by a read with O_DIRECT. Each millisecond it writes the number of the round
- * all over the file, and reads the file into its buffer; while it is at rest, all of that has the number, and so many
- * completions are in its ring. With O_DIRECT it only does so once, as a disk takes its time. "ready" says where its
- * account is, a struct account, which test_consistency.py reads.
+ * rings that are in its own memory, or by a read with O_DIRECT; or (workers) to which threads of the kernel's that are
+ * among its own write as it would itself. Each millisecond it writes the number of the round all over the file, and
+ * reads the file into its buffer; while it is at rest, all of that has the number, and so many completions are in its
+ * ring. With O_DIRECT it only does so once, as a disk takes its time. "ready" says where its account is, a struct
+ * account, which test_consistency.py reads.
  * shared: it reads the file's beginning, which must be there, again and again with O_DIRECT into a page of which it
  * writes another part all the time; what has been read must have arrived.
  */
@@ -36,6 +37,7 @@ struct account {
 /* As io_uring_setup(2) has it; of one request at a time. */
 struct ring {
 	int descriptor;
+	bool has_buffer, has_workers;
 	struct io_uring_params about;
 	uint8_t *submitted, *completed;
 	struct io_uring_sqe *requests;
@@ -59,6 +61,7 @@ static void register_buffer(const struct account *account)
 	if (syscall(SYS_io_uring_register, ring.descriptor, IORING_REGISTER_BUFFERS, &buffer, 1) !=
 	    0)
 		target_skip("no buffers may be registered");
+	ring.has_buffer = true;
 }
 
 static void open_ring(void)
@@ -106,12 +109,13 @@ static void read_by_ring(int file, const struct account *account)
 	uint32_t tail = *word_of(ring.submitted, in->tail);
 	uint32_t at = tail & *word_of(ring.submitted, in->ring_mask);
 
-	ring.requests[at] = (struct io_uring_sqe){ .opcode = account->completions != NULL
-								     ? IORING_OP_READ
-								     : IORING_OP_READ_FIXED,
-						   .fd = file,
-						   .addr = (uintptr_t)account->buffer,
-						   .len = SIZE };
+	ring.requests[at] = (struct io_uring_sqe){
+		.opcode = ring.has_buffer ? IORING_OP_READ_FIXED : IORING_OP_READ,
+		.flags = ring.has_workers ? IOSQE_ASYNC : 0,
+		.fd = file,
+		.addr = (uintptr_t)account->buffer,
+		.len = SIZE,
+	};
 	word_of(ring.submitted, in->array)[at] = at;
 	__atomic_store_n(word_of(ring.submitted, in->tail), tail + 1, __ATOMIC_RELEASE);
 	long done =
@@ -175,7 +179,7 @@ int main(int argc, char **argv)
 	static uint64_t content[WORDS];
 
 	if (words[0] == NULL || words[1] == NULL) {
-		fprintf(stderr, "usage: devices pinned|rings|direct|shared FILE\n");
+		fprintf(stderr, "usage: devices pinned|rings|workers|direct|shared FILE\n");
 		return 2;
 	}
 	if (strcmp(words[0], "shared") == 0)
@@ -192,7 +196,9 @@ int main(int argc, char **argv)
 		open_own_ring(account);
 	} else if (!is_direct) {
 		open_ring();
-		register_buffer(account);
+		ring.has_workers = strcmp(words[0], "workers") == 0;
+		if (!ring.has_workers)
+			register_buffer(account);
 	}
 	while (target_goes_on()) {
 		if (account->round == 0 || !is_direct) {
