@@ -6,13 +6,18 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "snapshot/process_files.h"
 
 #define BIT_OF(number) (UINT64_C(1) << ((number)-1))
+#define UNKNOWN        (UINT64_MAX - 1) /* no number of a system call, nor -1 for none */
+
+enum { RUNNING_TRIES = 50, RUNNING_INTERVAL = 20 /* microseconds */ };
 
 static bool read_regset(pid_t tid, int type, void *out, size_t capacity, size_t *size)
 {
@@ -134,11 +139,27 @@ bool thread_record_is_of_kernel(const struct thread_record *record)
 	return record->general.rsp == 0 && record->general.rip == 0;
 }
 
+/* What the kernel calls its own; but anybody may be called that. */
+static bool is_named_so(int process_folder, pid_t tid)
+{
+	char path[64], name[6] = { 0 };
+
+	snprintf(path, sizeof(path), "task/%d/comm", tid);
+	AUTO_CLOSE int file = openat(process_folder, path, O_RDONLY | O_CLOEXEC);
+	return file >= 0 && read(file, name, sizeof(name)) == sizeof(name) &&
+	       (memcmp(name, "iou-", 4) == 0 || memcmp(name, "vhost-", 6) == 0);
+}
+
 bool thread_is_of_kernel(int process_folder, pid_t tid)
 {
-	/* What is not known stays as it is. */
-	struct thread_record record = { .tid = tid, .general = { .rsp = 1 } };
-
-	thread_record_guess(&record, process_folder);
-	return thread_record_is_of_kernel(&record);
+	for (unsigned i = 0; i < RUNNING_TRIES; i++) {
+		struct thread_record record = { .tid = tid, .general = { .orig_rax = UNKNOWN } };
+		thread_record_guess(&record, process_folder);
+		if (record.general.orig_rax != UNKNOWN)
+			return thread_record_is_of_kernel(&record);
+		if (!is_named_so(process_folder, tid))
+			return false;
+		usleep(RUNNING_INTERVAL);
+	}
+	return false;
 }

@@ -44,13 +44,16 @@ uint64_t thread_ignored(pid_t tid);
 void thread_record_guess(struct thread_record *record, int process_folder);
 
 /*
- * Whether it is a thread of the kernel's among those of the process, a worker of io_uring: it never comes back to
- * any code of the process. Such ones are made without a stack and an instruction, to be told by that
+ * Whether it is a thread of the kernel's among those of the process, a worker of io_uring or vhost: it never comes
+ * back to any code of the process. Such ones are made without a stack and an instruction, to be told by that
  * (copy_thread(), arch/x86/kernel/process.c, Linux 5.12).
  */
 bool thread_record_is_of_kernel(const struct thread_record *record);
 
-/* The same, of a thread that runs; false also where that is not known. */
+/*
+ * The same, of a thread that is not stopped. While one runs, that is not known, and false: but for such names as
+ * these have, which is waited for.
+ */
 bool thread_is_of_kernel(int process_folder, pid_t tid);
 
 #endif

@@ -24,12 +24,14 @@ enum kioku_status tracee_init(struct tracee *tracee, pid_t pid, int folder, bool
 		.capacity = capacity,
 	};
 	tracee->threads = calloc(capacity, sizeof(*tracee->threads));
-	return tracee->threads ? KIOKU_OK : error_no_memory(error);
+	tracee->others = calloc(capacity, sizeof(*tracee->others));
+	return tracee->threads && tracee->others ? KIOKU_OK : error_no_memory(error);
 }
 
 void tracee_release(struct tracee *tracee)
 {
 	free(TAKE(tracee->threads));
+	free(TAKE(tracee->others));
 	number_list_release(&tracee->tids);
 	tracee->count = 0;
 }
@@ -44,6 +46,9 @@ static bool is_known(const struct tracee *tracee, pid_t tid, size_t *hint)
 			return true;
 		}
 	}
+	for (size_t i = 0; i < tracee->other_count; i++)
+		if (tracee->others[i] == tid)
+			return true;
 	return false;
 }
 
@@ -66,10 +71,14 @@ static bool is_zombie(const struct tracee *tracee, pid_t tid)
 
 static enum kioku_status seize_one(struct tracee *tracee, pid_t tid, struct kioku_error *error)
 {
-	if (tracee->count == tracee->capacity)
+	if (tracee->count + tracee->other_count == tracee->capacity)
 		return error_set(error, KIOKU_ERROR_LIMIT,
 				 "process %d starts threads faster than they can be stopped",
 				 tracee->pid);
+	if (thread_is_of_kernel(tracee->folder, tid)) {
+		tracee->others[tracee->other_count++] = tid;
+		return KIOKU_OK;
+	}
 	if (ptrace(PTRACE_SEIZE, tid, NULL, tracee->options) == 0) {
 		tracee->threads[tracee->count++] = (struct tracee_thread){ .tid = tid };
 		return KIOKU_OK;
@@ -189,6 +198,8 @@ enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct k
 
 bool tracee_is_stopped(const struct tracee *tracee)
 {
+	if (tracee->other_count > 0)
+		return false;
 	for (size_t i = 0; i < tracee->count; i++)
 		if (!tracee->threads[i].is_stopped)
 			return false;

@@ -29,6 +29,13 @@ struct tracee {
 	struct number_list tids; /* that were listed last */
 	struct tracee_thread *threads;
 	size_t count, capacity;
+	/*
+	 * Threads of the kernel's (thread_is_of_kernel()), which are left alone: what they do for the process
+	 * would end with an error that it does not expect. Like a device, they may write to its memory meanwhile,
+	 * where it waits for that.
+	 */
+	pid_t *others;
+	size_t other_count;
 	uint64_t stopped_at,
 		resumed_at; /* wait_now(): the first thread stopped, the last went on */
 };
@@ -53,7 +60,7 @@ enum kioku_status tracee_seize(struct tracee *tracee, struct kioku_error *error)
  */
 enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct kioku_error *error);
 
-/* Whether none of them runs, in the kernel or out of it. */
+/* Whether none of them runs, in the kernel or out of it, and there are none of the kernel's. */
 bool tracee_is_stopped(const struct tracee *tracee);
 
 /*

@@ -71,6 +71,15 @@ class Unharmed(ToolCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check_unharmed(target)
 
+    def test_kernel_workers(self):
+        """What a thread of the kernel's does for a target ends as it would: nobody interrupts it."""
+        for method in (*self.methods, "stop"):
+            with self.subTest(method=method):
+                target = self.start("devices", "waiting", self.new_path("fifo"))
+                self.take(target, method, count(10, 200))
+                self.assertEqual(children(target.pid), [])
+                self.check_unharmed(target)
+
     def test_stop(self):
         target = self.start("harm", *HARM[0])
         self.take(target, "stop", count(3, 100))

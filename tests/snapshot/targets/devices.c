@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * usage: devices pinned|rings|workers|direct|shared FILE
+ * usage: devices pinned|rings|workers|waiting|direct|shared FILE
  * A process to whose memory is written past its page tables: into a buffer that io_uring has hold of (pinned), into
  * rings that are in its own memory, or by a read with O_DIRECT; or (workers) to which threads of the kernel's that are
  * among its own write as it would itself. Each millisecond it writes the number of the round all over the file, and
  * reads the file into its buffer; while it is at rest, all of that has the number, and so many completions are in its
  * ring. With O_DIRECT it only does so once, as a disk takes its time. "ready" says where its account is, a struct
  * account, which test_consistency.py reads.
+ * waiting: such a thread waits in its place for the other end of FILE, a fifo, to be opened.
  * shared: it reads the file's beginning, which must be there, again and again with O_DIRECT into a page of which it
  * writes another part all the time; what has been read must have arrived.
  */
@@ -18,11 +19,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { SIZE = 64 * PAGE, WORDS = SIZE / sizeof(uint64_t) };
+enum { SIZE = 64 * PAGE, WORDS = SIZE / sizeof(uint64_t), WAIT = 20 * MILLISECOND };
 
 struct account {
 	volatile uint64_t at_rest, round, size; /* size of the buffer, in bytes */
@@ -102,32 +104,44 @@ static uint32_t *word_of(uint8_t *memory, uint32_t offset)
 	return (uint32_t *)(memory + offset);
 }
 
-static void read_by_ring(int file, const struct account *account)
+/* What a request ended with. */
+static int request(const struct io_uring_sqe *wanted)
 {
 	const struct io_sqring_offsets *in = &ring.about.sq_off;
 	const struct io_cqring_offsets *out = &ring.about.cq_off;
+	const struct io_uring_cqe *results =
+		(const struct io_uring_cqe *)(ring.completed + out->cqes);
 	uint32_t tail = *word_of(ring.submitted, in->tail);
 	uint32_t at = tail & *word_of(ring.submitted, in->ring_mask);
+	uint32_t head = *word_of(ring.completed, out->head), submit = 1;
 
-	ring.requests[at] = (struct io_uring_sqe){
+	ring.requests[at] = *wanted;
+	word_of(ring.submitted, in->array)[at] = at;
+	__atomic_store_n(word_of(ring.submitted, in->tail), tail + 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(word_of(ring.completed, out->tail), __ATOMIC_ACQUIRE) == head) {
+		if (syscall(SYS_io_uring_enter, ring.descriptor, submit, 1, IORING_ENTER_GETEVENTS,
+			    NULL, 0) < 0 &&
+		    errno != EINTR)
+			target_die("io_uring_enter");
+		submit = *word_of(ring.submitted, in->tail) !=
+			 __atomic_load_n(word_of(ring.submitted, in->head), __ATOMIC_ACQUIRE);
+	}
+	int result = results[head & *word_of(ring.completed, out->ring_mask)].res;
+	__atomic_store_n(word_of(ring.completed, out->head), head + 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+static void read_by_ring(int file, const struct account *account)
+{
+	const struct io_uring_sqe wanted = {
 		.opcode = ring.has_buffer ? IORING_OP_READ_FIXED : IORING_OP_READ,
 		.flags = ring.has_workers ? IOSQE_ASYNC : 0,
 		.fd = file,
 		.addr = (uintptr_t)account->buffer,
 		.len = SIZE,
 	};
-	word_of(ring.submitted, in->array)[at] = at;
-	__atomic_store_n(word_of(ring.submitted, in->tail), tail + 1, __ATOMIC_RELEASE);
-	long done =
-		syscall(SYS_io_uring_enter, ring.descriptor, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0);
-	while (done < 0 && errno == EINTR)
-		done = syscall(SYS_io_uring_enter, ring.descriptor, 0, 1, IORING_ENTER_GETEVENTS,
-			       NULL, 0);
-	uint32_t head = *word_of(ring.completed, out->head);
-	const struct io_uring_cqe *results =
-		(const struct io_uring_cqe *)(ring.completed + out->cqes);
-	int result = results[head & *word_of(ring.completed, out->ring_mask)].res;
-	__atomic_store_n(word_of(ring.completed, out->head), head + 1, __ATOMIC_RELEASE);
+	int result = request(&wanted);
+
 	if (result != SIZE)
 		target_fault("a read by io_uring ended with %d", result);
 }
@@ -173,15 +187,64 @@ static int run_shared(const char *name)
 	return target_end();
 }
 
+static const char *fifo;
+
+static void *open_other_end(void *unused)
+{
+	while (target_goes_on()) {
+		int file = open(fifo, O_WRONLY | O_CLOEXEC);
+
+		if (file >= 0)
+			close(file);
+		target_sleep(WAIT);
+	}
+	return NULL;
+}
+
+/* Once a thread of the kernel's has waited for it, the other end is open. */
+static int run_waiting(const char *name)
+{
+	const struct io_uring_sqe wanted = { .opcode = IORING_OP_OPENAT,
+					     .flags = IOSQE_ASYNC,
+					     .fd = AT_FDCWD,
+					     .addr = (uintptr_t)name,
+					     .open_flags = O_RDONLY | O_CLOEXEC };
+	unsigned long opened = 0;
+
+	fifo = name;
+	open_ring();
+	if (mkfifo(name, 0600) != 0)
+		target_die("mkfifo");
+	target_thread(open_other_end, NULL);
+	target_ready("pid=%d", (int)getpid());
+	for (; target_goes_on(); opened++) {
+		int result = request(&wanted);
+
+		if (result < 0)
+			target_fault("to open a fifo by io_uring ended with %d", result);
+		else
+			close(result);
+	}
+	target_finish();
+	/* It may wait for somebody to read, or to write. */
+	int last = open(name, O_RDWR | O_CLOEXEC);
+	target_join();
+	close(last);
+	target_count("opened", opened);
+	return target_end();
+}
+
 int main(int argc, char **argv)
 {
 	char **words = target_begin(argc, argv, NULL);
 	static uint64_t content[WORDS];
 
 	if (words[0] == NULL || words[1] == NULL) {
-		fprintf(stderr, "usage: devices pinned|rings|workers|direct|shared FILE\n");
+		fprintf(stderr, "usage: devices pinned|rings|workers|waiting|direct|shared FILE\n");
 		return 2;
 	}
+	if (strcmp(words[0], "waiting") == 0)
+		return run_waiting(words[1]);
 	if (strcmp(words[0], "shared") == 0)
 		return run_shared(words[1]);
 	bool is_direct = strcmp(words[0], "direct") == 0;
