@@ -37,7 +37,7 @@ APPEND = "proc_mem.force_override=ptrace"
 # Timeouts in jiffies: the CPU that counts them may have stood still while the other one ran, as this
 # machine had no time for it, and then counts what was missed all at once.
 EARLY = "was over after"
-WRITTEN = ("pinned", "workers")  # kinds of targets/devices.c
+WRITTEN = ("pinned", "workers", "waiting")  # kinds of targets/devices.c
 # A disk on which nearly always a read is under way.
 SLOW_DISK = ["-drive", "if=none,id=vdc,format=raw,throttling.iops-total=20,file={}", "-device",
              "virtio-blk-pci,drive=vdc"]
