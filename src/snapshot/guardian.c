@@ -252,7 +252,8 @@ static enum kioku_status take_duplicate(struct charge *charge, struct kioku_erro
 {
 	struct guardian_report *report = charge->target->report;
 
-	if (charge->target->must_stop_all && !tracee_is_stopped(&charge->tracee))
+	if (charge->target->must_stop_all &&
+	    (!tracee_is_stopped(&charge->tracee) || charge->tracee.other_count > 0))
 		return error_set(error, KIOKU_ERROR_REFUSED,
 				 "a thread of process %d waits for a disk, perhaps in a read by "
 				 "O_DIRECT, and could lose what it reads to a duplicate",
@@ -340,14 +341,17 @@ static enum kioku_status begin_tracking(struct charge *charge, struct kioku_erro
 	return check_dirty(target, charge->tracking.pages.copier.copied, error);
 }
 
+/* Threads of the kernel's run on, which could touch memory that is in between. */
 static void watch_tracking(struct charge *charge)
 {
-	tracking_watch(&charge->tracking);
+	if (charge->tracee.other_count == 0)
+		tracking_watch(&charge->tracking);
 }
 
 static void drop_tracking(struct charge *charge)
 {
-	tracking_drop(&charge->tracking);
+	if (charge->tracee.other_count == 0)
+		tracking_drop(&charge->tracking);
 }
 
 static enum kioku_status watch_tracked(struct charge *charge, struct kioku_error *error)

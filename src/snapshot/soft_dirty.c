@@ -359,6 +359,9 @@ void soft_dirty_clear(struct soft_dirty *tracking, const struct tracee *tracee)
 	bool is_first = !tracking->is_valid;
 
 	tracking->written.count = 0;
+	/* What the kernel's write between a look and the clearing would be lost. */
+	if (!is_first && tracee->other_count > 0)
+		return;
 	tracking->is_valid = is_first || marks_hold(tracking);
 	if (!tracking->is_valid ||
 	    (!is_first && look_at_all(tracking, false, list, tracking, NULL) != KIOKU_OK))

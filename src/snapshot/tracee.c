@@ -198,8 +198,6 @@ enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct k
 
 bool tracee_is_stopped(const struct tracee *tracee)
 {
-	if (tracee->other_count > 0)
-		return false;
 	for (size_t i = 0; i < tracee->count; i++)
 		if (!tracee->threads[i].is_stopped)
 			return false;

@@ -60,7 +60,7 @@ enum kioku_status tracee_seize(struct tracee *tracee, struct kioku_error *error)
  */
 enum kioku_status tracee_stop(struct tracee *tracee, uint64_t deadline, struct kioku_error *error);
 
-/* Whether none of them runs, in the kernel or out of it, and there are none of the kernel's. */
+/* Whether none of them runs, in the kernel or out of it. */
 bool tracee_is_stopped(const struct tracee *tracee);
 
 /*
