@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/thread.h"
+#include "snapshot/pagemap_entry.h"
 
 enum { RATED = 128 << 10 }; /* bytes that are copied at once where there is a rate */
 
@@ -45,7 +46,7 @@ bool page_copier_is_current(const struct page_copier *copier)
 {
 	uint64_t entry;
 
-	return pread(copier->pagemap, &entry, sizeof(entry), 0) == sizeof(entry);
+	return pagemap_read_one(copier->pagemap, 0, &entry);
 }
 
 enum kioku_status page_copier_check(const struct page_copier *copier, struct kioku_error *error)

@@ -22,3 +22,8 @@ enum kioku_status pagemap_read(int pagemap, uint64_t start, uint64_t end, uint64
 	}
 	return KIOKU_OK;
 }
+
+bool pagemap_read_one(int pagemap, uint64_t page, uint64_t *entry)
+{
+	return pagemap_read(pagemap, page, page + ENTRY_PAGE, entry, NULL) == KIOKU_OK;
+}

@@ -6,6 +6,7 @@
 #ifndef SNAPSHOT_PAGEMAP_ENTRY_H
 #define SNAPSHOT_PAGEMAP_ENTRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -25,5 +26,8 @@ enum { ENTRY_PAGE = 4096 };
  */
 enum kioku_status pagemap_read(int pagemap, uint64_t start, uint64_t end, uint64_t *entries,
 			       struct kioku_error *error);
+
+/* That of one page. False: there is none. */
+bool pagemap_read_one(int pagemap, uint64_t page, uint64_t *entry);
 
 #endif

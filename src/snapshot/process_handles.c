@@ -8,13 +8,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/scan.h"
 #include "format/task_format.h"
 
 enum { OCTAL_BITS = 3, RING_TRIES = 50, RING_INTERVAL = 1000 /* microseconds */ };
 
-static const char ring_name[] =
-	"anon_inode:[io_uring]"; /* of a file, and of what is mapped of it */
+#define RING_NAME "anon_inode:[io_uring]" /* of a file, and of what is mapped of it */
 
 static bool read_about(const struct process *process, int32_t descriptor, struct file_text *out)
 {
@@ -55,19 +53,12 @@ static bool has_buffers(const struct process *process, int32_t descriptor)
 	return buffers != 0;
 }
 
-static bool begins_with(struct bytes text, const char *start)
-{
-	size_t at = 0;
-
-	return scan_text(text, &at, start);
-}
-
 /* Of a pipe, O_DIRECT means packets; and who only writes to a file has nothing written to his memory. */
 static bool is_read_directly(const struct process *process, int32_t descriptor, struct bytes link)
 {
 	unsigned flags;
 
-	return begins_with(link, "/") && read_flags(process, descriptor, &flags) &&
+	return bytes_match(link, 0, "/") && read_flags(process, descriptor, &flags) &&
 	       flags & O_DIRECT && (flags & O_ACCMODE) != O_WRONLY;
 }
 
@@ -96,9 +87,9 @@ static void learn_file(const struct process *process, int32_t descriptor,
 	process_live_path(process, name, path);
 	ssize_t size = readlinkat(process->folder, path, target, sizeof(target));
 	const struct bytes link = { (const uint8_t *)target, size > 0 ? (size_t)size : 0 };
-	out->has_vfio |=
-		begins_with(link, "/dev/vfio/") || begins_with(link, "anon_inode:[vfio-device]");
-	if (begins_with(link, ring_name)) {
+	out->has_vfio |= bytes_match(link, 0, "/dev/vfio/") ||
+			 bytes_match(link, 0, "anon_inode:[vfio-device]");
+	if (bytes_match(link, 0, RING_NAME)) {
 		out->has_own_rings = true;
 		out->has_buffers |= has_buffers(process, descriptor);
 	}
@@ -127,8 +118,8 @@ enum kioku_status process_handles_read(const struct process *process,
 	out->has_queue = out->has_own_rings;
 	for (size_t i = 0; i < mappings->count; i++) {
 		const struct bytes name = mappings->mappings[i].name;
-		bool is_ring = begins_with(name, ring_name);
-		out->has_queue |= is_ring || begins_with(name, "/[aio]");
+		bool is_ring = bytes_match(name, 0, RING_NAME);
+		out->has_queue |= is_ring || bytes_match(name, 0, "/[aio]");
 		out->has_own_rings &= !is_ring;
 	}
 	return KIOKU_OK;

@@ -101,14 +101,12 @@ enum kioku_status way_check_writes(const struct kioku_process *process, struct k
 	return process_handles_check_writes(&handles, process->process.pid, error);
 }
 
-/* Of any way to track writes. */
-static enum kioku_status check_copy(const struct kioku_process *process, struct kioku_error *error)
+static enum kioku_status check_room(const struct kioku_process *process, struct kioku_error *error)
 {
 	const struct process_need need = way_need_of_copy(process);
 	CLEANUP(process_close) struct process self = { .folder = -1 };
 	struct process_room room;
 
-	TRY(way_check_writes(process, error));
 	TRY(process_open(getpid(), &self, error));
 	TRY(process_room(&self, &room, error));
 	return process_room_check(&room, &need, error);
@@ -117,7 +115,8 @@ static enum kioku_status check_copy(const struct kioku_process *process, struct 
 static enum kioku_status check_track(struct kioku_process *process, struct kioku_error *error)
 {
 	TRY(check_call(process, error));
-	return check_copy(process, error);
+	TRY(way_check_writes(process, error));
+	return check_room(process, error);
 }
 
 /*
@@ -153,7 +152,8 @@ static enum kioku_status check_soft_dirty(struct kioku_process *process, struct 
 				 "process %d has so large an address space that to look through it "
 				 "takes more than %d ms, in the stop",
 				 about->pid, LOOK_LIMIT / 1000000);
-	return check_copy(process, error);
+	TRY(process_handles_check_writes(&handles, about->pid, error));
+	return check_room(process, error);
 }
 
 static enum kioku_status check_stop(struct kioku_process *process, struct kioku_error *error)

@@ -31,11 +31,6 @@ static uint64_t frame_of(uint64_t entry)
 	return entry & ENTRY_PRESENT ? entry & (ENTRY_PRESENT | ENTRY_FILE | ENTRY_FRAME) : 0;
 }
 
-static bool read_entry(int pagemap, uint64_t address, uint64_t *entry)
-{
-	return pagemap_read(pagemap, address, address + PAGE, entry, NULL) == KIOKU_OK;
-}
-
 /* --- which mappings it tells of */
 
 static struct soft_dirty_device *device_of(const struct soft_dirty *tracking,
@@ -318,9 +313,9 @@ static void mark(struct soft_dirty *tracking, pid_t tid)
 	long stack = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rsp), 0);
 	mark->address = (uint64_t)stack / PAGE * PAGE;
 	long word = ptrace(PTRACE_PEEKDATA, tid, mark->address, 0);
-	if (errno != 0 || !read_entry(pagemap, mark->address, &entry) || !frame_of(entry) ||
+	if (errno != 0 || !pagemap_read_one(pagemap, mark->address, &entry) || !frame_of(entry) ||
 	    entry & ENTRY_FILE || ptrace(PTRACE_POKEDATA, tid, mark->address, word) != 0 ||
-	    !read_entry(pagemap, mark->address, &entry))
+	    !pagemap_read_one(pagemap, mark->address, &entry))
 		return;
 	mark->frame = frame_of(entry);
 	tracking->mark_count += entry & ENTRY_SOFT_DIRTY && mark->frame != 0;
@@ -334,7 +329,7 @@ static bool marks_hold(const struct soft_dirty *tracking)
 	for (size_t i = 0; i < tracking->mark_count; i++) {
 		const struct soft_dirty_mark *mark = &tracking->marks[i];
 		uint64_t entry;
-		if (!read_entry(tracking->copier.pagemap, mark->address, &entry) ||
+		if (!pagemap_read_one(tracking->copier.pagemap, mark->address, &entry) ||
 		    frame_of(entry) != mark->frame)
 			continue;
 		if (!(entry & ENTRY_SOFT_DIRTY))

@@ -27,12 +27,12 @@ bool soft_dirty_clear_bits(int clear)
 	return pwrite(clear, clear_all, 1, 0) == 1;
 }
 
-/* Of a page of our own. */
+/* Of a page of our own; 0: there is none. */
 static uint64_t own_entry(int pagemap, volatile const uint8_t *page)
 {
-	uint64_t entry, at = (uintptr_t)page;
+	uint64_t entry;
 
-	return pagemap_read(pagemap, at, at + ENTRY_PAGE, &entry, NULL) == KIOKU_OK ? entry : 0;
+	return pagemap_read_one(pagemap, (uintptr_t)page, &entry) ? entry : 0;
 }
 
 static bool is_written(int pagemap, volatile const uint8_t *page)
