@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A lab guest: a real kernel under QEMU whose memory is a file, and which tells its own truth."""
 
+import contextlib
 import json
 import os
 import re
@@ -250,6 +251,19 @@ class Guest:
         self._qemu.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         self._qemu.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def slow_output(self, rate):
+        """Meanwhile the disk at /output takes so many bytes a second, however fast this machine is."""
+        self._limit_output(rate)
+        try:
+            yield
+        finally:
+            self._limit_output(0)
+
+    def _limit_output(self, rate):
+        self._qmp.command("block_set_io_throttle", device="output", bps=0, bps_rd=0, bps_wr=rate,
+                          iops=0, iops_rd=0, iops_wr=0)
 
     def dump(self, path, format="elf", paging=False):
         """QEMU's own dump: format elf or kdump-zlib; with paging, elf only, by virtual address."""

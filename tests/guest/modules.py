@@ -30,6 +30,7 @@ from known import Known
 PORT = 4444
 LOADS, DUMPS = 20, 4
 STALLS = 8
+SLOW = 8 << 20  # bytes a second: a dump takes half a minute then
 PARAMETERS = ["path", "format", "digest", "timeout", "compress", "dio", "localhostonly",
               "accept_timeout"]
 ALARMS = r"BUG:|WARNING:|Oops|Call Trace|general protection|rcu.*stall|possible.*deadlock"
@@ -129,10 +130,12 @@ class Loaded:
         return "kioku " in self.words("cat /proc/modules")
 
     def start(self, parameters):
-        """insmod in the background; its exit status goes to /run/status, its pid to /run/pid."""
-        self.words("rm -f /run/status; "
+        """insmod in the background; its exit status goes to /run/status, its pid, at once, to
+        /run/pid."""
+        self.words("rm -f /run/status /run/pid; "
                    f"(busybox sh -c 'echo $$ > /run/pid; exec insmod /kioku.ko {parameters}' "
-                   "> /run/said 2>&1; echo $? > /run/status) > /dev/null 2>&1 &")
+                   "> /run/said 2>&1; echo $? > /run/status) > /dev/null 2>&1 & "
+                   "until test -s /run/pid; do :; done")
 
     def ended(self, timeout=120):
         """The exit status of what start() started."""
@@ -487,8 +490,9 @@ def interrupted(loaded):
                                ("path=/output/x", "TERM"), ("path=/output/x dio=1", "USR1"),
                                ("path=/output/x digest=sha256 compress=1", "KILL")):
         mark = loaded.mark()
-        loaded.start(parameters)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(loaded.machine.slow_output(SLOW))
+            loaded.start(parameters)
             if signal == "TERM" and "tcp" in parameters:
                 loaded.wait_listening()
                 stack.enter_context(socket.create_connection(("127.0.0.1", loaded.port)))
@@ -509,11 +513,12 @@ def interrupted(loaded):
 def any_moment(loaded):
     """Signals and rmmod from the start of insmod on: whatever it was about to do, nothing stays."""
     for moment in range(10):
-        loaded.start("path=/output/x digest=sha256")
-        loaded.words(f"busybox usleep {moment * 70_000}; rmmod kioku; "
-                     "busybox kill -TERM $(cat /run/pid)")
-        if loaded.ended() == 0:
-            yield f"moment {moment}: insmod succeeds"
+        with loaded.machine.slow_output(SLOW):
+            loaded.start("path=/output/x digest=sha256")
+            loaded.words(f"busybox usleep {moment * 70_000}; rmmod kioku; "
+                         "busybox kill -TERM $(cat /run/pid)")
+            if loaded.ended() == 0:
+                yield f"moment {moment}: insmod succeeds"
         if loaded.is_loaded():
             yield f"moment {moment}: it is still there"
         loaded.words("rm -f /output/x*")
