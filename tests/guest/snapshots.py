@@ -45,12 +45,6 @@ BITS = "soft-dirty bits, which are cleared now"  # what kioku says of who is tra
 SKIPPED = 77  # exit status of a unit test
 
 
-# Of tests/unit/test_tracking.c, those that this machine's own kernel may have nothing for.
-TRACKING = ["soft_dirty_copies_what_is_written", "soft_dirty_copies_much", "soft_dirty_follows_mappings",
-            "soft_dirty_follows_places", "soft_dirty_survives_the_guardian", "soft_dirty_leaves_files_and_children",
-            "soft_dirty_knows_who_uses_it", "soft_dirty_notices_others"]
-
-
 def plans(full):
     """5.10 and 6.1 can track what is written by soft-dirty bits only; those after them have more for it.
     What controls a plant often runs on a real-time kernel."""
@@ -69,13 +63,14 @@ def programs(folder, *wanted):
     return {f"/bin/{name}": folder / name for name in wanted}
 
 
-def tracking(folder, static):
-    """The program of the unit test that copies processes while they write."""
+def unit_test(folder, static):
+    """The program of the unit test of soft-dirty bits, which this machine's own kernel may not have."""
     libraries = [static.parent / f"src/lib{name}.a" for name in LIBRARIES]
-    subprocess.run([*COMPILE, *(f"-I{TOP / part}" for part in ("src", "include", "tests/unit")),
-                    TOP / "tests/unit/test_tracking.c", *libraries, "-lcrypto", "-lz", "-o", folder / "tracking"],
-                   check=True, stderr=subprocess.DEVNULL)
-    return {"/bin/tracking": folder / "tracking"}
+    unit = TOP / "tests/unit"
+    subprocess.run([*COMPILE, *(f"-I{part}" for part in (TOP / "src", TOP / "include", unit)),
+                    unit / "test_soft_dirty.c", unit / "tracking_case.c", *libraries, "-lcrypto", "-lz",
+                    "-o", folder / "soft_dirty"], check=True, stderr=subprocess.DEVNULL)
+    return {"/bin/soft_dirty": folder / "soft_dirty"}
 
 
 class Target:
@@ -145,7 +140,7 @@ class Visit:
     def __init__(self, machine, kernel, session):
         static = session.options.static.resolve()
         machine.boot(kernels.get(kernel), 512, output=OUTPUT, append=APPEND,
-                     files={"/bin/kioku": static, **tracking(session.folder, static),
+                     files={"/bin/kioku": static, **unit_test(session.folder, static),
                             **programs(session.folder, "counters", "devices", "harm", "regions", "thirtytwo")},
                      arguments=self.make_disk(machine.folder / "slow.disk"))
         times = FULL_TIMES if session.options.full else TIMES
@@ -164,7 +159,7 @@ class Visit:
         for _ in range(2):
             self.confined.take("auto")
         self.confined.end()
-        self.tracking = machine.said(f"tracking {' '.join(TRACKING)}", 600)
+        self.unit_test = machine.said("soft_dirty", 600)
         self.other = Target(machine, "thirtytwo")
         self.other.take("auto")
         self.other.end()
@@ -260,8 +255,8 @@ def confined(visit):
 
 
 def tracked(visit):
-    """The unit test of tracking passes here, too."""
-    status, text = visit.tracking
+    """The unit test of soft-dirty bits passes here, too."""
+    status, text = visit.unit_test
     if status not in (0, SKIPPED):
         yield text
     return text.splitlines()[-1]

@@ -28,7 +28,7 @@ enum { TAP_PASSED, TAP_FAILED, TAP_SKIPPED = 77 };
 #define TAP_REASON_SIZE 256
 
 /* Shared with the test's process, which writes why it skips. */
-static char *tap_reason;
+extern char *tap_reason;
 
 struct tap_test {
 	const char *name;
@@ -145,6 +145,8 @@ static inline int tap_main(const struct tap_test *tests, size_t count, char *con
 
 /* Arguments of the program: the names of the tests that are to run; none: all of them. */
 #define TAP_MAIN(...)                                                             \
+	char *tap_reason;                                                         \
+                                                                                  \
 	int main(int argc, char **argv)                                           \
 	{                                                                         \
 		static const struct tap_test tests[] = { __VA_ARGS__ };           \
