@@ -17,7 +17,6 @@ import guest  # noqa: E402
 import kernels  # noqa: E402
 import snapshots  # noqa: E402
 
-NEEDS_GUEST = False  # but some of its own
 CALLS = measure.STATIC.parent / "bench/snapshot_calls"
 METHODS = ("track", "fork")
 COUNT, FULL_COUNT = 100, 3600

@@ -12,6 +12,7 @@ import subprocess
 
 from measure import PEERS, Line, Skipped, mib, run
 
+NEEDS_GUEST = True  # as lines() gets it
 REMOTE, LOCAL = "127.0.8.2", "127.0.8.1"
 START, SIZE = 16 << 20, 64 << 20  # of memory that is read
 SECONDS, ROUNDS = 3, 3

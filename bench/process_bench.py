@@ -16,7 +16,6 @@ import guest  # noqa: E402
 import kernels  # noqa: E402
 import shells  # noqa: E402
 
-NEEDS_GUEST = False  # but one of its own
 KERNEL, MEMORY = "bookworm", 1024
 LARGE, FEW, MANY = 200, 10_000, 100_000  # MiB of one file; files
 ROUNDS = 3

@@ -15,6 +15,7 @@ from measure import PEERS, STATIC, TOP, Line, Skipped, mib, run, times, touched
 sys.path.insert(0, str(TOP / "tests/guest"))
 from ram import copy_sparse  # noqa: E402
 
+NEEDS_GUEST = True  # as lines() gets it
 BYTES_GOAL = 16 << 20
 FIRST_ROW_GOAL = 0.005  # seconds
 

@@ -23,7 +23,6 @@ from measure import (TOP, Distribution, Line, Missed, Skipped, microseconds, per
 sys.path.insert(0, str(TOP / "tests/snapshot"))
 import targets  # noqa: E402
 
-NEEDS_GUEST = False
 METHODS = ("track", "fork", "stop")  # those that there may be
 MEMORY = Path("/dev/shm")  # all write there, so that a disk is not what is measured
 MIB = 1 << 20

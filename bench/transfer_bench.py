@@ -20,6 +20,7 @@ from processes import Failure, Process, Receiver, free_port, missing, send  # no
 from test_tcp import until_listening  # noqa: E402
 
 MIB = 1 << 20
+NEEDS_GUEST = True  # as lines() gets it
 MEMORY = Path("/dev/shm")
 ROUNDS = 5
 PLAIN_GOAL, TLS_GOAL = 1.25, 1 / 0.7  # of netcat's time
