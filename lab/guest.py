@@ -213,7 +213,8 @@ class Guest:
         if len(done.stderr.splitlines()) != 1:  # its own name and version; the status is always 0
             raise GuestError(f"{disk}: {done.stderr}")
         shutil.rmtree(folder / "lost+found", ignore_errors=True)
-        self.run("mount -t ext4 -o noinit_itable /dev/vdb /output", timeout)
+        if self.run("mount-output", timeout):
+            raise GuestError("/output cannot be mounted again")
 
     def panic(self, timeout=60):
         """Let the guest panic, and wait until its kernel has said so on the console."""
@@ -378,7 +379,6 @@ class Guest:
         disk = self.folder / "output.disk"
         disk.unlink(missing_ok=True)
         disk.touch()
-        # Nothing is left for a thread of the kernel to do later, which would come and go while others look.
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal",
                         "-E", "lazy_itable_init=0", disk, f"{self._output}M"], check=True)
         for name in ("stream", "words"):

@@ -55,7 +55,8 @@ def write(cpio, kernel, load, files):
         cpio.folder(folder)
     # Without it process 1 has nowhere to print to before /dev is mounted.
     cpio.character_device("dev/console", 5, 1)
-    cpio.file("init", (GUEST / "init").read_bytes())
+    for path, name in (("init", "init"), ("bin/mount-output", "mount-output")):
+        cpio.file(path, (GUEST / name).read_bytes())
     cpio.file("bin/busybox", BUSYBOX.read_bytes())
     for applet in APPLETS:
         cpio.link(f"bin/{applet}", "busybox")
