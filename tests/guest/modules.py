@@ -493,10 +493,13 @@ def interrupted(loaded):
         with contextlib.ExitStack() as stack:
             stack.enter_context(loaded.machine.slow_output(SLOW))
             loaded.start(parameters)
-            if signal == "TERM" and "tcp" in parameters:
+            if "tcp" in parameters:
                 loaded.wait_listening()
-                stack.enter_context(socket.create_connection(("127.0.0.1", loaded.port)))
-            time.sleep(1)
+                if signal == "TERM":
+                    stack.enter_context(socket.create_connection(("127.0.0.1", loaded.port)))
+                time.sleep(1)
+            else:
+                loaded.words("until test -s /output/x; do busybox usleep 10000; done")
             status, text = loaded.said("rmmod kioku")
             if status == 0:
                 yield f"{parameters}: rmmod succeeds meanwhile"
