@@ -191,7 +191,8 @@ HOSTILE = {
     "silent from the start": (Deaf, "does not answer in time"),
     "silent on memory": (raw("Silent", m=b""), "does not answer in time"),
     "acks without end": (Endless, "does not answer in time"),
-    "stops without end": (type("Stops", (Endless,), {"flood": packet(b"T05")}), "in time"),
+    # Each is acknowledged, to somebody who does not read: on a fast machine there is soon no room for that.
+    "stops without end": (type("Stops", (Endless,), {"flood": packet(b"T05")}), "in time|takes no more requests"),
     "noise without end": (type("Noise", (Endless,), {"flood": b"x"}), "in time"),
     "a packet without end": (type("Long", (Endless,), {"flood": b"$0"}), "too long"),
     "hangs up": (raw("Closed", q=None), "has closed the connection"),
@@ -286,7 +287,7 @@ class Tests(unittest.TestCase):
                 wait = [] if "time" not in words else [QUIET]
                 done = self.read(stub, 0x1000, 16, options=wait)
                 self.assertEqual(done.returncode, 1, self.errors)
-                self.assertIn(words, self.errors)
+                self.assertRegex(self.errors, words)
                 self.assertEqual(done.stdout, b"")
 
     def test_nobody_is_there(self):
