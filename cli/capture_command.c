@@ -146,7 +146,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 {
 	const struct options *given = &session->options;
 	struct kioku_capture_options capture = given->capture;
-	bool live = kioku_source_is_live(session->source);
+	bool live = session->source && kioku_source_is_live(session->source);
 
 	capture.size = sizeof(capture);
 	if (!capture.format && place_is_stream(destination) && !session->process)
@@ -168,6 +168,25 @@ static struct kioku_capture_options settle(struct session *session, const char *
 	capture.diagnostic = progress_diagnostic;
 	capture.diagnostic_user = progress;
 	return capture;
+}
+
+int capture_check_process(struct session *session, const char *destination)
+{
+	/* In a folder, it gets a name that is new. */
+	AUTO_FREE char *place = place_is_folder(destination)
+					? place_in_folder(destination, ".kioku")
+					: strdup(destination);
+	struct kioku_error error = { 0 };
+
+	if (!place)
+		return message_error("out of memory");
+	session->process = "";
+	const struct kioku_capture_options options = settle(session, place, NULL);
+	session->process = NULL;
+	enum kioku_status status = kioku_capture_check_process(place, &options, &error);
+	if (status == KIOKU_ERROR_ARGUMENT)
+		return message_usage("%s: %s", session->command->name, error.message);
+	return status == KIOKU_OK ? STATUS_COMPLETE : (int)message_error("%s", error.message);
 }
 
 static int conclude(const struct kioku_capture_result *result, bool print_digests)

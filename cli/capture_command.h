@@ -19,6 +19,9 @@ int capture_run(struct session *session, const char *path);
 /* Its steps. Checks the options and says where it goes. Returns an enum exit_status. */
 int capture_begin(struct session *session, const char *path, const char **destination);
 
+/* Whether a process can go there, as far as that is known before it is stopped. Returns an enum exit_status. */
+int capture_check_process(struct session *session, const char *destination);
+
 /* Where the open source goes: in a folder, it is named. For the caller to free; NULL: no memory. */
 char *capture_place(const struct session *session, const char *destination);
 

@@ -461,6 +461,10 @@ static int run(struct session *session)
 		status = check_places(options, destination);
 	if (status != STATUS_COMPLETE)
 		return status;
+	/* Nobody is stopped for what cannot be written. */
+	status = capture_check_process(session, destination);
+	if (status != STATUS_COMPLETE)
+		return status;
 	interrupt_catch();
 	return options->snapshot.rebuild ? rebuild(session, destination)
 					 : take_all(session, destination);

@@ -95,6 +95,15 @@ kioku_capture(struct kioku_source *source, const char *destination,
 	      const struct kioku_capture_options *options, struct kioku_capture_result *result,
 	      struct kioku_error *error);
 
+/*
+ * Whether a process could be captured to destination with these options, as far as that can be told before there
+ * is a source, for whoever has to stop it first: nothing is made, and of a far place only the name is looked at.
+ * Errors: ARGUMENT (as above), OS (the folder cannot be written to, or the key not read), UNSUPPORTED, NO_MEMORY.
+ */
+KIOKU_PUBLIC KIOKU_CHECK enum kioku_status
+kioku_capture_check_process(const char *destination, const struct kioku_capture_options *options,
+			    struct kioku_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,13 +44,18 @@ static struct diagnostics caller(const struct capture *capture)
 				     capture->options.diagnostic_user };
 }
 
-/* Everything that can be refused before anything is made. */
-static enum kioku_status prepare(struct capture *capture, struct kioku_error *error)
+/* What its files are called; NULL: a stream. */
+static const char *image_of(const struct capture *capture)
+{
+	return capture->outline.is_stream ? NULL : capture->outline.name;
+}
+
+/* What can be refused whatever the source. */
+static enum kioku_status check(struct capture *capture, struct kioku_error *error)
 {
 	const struct kioku_capture_options *options = &capture->options;
-
 	const struct destination_outline *outline = &capture->outline;
-	const char *image = outline->is_stream ? NULL : outline->name;
+	const char *image = image_of(capture);
 
 	if (image && !outline->is_local && options->manifest)
 		return error_set(error, KIOKU_ERROR_ARGUMENT,
@@ -59,10 +64,16 @@ static enum kioku_status prepare(struct capture *capture, struct kioku_error *er
 	TRY(naming_make(&capture->account.naming, image, options->manifest, error));
 	TRY(options_check(options, capture->account.naming.manifest != NULL, capture->codec,
 			  error));
+	return !image || outline->is_local ? naming_check_new(&capture->account.naming, error)
+					   : KIOKU_OK;
+}
+
+/* Everything that can be refused before anything is made. */
+static enum kioku_status prepare(struct capture *capture, struct kioku_error *error)
+{
+	TRY(check(capture, error));
 	TRY(plan_make(capture->source, capture->format, &capture->plan, error));
-	if (!image || outline->is_local)
-		TRY(naming_check_new(&capture->account.naming, error));
-	return account_begin(&capture->account, capture->source, image, capture->format,
+	return account_begin(&capture->account, capture->source, image_of(capture), capture->format,
 			     capture->codec, &capture->plan, error);
 }
 
@@ -246,13 +257,37 @@ static enum kioku_status run_capture(struct capture *capture, struct kioku_captu
 	return status;
 }
 
-static enum kioku_status choose(struct capture *capture, struct kioku_error *error)
+static enum kioku_status choose(struct capture *capture, bool is_process, struct kioku_error *error)
 {
 	TRY(destination_outline(capture->where, &capture->outline, error));
-	return writers_choose(source_process(capture->source) != NULL,
-			      capture->outline.is_stream ? "-" : capture->outline.name,
+	return writers_choose(is_process, capture->outline.is_stream ? "-" : capture->outline.name,
 			      capture->options.format, capture->options.codec, &capture->format,
 			      &capture->codec, error);
+}
+
+static enum kioku_status check_process(struct capture *capture,
+				       const struct kioku_capture_options *options,
+				       struct kioku_error *error)
+{
+	TRY(options_complete(options, &capture->options, error));
+	TRY(choose(capture, true, error));
+	TRY(check(capture, error));
+	const struct destination_options there = { .token_file = capture->options.token_file };
+	return destination_check(capture->where, &there, error);
+}
+
+enum kioku_status kioku_capture_check_process(const char *destination,
+					      const struct kioku_capture_options *options,
+					      struct kioku_error *error)
+{
+	AUTO_FREE struct capture *capture = calloc(1, sizeof(*capture));
+
+	if (!capture)
+		return error_no_memory(error);
+	capture->where = destination;
+	enum kioku_status status = check_process(capture, options, error);
+	capture_release(capture);
+	return status;
 }
 
 enum kioku_status kioku_capture(struct kioku_source *source, const char *destination,
@@ -270,7 +305,7 @@ enum kioku_status kioku_capture(struct kioku_source *source, const char *destina
 	capture->where = destination;
 	enum kioku_status status = options_complete(options, &capture->options, error);
 	if (status == KIOKU_OK)
-		status = choose(capture, error);
+		status = choose(capture, source_process(capture->source) != NULL, error);
 	if (status == KIOKU_OK)
 		status = run_capture(capture, result, error);
 	capture_release(capture);

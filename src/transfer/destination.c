@@ -44,6 +44,16 @@ enum kioku_status destination_outline(const char *where, struct destination_outl
 	return out->name ? KIOKU_OK : error_no_memory(error);
 }
 
+enum kioku_status destination_check(const char *where, const struct destination_options *options,
+				    struct kioku_error *error)
+{
+	const struct destination_driver *driver;
+	AUTO_URL struct url url = { 0 };
+
+	TRY(parse(where, &url, &driver, error));
+	return driver->check ? driver->check(&url, options, error) : KIOKU_OK;
+}
+
 static enum kioku_status open_driver(struct destination *destination, const char *where,
 				     const struct destination_options *options,
 				     struct kioku_error *error)

@@ -49,6 +49,13 @@ enum kioku_status destination_outline(const char *where, struct destination_outl
 				      struct kioku_error *error);
 
 /*
+ * Whether the image could be created there, as far as that can be told before anything is opened or made. Errors: as
+ * destination_create().
+ */
+enum kioku_status destination_check(const char *where, const struct destination_options *options,
+				    struct kioku_error *error);
+
+/*
  * where: as above, of the image; a path's folder need not be writable before a file is created.
  * Errors: ARGUMENT (no such scheme, not a numeric address), REFUSED (by the far side; another key),
  * OS, STOPPED (by goes_on), UNSUPPORTED, NO_MEMORY.

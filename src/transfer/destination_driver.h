@@ -26,6 +26,9 @@ struct destination_driver {
 	const char *scheme; /* NULL: no URL, a path or "-" */
 	bool is_stream, can_seek;
 
+	/* Without opening it; may be NULL. */
+	enum kioku_status (*check)(const struct url *url, const struct destination_options *options,
+				   struct kioku_error *error);
 	/* Sets state, and label if it has one. close() comes in any case. */
 	enum kioku_status (*open)(struct destination *destination, const struct url *url,
 				  const struct destination_options *options,

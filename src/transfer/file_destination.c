@@ -4,10 +4,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "transfer/destination_driver.h"
 #include "transfer/local_file.h"
+
+/* For the caller to free; NULL: no memory. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+}
 
 static enum kioku_status open_nothing(struct destination *destination, const struct url *url,
 				      const struct destination_options *options,
@@ -30,12 +39,33 @@ static enum kioku_status attach(struct destination_file *file, int descriptor, b
 	return KIOKU_OK;
 }
 
+static enum kioku_status refuse_existing(const char *path, struct kioku_error *error)
+{
+	return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", path);
+}
+
+static enum kioku_status check_file(const struct url *url,
+				    const struct destination_options *options,
+				    struct kioku_error *error)
+{
+	AUTO_FREE char *folder = folder_of(url->path);
+	struct stat about;
+
+	if (!folder)
+		return error_no_memory(error);
+	if (lstat(url->path, &about) == 0)
+		return refuse_existing(url->path, error);
+	return access(folder, W_OK | X_OK) == 0
+		       ? KIOKU_OK
+		       : error_os(error, "cannot create files in %s", folder);
+}
+
 static enum kioku_status create_file(struct destination_file *file, struct kioku_error *error)
 {
 	int descriptor = open(file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 
 	if (descriptor < 0 && errno == EEXIST)
-		return error_set(error, KIOKU_ERROR_ARGUMENT, "%s exists already", file->name);
+		return refuse_existing(file->name, error);
 	if (descriptor < 0)
 		return error_os(error, "cannot create %s", file->name);
 	return attach(file, descriptor, true, error);
@@ -82,8 +112,7 @@ static void file_close(struct destination_file *file)
 /* That a name is there, too, is on the disk then; not every file system can say so. */
 static void sync_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	AUTO_FREE char *folder = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	AUTO_FREE char *folder = folder_of(path);
 	AUTO_CLOSE int descriptor = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (descriptor >= 0)
@@ -106,6 +135,7 @@ static void remove_file(struct destination *destination, const char *name)
 
 const struct destination_driver file_destination = {
 	.can_seek = true,
+	.check = check_file,
 	.open = open_nothing,
 	.create = create_file,
 	.replace = replace_file,

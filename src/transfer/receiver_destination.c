@@ -77,6 +77,28 @@ static enum kioku_status name_it(struct destination *destination, const struct l
 	return KIOKU_OK;
 }
 
+/* Whose key it has, and where it is. */
+static enum kioku_status find_receiver(const struct url *url,
+				       const struct destination_options *options,
+				       struct transfer_key *key, struct link_options *link,
+				       struct kioku_error *error)
+{
+	TRY(check_url(url, error));
+	TRY(find_key(url, options, key, error));
+	return socket_address(url->host, url->has_port ? url->port : TRANSFER_PORT, &link->address,
+			      &link->address_size, error);
+}
+
+static enum kioku_status check_receiver(const struct url *url,
+					const struct destination_options *options,
+					struct kioku_error *error)
+{
+	AUTO_KEY struct transfer_key key = { 0 };
+	struct link_options link = { 0 };
+
+	return find_receiver(url, options, &key, &link, error);
+}
+
 static enum kioku_status open_receiver(struct destination *destination, const struct url *url,
 				       const struct destination_options *options,
 				       struct kioku_error *error)
@@ -100,10 +122,7 @@ static enum kioku_status open_receiver(struct destination *destination, const st
 	};
 	if (options->retry > 0)
 		link.timing.retry = options->retry;
-	TRY(check_url(url, error));
-	TRY(find_key(url, options, &key, error));
-	TRY(socket_address(url->host, url->has_port ? url->port : TRANSFER_PORT, &link.address,
-			   &link.address_size, error));
+	TRY(find_receiver(url, options, &key, &link, error));
 	TRY(name_it(destination, &link, error));
 	TRY(link_open(&link, options->goes_on, options->user, &receiver->link, error));
 	if (*link_folder(receiver->link))
@@ -252,6 +271,7 @@ static void file_close(struct destination_file *file)
 const struct destination_driver receiver_destination = {
 	.scheme = "kioku",
 	.can_seek = true,
+	.check = check_receiver,
 	.open = open_receiver,
 	.close = close_receiver,
 	.hurry = hurry,

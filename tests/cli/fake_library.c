@@ -142,6 +142,13 @@ enum kioku_status kioku_capture(struct kioku_source *source, const char *destina
 	return KIOKU_OK;
 }
 
+enum kioku_status kioku_capture_check_process(const char *destination,
+					      const struct kioku_capture_options *options,
+					      struct kioku_error *error)
+{
+	return KIOKU_OK;
+}
+
 /* The image's name says what is wrong with it; of a range, everything is. */
 enum kioku_status kioku_verify(const char *image, const struct kioku_verify_options *options,
 			       struct kioku_verify_result *result, struct kioku_error *error)

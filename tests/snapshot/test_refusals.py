@@ -73,6 +73,27 @@ class Refusals(ToolCase):
         self.assertEqual(status(target.pid, "TracerPid"), tracer)
         self.check_unharmed(target)
 
+    def test_place_comes_first(self):
+        """Nobody is stopped for what cannot be written: here, whether he could be does not come up."""
+        target = self.start("odd", "traced")
+        wait_until(lambda: traced_threads(target.pid), "traced")
+        there = self.new_path()
+        there.touch()
+        missing = self.folder / "missing"
+        for words, exit_status, reason in (
+                (("-o", f"{missing}/"), 1, "cannot create files in .*missing/: No such file"),
+                (("-o", missing / "core"), 1, "cannot create files in .*missing/: No such file"),
+                (("--repeat", "1s", "--count", "2", "-o", f"{missing}/"), 1, "No such file"),
+                (("-o", there), 2, f"{there} exists already"),
+                (("--to", "kioku://127.0.0.1:1/core"), 2, "fingerprint is missing"),
+                (("--to", "gopher://127.0.0.1:1/core"), 2, "no kind of destination"),
+                (("-o", self.new_path(), "--sign", missing), 1, "cannot open the key")):
+            with self.subTest(words=words):
+                done = self.run_tool(target.pid, *words)
+                self.assertEqual(done.returncode, exit_status, done.stderr)
+                self.assertRegex(done.stderr, reason)
+        self.check_unharmed(target)
+
     def test_stop_too_long(self):
         """A promise that cannot be kept is not tried."""
         target = self.start("counters", "--pad", 64)
@@ -132,8 +153,11 @@ class Refusals(ToolCase):
     def test_disk_full(self):
         """The target is let go of when nothing more can be written."""
         target = self.start("counters", "--pad", 16)
-        done = self.run_tool(target.pid, "-o", "/dev/full")
-        self.assertNotEqual(done.returncode, 0)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(self.words(target.pid, "-o", "-"), stdout=full, stderr=subprocess.PIPE,
+                                  text=True, cwd=self.folder, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("No space left", done.stderr)
         self.assertEqual(traced_threads(target.pid), [])
         self.assertEqual(children(target.pid), [])
         self.check_unharmed(target)
