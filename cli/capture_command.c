@@ -76,6 +76,12 @@ static int open_all(struct session *session)
 	return STATUS_COMPLETE;
 }
 
+/* A process has no source before it is stopped. */
+static bool is_live(const struct session *session)
+{
+	return session->source && kioku_source_is_live(session->source);
+}
+
 /* The name of the process or machine whose memory it is, fit for a file's; "" if nobody knows. */
 static void name_subject(const struct session *session, char out[HOST_LIMIT + 1])
 {
@@ -83,7 +89,7 @@ static void name_subject(const struct session *session, char out[HOST_LIMIT + 1]
 	const char *name = session->process ? session->process : "";
 	size_t length = 0, count = 0;
 
-	if (kioku_source_is_live(session->source) && uname(&system) == 0)
+	if (is_live(session) && uname(&system) == 0)
 		name = system.nodename;
 	const struct kioku_fact *facts =
 		session->kernel ? kioku_kernel_facts(session->kernel, &count) : NULL;
@@ -146,7 +152,7 @@ static struct kioku_capture_options settle(struct session *session, const char *
 {
 	const struct options *given = &session->options;
 	struct kioku_capture_options capture = given->capture;
-	bool live = session->source && kioku_source_is_live(session->source);
+	bool live = is_live(session);
 
 	capture.size = sizeof(capture);
 	if (!capture.format && place_is_stream(destination) && !session->process)
@@ -172,17 +178,14 @@ static struct kioku_capture_options settle(struct session *session, const char *
 
 int capture_check_process(struct session *session, const char *destination)
 {
-	/* In a folder, it gets a name that is new. */
-	AUTO_FREE char *place = place_is_folder(destination)
-					? place_in_folder(destination, ".kioku")
-					: strdup(destination);
 	struct kioku_error error = { 0 };
 
+	session->process = ""; /* its name does not matter yet */
+	AUTO_FREE char *place = capture_place(session, destination);
+	const struct kioku_capture_options options = settle(session, destination, NULL);
+	session->process = NULL;
 	if (!place)
 		return message_error("out of memory");
-	session->process = "";
-	const struct kioku_capture_options options = settle(session, place, NULL);
-	session->process = NULL;
 	enum kioku_status status = kioku_capture_check_process(place, &options, &error);
 	if (status == KIOKU_ERROR_ARGUMENT)
 		return message_usage("%s: %s", session->command->name, error.message);
