@@ -176,6 +176,13 @@ static struct kioku_capture_options settle(struct session *session, const char *
 	return capture;
 }
 
+static int refuse(const struct session *session, const struct kioku_error *error)
+{
+	if (error->status == KIOKU_ERROR_ARGUMENT)
+		return message_usage("%s: %s", session->command->name, error->message);
+	return message_error("%s", error->message);
+}
+
 int capture_check_process(struct session *session, const char *destination)
 {
 	struct kioku_error error = { 0 };
@@ -186,10 +193,9 @@ int capture_check_process(struct session *session, const char *destination)
 	session->process = NULL;
 	if (!place)
 		return message_error("out of memory");
-	enum kioku_status status = kioku_capture_check_process(place, &options, &error);
-	if (status == KIOKU_ERROR_ARGUMENT)
-		return message_usage("%s: %s", session->command->name, error.message);
-	return status == KIOKU_OK ? STATUS_COMPLETE : (int)message_error("%s", error.message);
+	return kioku_capture_check_process(place, &options, &error) == KIOKU_OK
+		       ? STATUS_COMPLETE
+		       : refuse(session, &error);
 }
 
 static int conclude(const struct kioku_capture_result *result, bool print_digests)
@@ -220,13 +226,11 @@ int capture_to(struct session *session, const char *destination)
 	enum kioku_status status =
 		kioku_capture(session->source, destination, &options, &result, &error);
 	progress_finish(&progress);
-	if (status == KIOKU_ERROR_ARGUMENT)
-		return message_usage("%s: %s", session->command->name, error.message);
 	if (status == KIOKU_ERROR_STOPPED)
 		return message_error("stopped by %s before anything was read",
 				     interrupt_name() ? interrupt_name() : "request");
 	if (status != KIOKU_OK)
-		return message_error("%s", error.message);
+		return refuse(session, &error);
 	if (result.place[0])
 		puts(result.place);
 	return conclude(&result, place_is_stream(destination) && !options.manifest);

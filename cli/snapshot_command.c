@@ -459,10 +459,9 @@ static int run(struct session *session)
 	int status = capture_begin(session, options->output, &destination);
 	if (status == STATUS_COMPLETE)
 		status = check_places(options, destination);
-	if (status != STATUS_COMPLETE)
-		return status;
 	/* Nobody is stopped for what cannot be written. */
-	status = capture_check_process(session, destination);
+	if (status == STATUS_COMPLETE)
+		status = capture_check_process(session, destination);
 	if (status != STATUS_COMPLETE)
 		return status;
 	interrupt_catch();
